@@ -1,0 +1,133 @@
+//! The first half of verb two: a request head on a socket meets its listener, or is refused.
+//!
+//! In: where a request arrived and its head. Out: the listener that answers for its host, and the path in normal form; or a
+//! `Refusal`. Looks at no route. Framing (lengths, transfer codings) is the business of whoever reads the bytes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::StatusCode;
+use http::request::Parts;
+
+use crate::snapshot::{Listener, Rule, Snapshot, Socket};
+
+/// What is known of a connection before its first request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The socket it was accepted on, as configured.
+    pub socket: Socket,
+    /// What the TLS handshake told; `None` for a connection in clear.
+    pub tls: Option<Handshake>,
+}
+
+/// What a TLS handshake told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handshake {
+    /// The server name the client asked for, in lower case; `None` when it named none.
+    pub server_name: Option<Arc<str>>,
+}
+
+/// A request that met its listener. Holds the snapshot until it is decided.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) listener: Arc<Listener>,
+    /// The path in normal form, where it differs from the head's.
+    pub(crate) path: Option<Box<str>>,
+}
+
+impl Admitted {
+    /// The listener.
+    pub fn listener(&self) -> &Arc<Listener> {
+        &self.listener
+    }
+
+    /// The path in normal form: what routes are matched with, and what must be forwarded.
+    pub fn path<'a>(&'a self, head: &'a Parts) -> &'a str {
+        self.path.as_deref().unwrap_or_else(|| head.uri.path())
+    }
+}
+
+/// Why a request is not answered by a rule or a backend.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// What went wrong; it maps to one status code.
+    pub reason: Reason,
+    /// The listener, where the request met one.
+    pub listener: Option<Arc<Listener>>,
+    /// The rule, where one matched.
+    pub rule: Option<Arc<Rule>>,
+}
+
+/// The reasons for a refusal, each with its status code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// 400: HTTP/1.1 without Host, or a Host that is not one host with an optional port.
+    BadHost,
+    /// 400: a target that is neither a path nor `*`, or a path with `%00`, `\`, or a broken escape.
+    BadTarget,
+    /// 405: CONNECT or TRACE.
+    MethodNotServed,
+    /// 404: nobody listens for this host here.
+    NoListener,
+    /// 421: another listener of the socket answers for this host.
+    Misdirected,
+    /// 404: no rule of the listener matches.
+    NoRule,
+    /// 414: a regular expression would have to be tried on more than 8 KiB of path.
+    PathTooLong,
+    /// 431: the same for a header value.
+    HeaderTooLong,
+    /// 400: the same for a query value.
+    QueryTooLong,
+    /// 500: the rule cannot forward; the text says why.
+    Rule(Arc<str>),
+    /// 500: the share of an invalid backendRef.
+    InvalidBackend,
+    /// 503: the backend has no endpoint.
+    NoEndpoint,
+}
+
+impl Reason {
+    /// The status code to answer with.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::BadHost | Self::BadTarget | Self::QueryTooLong => StatusCode::BAD_REQUEST,
+            Self::MethodNotServed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoListener | Self::NoRule => StatusCode::NOT_FOUND,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::PathTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeaderTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Rule(_) | Self::InvalidBackend => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BadHost => "the Host is missing or malformed",
+            Self::BadTarget => "the request target is malformed",
+            Self::MethodNotServed => "this method is not served",
+            Self::NoListener => "no listener answers for this host",
+            Self::Misdirected => "another listener answers for this host",
+            Self::NoRule => "no rule matches",
+            Self::PathTooLong => "the path is too long",
+            Self::HeaderTooLong => "a header value is too long",
+            Self::QueryTooLong => "a query value is too long",
+            Self::Rule(why) => why,
+            Self::InvalidBackend => "the backend reference is invalid",
+            Self::NoEndpoint => "the backend has no endpoint",
+        })
+    }
+}
+
+/// Finds the listener of a request and puts its path into normal form.
+///
+/// # Errors
+/// A `Refusal` with status 400, 404, 405 or 421 (listener selection: `GatewaySpec.Listeners`, GEP-3567).
+pub fn admit(snapshot: &Arc<Snapshot>, arrival: &Arrival, head: &Parts) -> Result<Admitted, Refusal> {
+    let _ = (snapshot, arrival, head);
+    unimplemented!("being written")
+}

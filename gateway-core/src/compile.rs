@@ -1,0 +1,201 @@
+//! Verb one: objects and facts in, a snapshot and statuses out.
+//!
+//! In: `Change`s, many at a time. Out: one `Update` per transaction, holding only what changed. `apply` is total: it never fails
+//! and never panics; what is invalid gets its condition and harms only what refers to it.
+//!
+//! Invariants: **any sequence of changes ends where compiling the final objects and facts at once would**; the order of objects
+//! does not matter; statuses written back yield no further change.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::name::{GroupKind, ObjectId, ObjectName};
+use crate::resource::Object;
+use crate::snapshot::filters::Handle;
+use crate::snapshot::{Snapshot, Socket};
+use crate::status::Status;
+use crate::support::Support;
+
+/// What a compiler is told once.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which GatewayClasses are ours.
+    pub classes: Classes,
+    /// The name written into statuses (`controllerName`).
+    pub controller_name: Arc<str>,
+    /// What the data plane performs.
+    pub support: Support,
+    /// The kinds of extension filter the data plane knows.
+    pub extensions: Extensions,
+    /// Whether to build the snapshot; statuses come either way.
+    pub traffic: bool,
+    /// What proves that a listener is programmed.
+    pub proof: Proof,
+    /// Seed of the hash maps: draw it at random once per process, fix it in tests. Nothing visible depends on it.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            classes: Classes::All,
+            controller_name: CONTROLLER_NAME.into(),
+            support: Support::NONE,
+            extensions: Extensions::default(),
+            traffic: true,
+            proof: Proof::Sockets,
+            seed: 0,
+        }
+    }
+}
+
+/// The controller name this implementation has unless told otherwise.
+pub const CONTROLLER_NAME: &str = "pingora-gateway.dev/controller";
+
+/// Which GatewayClasses are ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Classes {
+    /// Those whose `controllerName` equals `Options::controller_name`, and only Gateways of those.
+    Named,
+    /// All, whatever controller they name; a Gateway whose class is not known is ours too. For files, where nobody else reads.
+    All,
+}
+
+/// What proves that a listener is programmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A fact that its sockets are bound: the data plane is this process. Gateways without addresses share all of the machine's.
+    Sockets,
+    /// A fact that every proxy acknowledged the Gateway's generation. Every Gateway has addresses of its own.
+    Acknowledgement,
+}
+
+/// One change to what the compiler knows.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// An object is now this. It replaces the one with the same id.
+    Put(Object),
+    /// An object is gone.
+    Remove(ObjectId),
+    /// Something outside the objects is now so.
+    Fact(Fact),
+}
+
+/// What the world tells that no object says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A socket was tried. `None` takes the fact back: the socket was closed.
+    Socket(Socket, Option<Bound>),
+    /// Every connected proxy, and at least one, serves this generation of the Gateway.
+    Acknowledged(ObjectName, i64),
+    /// The addresses allotted to a Gateway; it keeps its sockets on these. `None` takes them back.
+    Addresses(ObjectName, Option<Addresses>),
+    /// The Gateway API bundle that is installed; without this fact, the one this crate was written for.
+    Bundle(Bundle),
+}
+
+/// How an attempt to bind a socket ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// It accepts connections.
+    Yes,
+    /// It was refused, with the system's reason.
+    Refused(Arc<str>),
+}
+
+/// Where a Gateway listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// The addresses to listen on; `None` is all of the machine's.
+    pub listen: Vec<Option<IpAddr>>,
+    /// What `status.addresses` shows.
+    pub shown: Vec<String>,
+}
+
+/// A Gateway API bundle, as its CRDs are annotated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// `gateway.networking.k8s.io/bundle-version`, such as `v1.7.0`.
+    pub version: Arc<str>,
+    /// Whether the channel is the experimental one.
+    pub experimental: bool,
+}
+
+/// The kinds of extension filter a data plane knows, with the builders that read their objects.
+#[derive(Clone, Default)]
+pub struct Extensions(BTreeMap<GroupKind, Builder>);
+
+/// Turns the JSON of an extension object into a handle, or says why it cannot.
+pub type Builder = Arc<dyn Fn(&Value) -> Result<Handle, String> + Send + Sync>;
+
+impl Extensions {
+    /// Registers a kind. A later builder for the same kind replaces the earlier one.
+    pub fn insert(&mut self, kind: GroupKind, builder: Builder) {
+        self.0.insert(kind, builder);
+    }
+
+    /// The builder for a kind.
+    pub fn get(&self, kind: &GroupKind) -> Option<&Builder> {
+        self.0.get(kind)
+    }
+
+    /// The kinds, in order.
+    pub fn kinds(&self) -> impl Iterator<Item = &GroupKind> {
+        self.0.keys()
+    }
+}
+
+impl fmt::Debug for Extensions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Turns changes into snapshots and statuses.
+#[derive(Debug)]
+pub struct Compiler {
+    options: Options,
+}
+
+impl Compiler {
+    /// A compiler that knows no object yet.
+    pub fn new(options: Options) -> Self {
+        Self { options }
+    }
+
+    /// Applies changes as one transaction. Total: bad input becomes conditions and problems.
+    pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Update {
+        let _ = (changes, &self.options);
+        unimplemented!("being written")
+    }
+}
+
+/// What one transaction changed.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// What to serve now; the same pointer as before when nothing changed for traffic.
+    pub snapshot: Arc<Snapshot>,
+    /// Statuses that differ from the ones last given, by object. `None`: we no longer have anything to say about the object.
+    pub statuses: BTreeMap<ObjectId, Option<Status>>,
+    /// What a person should know and no condition says, by object. An entry replaces the former one; an empty one clears it.
+    pub problems: BTreeMap<ObjectId, Vec<String>>,
+    /// What Gateways began or ceased to depend on.
+    pub needs: Vec<Need>,
+    /// When time alone will change something, in seconds since 1970.
+    pub next: Option<i64>,
+}
+
+/// One object that joined or left what a Gateway depends on, whether the object exists or not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Need {
+    /// The Gateway.
+    pub gateway: ObjectName,
+    /// The object. A Service stands for its EndpointSlices too.
+    pub object: ObjectId,
+    /// Whether it joined or left.
+    pub joined: bool,
+}

@@ -1,0 +1,1 @@
+//! `decide` with its reasons kept.

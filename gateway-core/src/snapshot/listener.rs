@@ -1,0 +1,189 @@
+//! A listener as traffic meets it, and what a connection on its socket has to know before a request is read.
+//!
+//! In: listeners the compiler accepted. Out: a name to match, certificates to serve, settings to obey. The routes it carries
+//! stand in its host table.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::name::ObjectName;
+
+/// Which listener: its Gateway and its name there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListenerId {
+    /// The Gateway.
+    pub gateway: ObjectName,
+    /// `spec.listeners[].name`.
+    pub name: Arc<str>,
+}
+
+impl fmt::Display for ListenerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gateway {} listener {}", self.gateway, self.name)
+    }
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// HTTP/1 and HTTP/2 in clear.
+    Http,
+    /// HTTP/1 and HTTP/2 over TLS that ends here.
+    Https,
+}
+
+/// A listener. One that was accepted but cannot serve (no usable certificate) keeps its place in the name table with
+/// `certificates` set to `None`, so that no other listener answers in its name; connections to it are closed.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Which one.
+    pub id: ListenerId,
+    /// `hostname` in lower case: exact, `*.suffix`, or `None` for all.
+    pub hostname: Option<Arc<str>>,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// `port`, of which redirects speak.
+    pub port: u16,
+    /// What to serve on HTTPS; `None` on HTTP, and on an HTTPS listener that is closed.
+    pub certificates: Option<Arc<CertificateSet>>,
+    /// The Gateway's settings.
+    pub settings: Arc<Settings>,
+}
+
+impl Listener {
+    /// Whether the listener can carry traffic.
+    pub fn is_open(&self) -> bool {
+        match self.protocol {
+            Protocol::Http => true,
+            Protocol::Https => self.certificates.is_some(),
+        }
+    }
+}
+
+/// The certificates of one listener, in the order of its certificateRefs.
+#[derive(Debug)]
+pub struct CertificateSet {
+    /// At least one.
+    pub certificates: Box<[Arc<Certificate>]>,
+    /// Equal for equal content: a key for server configurations derived from it.
+    pub fingerprint: u64,
+}
+
+/// A certificate chain with its key, checked to belong together. Prints neither.
+pub struct Certificate {
+    /// The Secret it came from.
+    pub secret: ObjectName,
+    /// Leaf first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The leaf's private key.
+    pub key: PrivateKeyDer<'static>,
+    /// DNS names of the leaf in lower case, wildcards as written.
+    pub names: Box<[Box<str>]>,
+    /// Equal for equal content.
+    pub fingerprint: u64,
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate").field("secret", &self.secret).field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
+/// What `GatewayParameters` settle, class and Gateway merged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Peers whose `X-Forwarded-*` headers are kept and extended.
+    pub trusted_proxies: Box<[Network]>,
+    /// Whether `//` in a request path is merged to `/` before matching and forwarding.
+    pub merge_slashes: bool,
+    /// Bytes of a request head, beyond which the answer is 431.
+    pub max_header_bytes: usize,
+    /// From the first byte of a head, or the start of the connection, to its end.
+    pub header_timeout: Duration,
+    /// Between requests of one connection.
+    pub idle_timeout: Duration,
+    /// How long connections of a removed listener may finish.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            trusted_proxies: Box::new([]),
+            merge_slashes: true,
+            max_header_bytes: 64 * 1024,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A network in CIDR form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    /// The network `address/prefix`; `None` when the prefix is longer than the address.
+    pub fn new(address: IpAddr, prefix: u8) -> Option<Self> {
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        (prefix <= longest).then_some(Self { address, prefix })
+    }
+
+    /// Reads `10.0.0.0/8`, or a single address.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split_once('/') {
+            Some((address, prefix)) => Self::new(address.parse().ok()?, prefix.parse().ok()?),
+            None => {
+                let address: IpAddr = text.parse().ok()?;
+                Self::new(address, if address.is_ipv4() { 32 } else { 128 })
+            }
+        }
+    }
+
+    /// Whether the network holds `address`; an IPv4 address in IPv6 form counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                network.to_bits() & mask == address.to_bits() & mask
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                network.to_bits() & mask == address.to_bits() & mask
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_holds_the_addresses_its_prefix_covers() {
+        let holds = |network: &str, address: &str| Network::parse(network).unwrap().contains(address.parse().unwrap());
+        assert!(holds("10.0.0.0/8", "10.255.1.2"));
+        assert!(!holds("10.0.0.0/8", "11.0.0.1"));
+        assert!(holds("0.0.0.0/0", "203.0.113.9"));
+        assert!(holds("127.0.0.1", "::ffff:127.0.0.1"));
+        assert!(holds("2001:db8::/32", "2001:db8:1::1"));
+        assert!(!holds("::/0", "127.0.0.1"));
+        assert_eq!(Network::parse("10.0.0.0/33"), None);
+        assert_eq!(Network::parse("ten"), None);
+    }
+}
