@@ -1,1 +1,16 @@
-//! .
+//! The built program judged from outside, over the network and by what it says of itself. Imports none of our crates.
+//!
+//! In: manifests, and the program `gateway`. Out: verdicts. [`guide`] judges a folder of manifests such as people learn the Gateway
+//! API from; the integration tests judge promises that need traffic. What they share: [`program`] starts and watches the program,
+//! [`echo`] stands behind it, [`http`] asks it, [`manifest`] reads and writes what it is given.
+//!
+//! Nothing here repeats a request by itself, and all traffic stays on loopback addresses of which every run has its own.
+
+pub mod guide;
+pub mod program;
+
+pub mod manifest;
+
+pub mod echo;
+
+pub mod http;

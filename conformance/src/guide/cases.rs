@@ -1,0 +1,357 @@
+//! What is expected of each numbered file of a guide.
+//!
+//! In: the guide and the file. Out: nothing, or the first expectation that does not hold. Names, paths and weights come from the
+//! file's objects, so a guide may call its things as it likes; what is odd about a file is what its number stands for.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::Guide;
+use super::scene::{Labels, Scene, Served};
+use crate::http::Request;
+use crate::manifest::{Manifest, is_route, kind, list, name, namespace, parents, referred, text};
+
+/// How a file is judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Case {
+    /// By this.
+    Check(fn(&Guide, &Manifest) -> Result<()>),
+    /// Not yet, for this reason.
+    Skip(&'static str),
+}
+
+/// The cases by number.
+pub(super) const CASES: &[(&str, Case)] = &[
+    ("01", Case::Check(class_with_unknown_parameters)),
+    ("02", Case::Check(listener_without_its_secret)),
+    ("03", Case::Check(plain_route)),
+    ("04", Case::Skip("TCPRoutes are not served yet")),
+    ("05", Case::Skip("TLSRoutes are not served yet")),
+    ("06", Case::Skip("UDPRoutes are not served yet")),
+    ("07", Case::Skip("GRPCRoutes are not served yet")),
+    ("08", Case::Check(weights)),
+    ("09", Case::Check(header_rule_beside_path_rule)),
+    ("10", Case::Check(route_from_another_namespace)),
+    ("11", Case::Check(header_edits_with_objects_to_remove)),
+    ("12", Case::Check(prefix_replaced_by_root)),
+    ("13", Case::Check(direct_response)),
+    ("14", Case::Check(labels_on_routes_instead_of_namespaces)),
+    ("15", Case::Check(canary_by_header_then_by_weight)),
+    ("16", Case::Check(routes_from_elsewhere_on_a_gateway_for_its_own)),
+];
+
+/// The class reports its parameters as invalid; Gateways of it are served all the same.
+fn class_with_unknown_parameters(guide: &Guide, file: &Manifest) -> Result<()> {
+    let class = first(file, "GatewayClass")?;
+    let scene = Scene::of(guide.base_and(file)).start()?;
+    let message =
+        scene.expect_condition(("GatewayClass", &name(class)), "/conditions", ("Accepted", "False", "InvalidParameters"))?;
+    let parameters = text(class, "/spec/parametersRef/kind");
+    ensure!(message.contains(parameters), "the message does not name the parameters' kind {parameters}: {message}");
+    scene.expect_said(&[&name(class), parameters])?;
+    for gateway in guide.base().iter().flat_map(|file| &file.objects).filter(|object| kind(object) == "Gateway") {
+        scene.expect_status(&name(gateway), &Request::get("nobody.example", "/"), 404)?;
+    }
+    Ok(())
+}
+
+/// The listener whose Secret is missing says so; the others serve.
+fn listener_without_its_secret(guide: &Guide, file: &Manifest) -> Result<()> {
+    let gateway = first(file, "Gateway")?;
+    let full = name(gateway);
+    let scene = Scene::of(guide.base_and(file)).start()?;
+    for (at, listener) in list(gateway, "/spec/listeners").iter().enumerate() {
+        let conditions = format!("/listeners/{at}/conditions");
+        if text(listener, "/protocol") == "HTTPS" {
+            let message =
+                scene.expect_condition(("Gateway", &full), &conditions, ("ResolvedRefs", "False", "InvalidCertificateRef"))?;
+            let secret = text(listener, "/tls/certificateRefs/0/name");
+            ensure!(message.contains(secret), "the message does not name the Secret {secret}: {message}");
+        } else {
+            scene.expect_condition(("Gateway", &full), &conditions, ("Programmed", "True", "Programmed"))?;
+        }
+    }
+    scene.expect_status(&full, &Request::get("nobody.example", "/"), 404)
+}
+
+/// One path prefix of one host goes to one backend, and nothing else does.
+fn plain_route(guide: &Guide, file: &Manifest) -> Result<()> {
+    let route = Route::first(file)?;
+    let scene = Scene::of(guide.base_and(file)).labelled(Labels::AsSelected).start()?;
+    route.expect_attached(&scene)?;
+    let (rule, path) = (route.rule(0)?, route.path(0)?);
+    let expected = route.backend(rule, 0)?;
+    for target in [path.to_owned(), format!("{path}/"), format!("{path}/42?a=b")] {
+        let heard = scene.heard(&route.gateway, &route.get(&target))?;
+        ensure!(heard.backend == expected, "{target} went to {} instead of {expected}", heard.backend);
+        ensure!(heard.target == target, "{target} arrived as {}", heard.target);
+    }
+    for target in [format!("{path}-and-more"), "/".to_owned()] {
+        scene.expect_status(&route.gateway, &route.get(&target), 404)?;
+    }
+    scene.expect_status(&route.gateway, &Request::get("nobody.example", path), 404)
+}
+
+/// Shares are exact over any window as long as the sum of the weights, counted in their smallest terms.
+fn weights(guide: &Guide, file: &Manifest) -> Result<()> {
+    let route = Route::first(file)?;
+    let scene = Scene::of(guide.base_and(file)).labelled(Labels::AsSelected).start()?;
+    let (rule, path) = (route.rule(0)?, route.path(0)?);
+    route.expect_shares(&scene, rule, path)
+}
+
+/// Across rules a longer path beats a header; within a path the header decides.
+fn header_rule_beside_path_rule(guide: &Guide, file: &Manifest) -> Result<()> {
+    let route = Route::first(file)?;
+    let scene = Scene::of(guide.base_and(file)).labelled(Labels::AsSelected).start()?;
+    let header = list(route.rule(0)?, "/matches/0/headers").first().context("the first rule matches by header")?;
+    let (header, value) = (text(header, "/name"), text(header, "/value"));
+    let path = route.path(1)?;
+    let (by_header, by_path) = (route.backend(route.rule(0)?, 0)?, route.backend(route.rule(1)?, 0)?);
+    let with = |target: &str| route.get(target).with(&header.to_lowercase(), value);
+    let rows = [
+        (route.get(path), Some(&by_path)),
+        (route.get(&format!("{path}/x")), Some(&by_path)),
+        (with(path), Some(&by_path)),
+        (with("/elsewhere"), Some(&by_header)),
+        (route.get("/elsewhere").with(header, "another"), None),
+        (route.get("/elsewhere"), None),
+    ];
+    for (request, expected) in rows {
+        match expected {
+            Some(expected) => {
+                let heard = scene.heard(&route.gateway, &request)?;
+                let Request { target, headers, .. } = &request;
+                ensure!(heard.backend == *expected, "{target} {headers:?} went to {} instead of {expected}", heard.backend);
+            }
+            None => scene.expect_status(&route.gateway, &request, 404)?,
+        }
+    }
+    Ok(())
+}
+
+/// A route needs no grant for its parent, nor for a backend beside it. While its Gateway is missing, that is said.
+fn route_from_another_namespace(guide: &Guide, file: &Manifest) -> Result<()> {
+    let route = Route::first(file)?;
+    let alone = Scene::of(guide.base_and(file)).start()?;
+    alone.expect_said(&[&route.name, last(&route.gateway)])?;
+    drop(alone);
+
+    let scene = Scene::of(guide.base_and(file)).with_missing_gateways().start()?;
+    route.expect_attached(&scene)?;
+    let heard = scene.heard(&route.gateway, &route.get(route.path(0)?))?;
+    let expected = route.backend(route.rule(0)?, 0)?;
+    ensure!(heard.backend == expected, "went to {} instead of {expected}", heard.backend);
+    Ok(())
+}
+
+/// Headers are added, set and removed. Names to remove that are written as objects are understood, and corrected.
+fn header_edits_with_objects_to_remove(guide: &Guide, file: &Manifest) -> Result<()> {
+    let route = Route::first(file)?;
+    let scene = Scene::of(guide.base_and(file)).labelled(Labels::AsSelected).start()?;
+    let edits = route.rule(0)?.pointer("/filters/0/requestHeaderModifier").context("the first filter edits request headers")?;
+    let removed: Vec<_> = list(edits, "/remove").iter().map(|name| text(name, "/name")).collect();
+    ensure!(!removed.contains(&""), "the names to remove are written as objects");
+
+    let mut request = route.get(route.path(0)?);
+    let touched = list(edits, "/add").iter().chain(list(edits, "/set")).map(|edit| text(edit, "/name"));
+    for name in touched.chain(removed.iter().copied()) {
+        request = request.with(name, "the client's");
+    }
+    let heard = scene.heard(&route.gateway, &request)?;
+    let values = |name: &str| heard.values(name).iter().flat_map(|value| value.split(',')).map(str::trim).collect::<Vec<_>>();
+    for edit in list(edits, "/add") {
+        let (name, value) = (text(edit, "/name"), text(edit, "/value"));
+        ensure!(values(name) == ["the client's", value], "{name} added to gives {:?}", values(name));
+    }
+    for edit in list(edits, "/set") {
+        let (name, value) = (text(edit, "/name"), text(edit, "/value"));
+        ensure!(values(name) == [value], "{name} set gives {:?}", values(name));
+    }
+    for name in removed {
+        ensure!(values(name).is_empty(), "{name} removed gives {:?}", values(name));
+        scene.expect_said(&["remove", name])?;
+    }
+    Ok(())
+}
+
+/// The prefix becomes the root; what follows it stays, and so does the query.
+fn prefix_replaced_by_root(guide: &Guide, file: &Manifest) -> Result<()> {
+    let route = Route::first(file)?;
+    let scene = Scene::of(guide.base_and(file)).labelled(Labels::AsSelected).start()?;
+    let path = route.path(0)?;
+    let rows = [("", "/"), ("/", "/"), ("/x", "/x"), ("/x/y?a=b", "/x/y?a=b"), ("?a=b", "/?a=b")];
+    for (rest, expected) in rows {
+        let heard = scene.heard(&route.gateway, &route.get(&format!("{path}{rest}")))?;
+        ensure!(heard.target == expected, "{path}{rest} arrived as {} instead of {expected}", heard.target);
+    }
+    scene.expect_status(&route.gateway, &route.get(&format!("{path}0")), 404)
+}
+
+/// The gateway answers by itself, for the exact path only.
+fn direct_response(guide: &Guide, file: &Manifest) -> Result<()> {
+    let route = Route::first(file)?;
+    let scene = Scene::of(guide.base_and(file)).labelled(Labels::AsSelected).start()?;
+    let path = route.path(0)?;
+    let response = route.rule(0)?.pointer("/filters/0/directResponse").context("the first filter answers directly")?;
+    let (status, body) = (response.get("statusCode").and_then(Value::as_u64), text(response, "/body"));
+    let answer = scene.send(&route.gateway, &route.get(path))?;
+    ensure!(Some(u64::from(answer.status)) == status, "{path} answered {}", answer.status);
+    ensure!(answer.text() == body, "{path} answered {:?}", answer.text());
+    scene.expect_status(&route.gateway, &route.get(&format!("{path}/more")), 404)?;
+    scene.expect_status(&route.gateway, &route.get("/"), 404)
+}
+
+/// A Gateway whose class nobody defines is served. A selector looks at Namespaces: while they lack the label the routes are refused,
+/// in words that lead out; once they have it, all works.
+fn labels_on_routes_instead_of_namespaces(guide: &Guide, file: &Manifest) -> Result<()> {
+    let gateway = first(file, "Gateway")?;
+    let selected = gateway.pointer("/spec/listeners/0/allowedRoutes/namespaces/selector/matchLabels").and_then(Value::as_object);
+    let label = selected.and_then(|labels| labels.keys().next()).context("the listener selects by a label")?;
+    let routes = Route::all(file)?;
+
+    let bare = Scene::of(guide.base_and(file)).start()?;
+    for route in &routes {
+        let refusal = ("Accepted", "False", "NotAllowedByListeners");
+        let message = bare.expect_condition(("HTTPRoute", &route.name), "/parents/0/conditions", refusal)?;
+        for word in ["amespace", route.namespace, label, "route's own"] {
+            ensure!(message.contains(word), "the message does not say {word:?}: {message}");
+        }
+        bare.expect_status(&route.gateway, &route.get(route.path(0)?), 404)?;
+    }
+    drop(bare);
+
+    let labelled = Scene::of(guide.base_and(file)).labelled(Labels::AsSelected).start()?;
+    for route in &routes {
+        route.expect_attached(&labelled)?;
+        let expected = route.backend(route.rule(0)?, 0)?;
+        let heard = labelled.heard(&route.gateway, &route.get(route.path(0)?))?;
+        ensure!(heard.backend == expected, "{} went to {} instead of {expected}", route.name, heard.backend);
+    }
+    Ok(())
+}
+
+/// On one path a header rule goes first, weights share out the rest.
+fn canary_by_header_then_by_weight(guide: &Guide, file: &Manifest) -> Result<()> {
+    let route = Route::first(file)?;
+    let alone = Scene::of(guide.base_and(file)).start()?;
+    alone.expect_said(&[&route.name, last(&route.gateway)])?;
+    drop(alone);
+
+    let scene = Scene::of(guide.base_and(file)).with_missing_gateways().start()?;
+    let header = list(route.rule(0)?, "/matches/0/headers").first().context("the first rule matches by header")?;
+    let canary = route.get("/x").with(text(header, "/name"), text(header, "/value"));
+    let expected = route.backend(route.rule(0)?, 0)?;
+    for _ in 0..20 {
+        let heard = scene.heard(&route.gateway, &canary)?;
+        ensure!(heard.backend == expected, "a canary went to {}", heard.backend);
+    }
+    route.expect_shares(&scene, route.rule(1)?, route.path(1)?)
+}
+
+/// Without `namespaces`, a listener takes routes of its Gateway's namespace only; the refusal says so. Once open to all, the HTTPRoute
+/// is served.
+fn routes_from_elsewhere_on_a_gateway_for_its_own(guide: &Guide, file: &Manifest) -> Result<()> {
+    let route = Route::first(file)?;
+    let closed = Scene::of(guide.base_and(file)).start()?;
+    let refusal = ("Accepted", "False", "NotAllowedByListeners");
+    let message = closed.expect_condition(("HTTPRoute", &route.name), "/parents/0/conditions", refusal)?;
+    ensure!(
+        message.contains("Same") || message.contains("same namespace"),
+        "the message does not say that Same holds: {message}"
+    );
+    closed.expect_status(&route.gateway, &route.get("/"), 404)?;
+    drop(closed);
+
+    let open = Scene::of(guide.base_and(file)).with_open_listeners().start()?;
+    let heard = open.heard(&route.gateway, &route.get("/"))?;
+    let expected = route.backend(route.rule(0)?, 0)?;
+    ensure!(heard.backend == expected, "went to {} instead of {expected}", heard.backend);
+    Ok(())
+}
+
+/// An HTTPRoute as the cases look at it.
+struct Route<'a> {
+    object: &'a Value,
+    name: String,
+    namespace: &'a str,
+    gateway: String,
+}
+
+impl<'a> Route<'a> {
+    fn all(file: &'a Manifest) -> Result<Vec<Self>> {
+        file.objects.iter().filter(|object| is_route(object) && kind(object) == "HTTPRoute").map(Self::new).collect()
+    }
+
+    fn first(file: &'a Manifest) -> Result<Self> {
+        Self::new(first(file, "HTTPRoute")?)
+    }
+
+    fn new(object: &'a Value) -> Result<Self> {
+        let gateway = parents(object).into_iter().next().context("the route has a parent")?;
+        Ok(Self { object, name: name(object), namespace: namespace(object), gateway })
+    }
+
+    /// A request for the route's first host, or any when it names none.
+    fn get(&self, target: &str) -> Request {
+        let host = list(self.object, "/spec/hostnames").first().and_then(Value::as_str).unwrap_or("any.example");
+        Request::get(host, target)
+    }
+
+    fn rule(&self, at: usize) -> Result<&'a Value> {
+        list(self.object, "/spec/rules").get(at).with_context(|| format!("{} has a rule {at}", self.name))
+    }
+
+    /// The path that a rule matches first.
+    fn path(&self, at: usize) -> Result<&'a str> {
+        let path = text(self.rule(at)?, "/matches/0/path/value");
+        ensure!(!path.is_empty(), "rule {at} of {} matches a path", self.name);
+        Ok(path)
+    }
+
+    fn backend(&self, rule: &Value, at: usize) -> Result<String> {
+        let reference =
+            list(rule, "/backendRefs").get(at).with_context(|| format!("a rule of {} has a backend {at}", self.name))?;
+        Ok(referred(self.object, reference))
+    }
+
+    fn expect_attached(&self, scene: &Served) -> Result<()> {
+        let object = ("HTTPRoute", self.name.as_str());
+        scene.expect_condition(object, "/parents/0/conditions", ("Accepted", "True", "Accepted"))?;
+        scene.expect_condition(object, "/parents/0/conditions", ("ResolvedRefs", "True", "ResolvedRefs"))?;
+        Ok(())
+    }
+
+    /// Three windows of requests, each sharing them out exactly by weight.
+    fn expect_shares(&self, scene: &Served, rule: &Value, target: &str) -> Result<()> {
+        let mut weights = BTreeMap::new();
+        for (at, reference) in list(rule, "/backendRefs").iter().enumerate() {
+            weights.insert(self.backend(rule, at)?, reference.get("weight").and_then(Value::as_u64).unwrap_or(1));
+        }
+        let unit = weights.values().copied().fold(0, gcd).max(1);
+        let window: u64 = weights.values().map(|weight| weight / unit).sum();
+        for round in 0..3 {
+            let mut counts: BTreeMap<_, _> = weights.keys().map(|backend| (backend.clone(), 0)).collect();
+            for _ in 0..window {
+                *counts.entry(scene.heard(&self.gateway, &self.get(target))?.backend).or_default() += unit;
+            }
+            ensure!(counts == weights, "window {round} of {window} requests was shared out as {counts:?} instead of {weights:?}");
+        }
+        Ok(())
+    }
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+fn first<'a>(file: &'a Manifest, wanted: &str) -> Result<&'a Value> {
+    file.objects.iter().find(|object| kind(object) == wanted).with_context(|| format!("{} has a {wanted}", file.file))
+}
+
+/// The name without its namespace.
+fn last(full: &str) -> &str {
+    full.rsplit('/').next().unwrap_or(full)
+}

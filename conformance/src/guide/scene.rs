@@ -1,0 +1,185 @@
+//! One program serving some files of a guide, with all that the guide leaves out made up around them.
+//!
+//! In: files, and how far the missing things are to be supplied. Out: a running program with an echo behind every Service that the
+//! files' routes name, to be asked through the Gateways that they name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::echo::{Echo, Heard};
+use crate::http::{Request, Response, ask};
+use crate::manifest::{
+    self, Manifest, a_gateway, a_namespace, a_service, is_route, kind, list, name, namespace, parents, services, text,
+};
+use crate::program::{Program, Running};
+
+/// Which labels the Namespaces get that the files' routes are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Labels {
+    /// None.
+    Bare,
+    /// Those that the Gateways' listeners select by.
+    AsSelected,
+}
+
+/// What is to be served.
+#[derive(Debug)]
+pub(super) struct Scene<'a> {
+    files: Vec<&'a Manifest>,
+    labels: Labels,
+    gateways: bool,
+    open: bool,
+}
+
+impl<'a> Scene<'a> {
+    /// These files, with Services and bare Namespaces.
+    pub(super) fn of(files: Vec<&'a Manifest>) -> Self {
+        Self { files, labels: Labels::Bare, gateways: false, open: false }
+    }
+
+    /// Labels the Namespaces.
+    pub(super) fn labelled(mut self, labels: Labels) -> Self {
+        self.labels = labels;
+        self
+    }
+
+    /// Adds the Gateways that routes name and no file has.
+    pub(super) fn with_missing_gateways(mut self) -> Self {
+        self.gateways = true;
+        self
+    }
+
+    /// Opens every listener to routes of all namespaces, as one would who follows the advice of a refusal.
+    pub(super) fn with_open_listeners(mut self) -> Self {
+        self.open = true;
+        self
+    }
+
+    fn objects(&self) -> impl Iterator<Item = &Value> {
+        self.files.iter().flat_map(|file| &file.objects)
+    }
+
+    /// Starts the program and waits until it is ready.
+    pub(super) fn start(self) -> Result<Served> {
+        let folder = TempDir::new()?;
+        for file in &self.files {
+            let text = if self.open { opened(&file.objects)? } else { file.text.clone() };
+            fs::write(folder.path().join(&file.file), text)?;
+        }
+        let mut made_up = self.namespaces();
+        let mut echoes = Vec::new();
+        for (service, port) in self.objects().filter(|object| is_route(object)).flat_map(services).collect::<BTreeSet<_>>() {
+            let echo = Echo::start(&service)?;
+            made_up.extend(a_service(&service, port, &[echo.address()]));
+            echoes.push(echo);
+        }
+        let mut gateways: BTreeSet<_> = self.objects().filter(|object| kind(object) == "Gateway").map(name).collect();
+        if self.gateways {
+            for parent in self.objects().filter(|object| is_route(object)).flat_map(parents).collect::<BTreeSet<_>>() {
+                if gateways.insert(parent.clone()) {
+                    made_up.push(a_gateway(&parent));
+                }
+            }
+        }
+        fs::write(folder.path().join("made-up.yaml"), manifest::file_of(&made_up))?;
+
+        let ports: BTreeSet<u16> = self.objects().flat_map(listener_ports).chain([80]).collect();
+        let ports: Vec<_> = ports.into_iter().collect();
+        let running = Program::serving(&[folder.path()]).addresses(gateways.len()).ports(&ports).start()?;
+        Ok(Served { running, _echoes: echoes, _folder: folder })
+    }
+
+    fn namespaces(&self) -> Vec<Value> {
+        let mut selected = BTreeMap::new();
+        if self.labels == Labels::AsSelected {
+            for listener in self.objects().flat_map(|object| list(object, "/spec/listeners")) {
+                let labels = listener.pointer("/allowedRoutes/namespaces/selector/matchLabels").and_then(Value::as_object);
+                for (key, value) in labels.into_iter().flatten() {
+                    selected.insert(key.clone(), value.as_str().unwrap_or_default().to_owned());
+                }
+            }
+        }
+        let inhabited: BTreeSet<_> = self.objects().filter(|object| is_route(object)).map(namespace).collect();
+        inhabited.into_iter().map(|name| a_namespace(name, &selected)).collect()
+    }
+}
+
+/// The objects with every listener open to all namespaces.
+fn opened(objects: &[Value]) -> Result<String> {
+    let mut objects = objects.to_vec();
+    for object in &mut objects {
+        let listeners = object.pointer_mut("/spec/listeners").and_then(Value::as_array_mut);
+        for listener in listeners.into_iter().flatten().filter_map(Value::as_object_mut) {
+            let routes = listener.entry("allowedRoutes").or_insert_with(|| json!({}));
+            routes.as_object_mut().context("allowedRoutes is an object")?.insert("namespaces".into(), json!({"from": "All"}));
+        }
+    }
+    Ok(manifest::file_of(&objects))
+}
+
+fn listener_ports(gateway: &Value) -> impl Iterator<Item = u16> {
+    list(gateway, "/spec/listeners").iter().filter_map(|listener| listener.get("port")?.as_u64()?.try_into().ok())
+}
+
+/// A scene that is being served.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) running: Running,
+    _echoes: Vec<Echo>,
+    _folder: TempDir,
+}
+
+impl Served {
+    /// Sends a GET to port 80 of a Gateway.
+    pub(super) fn get(&self, gateway: &str, host: &str, target: &str) -> Result<Response> {
+        self.send(gateway, &Request::get(host, target))
+    }
+
+    /// Sends a request to port 80 of a Gateway.
+    pub(super) fn send(&self, gateway: &str, request: &Request) -> Result<Response> {
+        let socket = self.running.socket_of(gateway, 80)?;
+        ask(socket, request).with_context(|| format!("{} {} on {gateway} at {socket}", request.method, request.target))
+    }
+
+    /// Sends a request that a backend must answer, and returns what this one heard.
+    pub(super) fn heard(&self, gateway: &str, request: &Request) -> Result<Heard> {
+        let answer = self.send(gateway, request)?;
+        let Request { host, target, headers, .. } = request;
+        match Heard::read(&answer) {
+            Some(heard) if answer.status == 200 => Ok(heard),
+            Some(_) | None => bail!("{host}{target} {headers:?} met no backend but {} {:?}", answer.status, answer.text()),
+        }
+    }
+
+    /// Expects a status from the gateway itself.
+    pub(super) fn expect_status(&self, gateway: &str, request: &Request, status: u16) -> Result<()> {
+        let answer = self.send(gateway, request)?;
+        let Request { host, target, .. } = request;
+        ensure!(answer.status == status, "{host}{target} answered {} instead of {status}: {:?}", answer.status, answer.text());
+        Ok(())
+    }
+
+    /// Expects a condition among those at a pointer into an object's status, and returns its message.
+    pub(super) fn expect_condition(&self, object: (&str, &str), at: &str, expected: (&str, &str, &str)) -> Result<String> {
+        let ((kind, name), (wanted, status, reason)) = (object, expected);
+        let statuses = self.running.statuses()?;
+        let found = statuses.of(kind, name).with_context(|| format!("{kind} {name} has no status in {}", statuses.text()))?;
+        let condition = list(found, at).iter().find(|condition| text(condition, "/type") == wanted);
+        let condition = condition.with_context(|| format!("{kind} {name} has no {wanted} at {at}: {found}"))?;
+        let given = (text(condition, "/status"), text(condition, "/reason"));
+        ensure!(given == (status, reason), "{kind} {name} is {wanted} {given:?} instead of {:?}: {condition}", (status, reason));
+        Ok(text(condition, "/message").to_owned())
+    }
+
+    /// Expects that somewhere the program says a sentence that holds all of these: in a status, or where it prints.
+    pub(super) fn expect_said(&self, words: &[&str]) -> Result<()> {
+        let said = format!("{}\n{}", self.running.statuses()?.text(), self.running.printed());
+        let together = said.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        ensure!(together, "nothing says {words:?} in:\n{said}");
+        Ok(())
+    }
+}
