@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use crate::name::ObjectId;
 
 /// One filter to perform, in list order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// `RequestHeaderModifier`.
     EditRequest(Arc<HeaderEdits>),
@@ -110,7 +110,7 @@ pub struct DirectResponse {
     pub body: bytes::Bytes,
 }
 
-/// An extension filter: the object that configures it, and what its builder made of it.
+/// An extension filter: the object that configures it, and what its builder made of it. Equal when both are the same.
 #[derive(Clone)]
 pub struct Extension {
     /// The object.
@@ -121,6 +121,14 @@ pub struct Extension {
 
 /// What a data plane made of an extension object.
 pub type Handle = Arc<dyn Any + Send + Sync>;
+
+impl PartialEq for Extension {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && std::ptr::addr_eq(Arc::as_ptr(&self.handle), Arc::as_ptr(&other.handle))
+    }
+}
+
+impl Eq for Extension {}
 
 impl fmt::Debug for Extension {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

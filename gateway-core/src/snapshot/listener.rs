@@ -38,7 +38,7 @@ pub enum Protocol {
 
 /// A listener. One that was accepted but cannot serve (no usable certificate) keeps its place in the name table with
 /// `certificates` set to `None`, so that no other listener answers in its name; connections to it are closed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Which one.
     pub id: ListenerId,
@@ -64,7 +64,7 @@ impl Listener {
     }
 }
 
-/// The certificates of one listener, in the order of its certificateRefs.
+/// The certificates of one listener, in the order of its certificateRefs. Compared by fingerprint.
 #[derive(Debug)]
 pub struct CertificateSet {
     /// At least one.
@@ -72,6 +72,14 @@ pub struct CertificateSet {
     /// Equal for equal content: a key for server configurations derived from it.
     pub fingerprint: u64,
 }
+
+impl PartialEq for CertificateSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for CertificateSet {}
 
 /// A certificate chain with its key, checked to belong together. Prints neither.
 pub struct Certificate {

@@ -30,7 +30,7 @@ impl fmt::Display for RuleId {
 }
 
 /// A rule.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Rule {
     /// Which one.
     pub id: RuleId,
@@ -42,8 +42,18 @@ pub struct Rule {
     pub repick: bool,
 }
 
+impl Rule {
+    /// The steps of the target with this index, performed after the rule's own.
+    pub fn target_steps(&self, target: usize) -> &[Step] {
+        match &self.action {
+            Action::Forward(split) => split.targets().get(target).map_or(&[], |target| &target.steps),
+            Action::Redirect(_) | Action::Respond(_) | Action::Fail(_) => &[],
+        }
+    }
+}
+
 /// What answers a request that a rule matched.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Action {
     /// A redirect (`RequestRedirect`).
     Redirect(Redirect),
@@ -56,7 +66,7 @@ pub enum Action {
 }
 
 /// One `backendRef` of a rule.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Target {
     /// The backend; `None` where the reference is invalid, and its share of requests is answered 500.
     pub backend: Option<BackendId>,

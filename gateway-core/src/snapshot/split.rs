@@ -3,6 +3,8 @@
 //! In: weights, and turns. Out: which target. With `S` the sum of the weights divided by their greatest common divisor, turn `t`
 //! falls at `(t mod S) · stride mod S`, a permutation of `0..S`: any `S` turns in a row meet each target exactly as often as its
 //! weight says, from any start. The stride is chosen so that the targets alternate evenly.
+//!
+//! Invariants: the stride and `S` have no common divisor.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +17,8 @@ pub struct Split {
     targets: Box<[Target]>,
     /// Divided by their greatest common divisor.
     weights: Box<[u32]>,
-    sum: u32,
-    stride: u32,
+    sum: u64,
+    stride: u64,
     turn: Option<Arc<Turn>>,
 }
 
@@ -35,5 +37,180 @@ impl Turn {
     /// The turn that would come next, left where it is: what `explain` does.
     pub fn peek(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Split {
+    /// Shares requests among targets, each with its weight. The caller left out targets of weight 0, and gives a turn when there
+    /// are several. Choosing the stride takes microseconds: where a rule had a split before, use `following`.
+    pub fn new(targets: Vec<(Target, u32)>, turn: Option<Arc<Turn>>) -> Self {
+        Self::with(targets, turn, |weights| {
+            let sum = weights.iter().copied().map(u64::from).sum();
+            (sum, stride(sum))
+        })
+    }
+
+    /// As `new`, keeping the stride of a former split where the weights are the same.
+    pub fn following(former: &Self, targets: Vec<(Target, u32)>, turn: Option<Arc<Turn>>) -> Self {
+        Self::with(targets, turn, |weights| {
+            let sum = weights.iter().copied().map(u64::from).sum();
+            (sum, if sum == former.sum { former.stride } else { stride(sum) })
+        })
+    }
+
+    fn with(targets: Vec<(Target, u32)>, turn: Option<Arc<Turn>>, shares: impl FnOnce(&[u32]) -> (u64, u64)) -> Self {
+        let (targets, mut weights): (Vec<_>, Vec<_>) = targets.into_iter().unzip();
+        let divisor = weights.iter().copied().fold(0, |a, b| u32::try_from(gcd(a.into(), b.into())).unwrap_or(1));
+        if divisor > 1 {
+            weights.iter_mut().for_each(|weight| *weight /= divisor);
+        }
+        let (sum, stride) = shares(&weights);
+        Self { targets: targets.into(), weights: weights.into(), sum, stride, turn }
+    }
+
+    /// The index of the target whose turn it is.
+    pub fn pick(&self, turn: u64) -> usize {
+        if self.weights.len() < 2 {
+            return 0;
+        }
+        let turn = turn % self.sum;
+        let mut place = match turn.checked_mul(self.stride) {
+            Some(product) => product % self.sum,
+            None => wide_remainder(turn, self.stride, self.sum),
+        };
+        for (target, weight) in self.weights.iter().enumerate() {
+            let weight = u64::from(*weight);
+            if place < weight {
+                return target;
+            }
+            place -= weight;
+        }
+        0
+    }
+
+    /// The targets, in the order of the rule's backendRefs.
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// The weight of each target, divided by their greatest common divisor.
+    pub fn weights(&self) -> &[u32] {
+        &self.weights
+    }
+
+    /// The counter of turns, where there are several targets.
+    pub fn turn(&self) -> Option<&Arc<Turn>> {
+        self.turn.as_ref()
+    }
+}
+
+impl PartialEq for Split {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { targets, weights, sum: _, stride: _, turn } = self;
+        let same_turn = match (turn, &other.turn) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        same_turn && *targets == other.targets && *weights == other.weights
+    }
+}
+
+impl Eq for Split {}
+
+/// The number near `sum / φ`, without a divisor in common with `sum`, whose multiples fall most evenly: its continued fraction
+/// has the smallest largest quotient, and among those the smallest sum of quotients.
+fn stride(sum: u64) -> u64 {
+    const REACH: u64 = 32;
+    if sum < 3 {
+        return 1;
+    }
+    let centre = sum - sum.saturating_mul(382) / 1000;
+    let around = centre.saturating_sub(REACH).max(1)..=centre.saturating_add(REACH).min(sum - 1);
+    around.filter_map(|stride| Some((unevenness(sum, stride)?, stride))).min().map_or(1, |(_, stride)| stride)
+}
+
+/// The largest quotient in the continued fraction of `stride / sum` and the sum of all; `None` where the two have a common
+/// divisor.
+fn unevenness(sum: u64, stride: u64) -> Option<(u64, u64)> {
+    let (mut a, mut b, mut largest, mut total) = (sum, stride, 0, 0);
+    while b != 0 {
+        largest = largest.max(a / b);
+        total += a / b;
+        (a, b) = (b, a % b);
+    }
+    (a == 1).then_some((largest, total))
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+fn wide_remainder(turn: u64, stride: u64, sum: u64) -> u64 {
+    u64::try_from(u128::from(turn) * u128::from(stride) % u128::from(sum)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split(weights: &[u32]) -> Split {
+        Split::new(weights.iter().map(|weight| (Target { backend: None, steps: Box::new([]) }, *weight)).collect(), None)
+    }
+
+    fn longest_run(weights: &[u32]) -> usize {
+        let split = split(weights);
+        let picks: Vec<_> = (0..2 * split.sum).map(|turn| split.pick(turn)).collect();
+        picks.chunk_by(|a, b| a == b).map(<[usize]>::len).max().unwrap()
+    }
+
+    #[test]
+    fn targets_alternate() {
+        assert_eq!(longest_run(&[1, 1]), 1);
+        assert_eq!(longest_run(&[7, 7, 7]), 1);
+        assert_eq!(longest_run(&[90, 10]), 9);
+        assert!(longest_run(&[5, 1, 1]) <= 3);
+        assert!(longest_run(&[50, 30, 20]) <= 2);
+    }
+
+    #[test]
+    fn the_share_of_a_lone_target_is_everything() {
+        assert_eq!(split(&[3]).pick(u64::MAX), 0);
+        assert_eq!(split(&[3]).weights(), [1]);
+    }
+
+    #[test]
+    fn a_following_split_shares_alike() {
+        let (targets, weights) = ([(); 3], [3, 2, 9]);
+        let former = split(&weights);
+        let targets = targets.map(|()| Target { backend: None, steps: Box::new([]) });
+        let following = Split::following(&former, targets.into_iter().zip(weights).collect(), None);
+        assert_eq!(following, former);
+        assert_eq!(following.stride, former.stride);
+    }
+
+    #[test]
+    fn weights_beyond_the_api_do_no_harm() {
+        let split = split(&[u32::MAX, u32::MAX - 1, u32::MAX - 2]);
+        for turn in [0, 1, u64::MAX / 2, u64::MAX] {
+            assert!(split.pick(turn) < 3);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn shares_are_exact_over_any_window_from_any_start(
+            weights in prop::collection::vec(1_u32..60, 1..6), start in 0..u64::MAX / 2
+        ) {
+            let split = split(&weights);
+            let mut count = vec![0_u32; weights.len()];
+            for turn in start..start + split.sum {
+                // The counter wraps after 2^64 turns; within one lap shares are exact.
+                count[split.pick(turn)] += 1;
+            }
+            prop_assert_eq!(&count[..], split.weights());
+        }
     }
 }
