@@ -11,18 +11,75 @@
 //! hash order to make output that a person sees**; no request can make a lookup cost more than the configuration allows.
 
 mod backend;
+mod depths;
+mod edit;
 pub mod filters;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod listener;
+mod listeners;
+mod map;
+pub mod matching;
+mod names;
+mod outline;
 mod rule;
 mod split;
+mod table;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 pub use backend::{Backend, BackendId, BackendName, BackendProtocol};
+pub(crate) use edit::{Place, Writer};
 pub use listener::{Certificate, CertificateSet, Listener, ListenerId, Network, Protocol, Settings};
+pub use listeners::Listeners;
+pub(crate) use listeners::Site;
+use map::{Map, Seed};
+pub(crate) use names::Tier;
 pub use rule::{Action, Rule, RuleId, Target};
 pub use split::{Split, Turn};
+pub(crate) use table::{Bucket, Candidate, HEADER_COLUMNS, QUERY_COLUMNS, Slot};
+
+/// What a running gateway knows at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    seed: Seed,
+    /// By socket.
+    sockets: Arc<[(Socket, Arc<Listeners>)]>,
+    backends: Map<BackendId, Arc<Backend>>,
+}
+
+impl Snapshot {
+    /// A snapshot without sockets. `seed` is the one of `Options`; it lives as long as the process.
+    pub fn empty(seed: u64) -> Self {
+        let seed = Seed::new(seed);
+        Self { seed, sockets: Arc::default(), backends: Map::with_hasher(seed) }
+    }
+
+    /// The sockets with their listeners, by socket.
+    pub fn sockets(&self) -> impl Iterator<Item = (&Socket, &Listeners)> {
+        self.sockets.iter().map(|(socket, listeners)| (socket, &**listeners))
+    }
+
+    /// The listeners of a socket.
+    pub fn listeners(&self, socket: &Socket) -> Option<&Listeners> {
+        let at = self.sockets.binary_search_by(|(known, _)| known.cmp(socket)).ok()?;
+        self.sockets.get(at).map(|(_, listeners)| &**listeners)
+    }
+
+    /// A backend.
+    pub fn backend(&self, id: BackendId) -> Option<&Arc<Backend>> {
+        self.backends.get(&id)
+    }
+
+    /// All backends, by name.
+    pub fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
+        let mut all: Vec<_> = self.backends.values().collect();
+        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        all.into_iter()
+    }
+}
 
 /// Where connections arrive, as configured: a port map or a NAT of the data plane does not show here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

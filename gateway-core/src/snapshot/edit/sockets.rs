@@ -1,0 +1,75 @@
+//! Edits of the sockets: which listeners stand on which.
+//!
+//! In: listeners taken off and put on. Out: the next array of sockets, or nothing where none changed. Only the listeners of
+//! sockets that are edited are copied.
+//!
+//! Invariants: no socket is without listeners.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::snapshot::listener::{Listener, Settings};
+use crate::snapshot::listeners::{Listeners, Site};
+use crate::snapshot::{Snapshot, Socket};
+
+#[derive(Debug)]
+pub(super) struct SocketEdits<'a> {
+    old: &'a Snapshot,
+    settings: &'a BTreeMap<Socket, Arc<Settings>>,
+    edited: BTreeMap<Socket, Listeners>,
+}
+
+impl<'a> SocketEdits<'a> {
+    pub(super) fn new(old: &'a Snapshot, settings: &'a BTreeMap<Socket, Arc<Settings>>) -> Self {
+        Self { old, settings, edited: BTreeMap::new() }
+    }
+
+    /// Takes a listener off a socket, where it stands.
+    pub(super) fn take_off(&mut self, socket: Socket, listener: &Arc<Listener>) {
+        let listeners = self.edit(socket);
+        let hostname = listener.hostname.as_deref();
+        if listeners.named(hostname).is_some_and(|site| Arc::ptr_eq(&site.listener, listener)) {
+            listeners.remove(hostname);
+        }
+    }
+
+    /// Puts a listener on a socket.
+    pub(super) fn put_on(&mut self, socket: Socket, site: Arc<Site>) {
+        let seed = self.old.seed;
+        self.edit(socket).put(site, seed);
+    }
+
+    /// Brings the settings of a socket up to date, where it exists.
+    pub(super) fn settle(&mut self, socket: Socket) {
+        let settings = self.settings_of(socket);
+        let present = self.edited.get(&socket).or_else(|| self.old.listeners(&socket));
+        if present.is_some_and(|listeners| listeners.settings != settings) {
+            self.edit(socket).settings = settings;
+        }
+    }
+
+    /// The sockets after the edits; `None` when they stay as they are.
+    pub(super) fn finish(self) -> Option<Arc<[(Socket, Arc<Listeners>)]>> {
+        if self.edited.is_empty() {
+            return None;
+        }
+        let stays = self.old.sockets.iter().filter(|(socket, _)| !self.edited.contains_key(socket)).cloned();
+        let mut next: Vec<_> = stays.collect();
+        let edited = self.edited.into_iter().filter(|(_, listeners)| !listeners.is_empty());
+        next.extend(edited.map(|(socket, listeners)| (socket, Arc::new(listeners))));
+        next.sort_unstable_by_key(|(socket, _)| *socket);
+        Some(next.into())
+    }
+
+    fn edit(&mut self, socket: Socket) -> &mut Listeners {
+        let settings = self.settings_of(socket);
+        self.edited.entry(socket).or_insert_with(|| match self.old.listeners(&socket) {
+            Some(listeners) => listeners.clone(),
+            None => Listeners::new(settings),
+        })
+    }
+
+    fn settings_of(&self, socket: Socket) -> Arc<Settings> {
+        self.settings.get(&socket).cloned().unwrap_or_default()
+    }
+}

@@ -1,0 +1,95 @@
+//! Small configurations for tests, written into a snapshot without objects.
+
+use std::sync::Arc;
+
+use super::filters::Step;
+use super::matching::{Age, Expression, HeaderMatch, Match, PathPattern, QueryMatch, ValuePattern};
+use super::{Action, Listener, ListenerId, Place, Protocol, Rule, RuleId, Settings, Socket, Transport};
+use crate::name::{Kind, ObjectId, ObjectName};
+
+/// Port `port` of all addresses.
+pub(crate) fn socket(port: u16) -> Socket {
+    Socket { address: None, port, transport: Transport::Tcp }
+}
+
+/// The id of a listener of the one Gateway.
+pub(crate) fn listener_id(name: &str) -> ListenerId {
+    ListenerId { gateway: ObjectName::new("test", "gateway"), name: name.into() }
+}
+
+/// A listener in clear on port 80.
+pub(crate) fn listener(name: &str, hostname: Option<&str>) -> Listener {
+    Listener {
+        id: listener_id(name),
+        hostname: hostname.map(Into::into),
+        protocol: Protocol::Http,
+        port: 80,
+        certificates: None,
+        settings: Arc::new(Settings::default()),
+    }
+}
+
+/// The id of an HTTPRoute.
+pub(crate) fn route(name: &str) -> ObjectId {
+    ObjectId::new(Kind::HttpRoute, ObjectName::new("test", name))
+}
+
+/// A rule of a route.
+pub(crate) fn rule(name: &str, index: usize, action: Action) -> Rule {
+    let steps: Box<[Step]> = Box::new([]);
+    Rule { id: RuleId { route: route(name), index, name: None }, steps, action, repick: true }
+}
+
+/// A rule that only fails: its name is what tests look at.
+pub(crate) fn marker(name: &str) -> Arc<Rule> {
+    Arc::new(rule(name, 0, Action::Fail("a marker".into())))
+}
+
+/// A match of a rule with nothing but a path: `=/exact`, `~expression` or a prefix.
+pub(crate) fn path(written: &str, rule: &Arc<Rule>) -> Match {
+    let path = match written.split_at(1) {
+        ("=", path) => PathPattern::exact(path),
+        ("~", pattern) => PathPattern::Expression(Arc::new(Expression::new(pattern).unwrap())),
+        _ => PathPattern::prefix(written),
+    };
+    let (headers, queries) = (Box::default(), Box::default());
+    Match { path, method: None, headers, queries, age: Age::default(), index: 0, rule: Arc::clone(rule) }
+}
+
+/// `value`, or `~expression`.
+pub(crate) fn value(written: &str) -> ValuePattern {
+    match written.strip_prefix('~') {
+        Some(pattern) => ValuePattern::Expression(Arc::new(Expression::new(pattern).unwrap())),
+        None => ValuePattern::Exact(written.into()),
+    }
+}
+
+impl Match {
+    pub(crate) fn with_method(mut self, method: &str) -> Self {
+        self.method = Some(method.parse().unwrap());
+        self
+    }
+
+    pub(crate) fn with_header(mut self, name: &str, written: &str) -> Self {
+        let header = HeaderMatch { name: name.parse().unwrap(), value: value(written) };
+        self.headers = self.headers.into_iter().chain([header]).collect();
+        self
+    }
+
+    pub(crate) fn with_query(mut self, name: &str, written: &str) -> Self {
+        let query = QueryMatch { name: name.into(), value: value(written) };
+        self.queries = self.queries.into_iter().chain([query]).collect();
+        self
+    }
+
+    pub(crate) fn with_age(mut self, created: i64) -> Self {
+        self.age = Age::new(None, Some(created));
+        self
+    }
+
+    /// Where the match stands under a host name.
+    pub(crate) fn at(self, listener: &str, host: Option<&str>) -> (Place, Arc<Self>) {
+        let place = Place { listener: listener_id(listener), host: host.map(Into::into), path: self.path.clone() };
+        (place, Arc::new(self))
+    }
+}

@@ -1,0 +1,79 @@
+//! A snapshot told in lines of text, by names and in a fixed order.
+//!
+//! In: a snapshot. Out: all that it holds, so that two of them can be compared whatever their history: in tests, and by tools.
+
+use std::fmt::Write;
+
+use super::listeners::Listeners;
+use super::matching::Match;
+use super::rule::Action;
+use super::table::Table;
+use super::{Backend, BackendId, Snapshot};
+
+impl Snapshot {
+    /// All that the snapshot holds: sockets, listeners, hosts and candidates in order, rules, backends by name. Snapshots that
+    /// serve alike have equal outlines.
+    pub fn outline(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (socket, listeners) in self.sockets() {
+            let kind = if listeners.is_tls() { "TLS" } else { "clear" };
+            lines.push(format!("socket {socket}, {kind}, {:?}", listeners.settings));
+            self.outline_listeners(listeners, &mut lines);
+        }
+        lines.extend(self.backends().map(|backend| outline_backend(backend)));
+        lines
+    }
+
+    fn outline_listeners(&self, listeners: &Listeners, lines: &mut Vec<String>) {
+        let mut sites: Vec<_> = listeners.sites().collect();
+        sites.sort_unstable_by(|a, b| a.listener.id.cmp(&b.listener.id));
+        for site in sites {
+            let listener = &*site.listener;
+            let hostname = listener.hostname.as_deref().unwrap_or("*");
+            let certificates = listener.certificates.as_ref().map(|set| set.fingerprint);
+            lines.push(format!(
+                "  {}, {:?} {hostname}:{}, certificates {certificates:x?}, {:?}",
+                listener.id, listener.protocol, listener.port, listener.settings
+            ));
+            self.outline_table(&site.table, lines);
+        }
+    }
+
+    fn outline_table(&self, table: &Table, lines: &mut Vec<String>) {
+        for (host, entry) in table.sorted() {
+            lines.push(format!("    host {host}"));
+            for candidate in entry.http.sorted() {
+                lines.push(format!("      {candidate}: {:?}, match {}", candidate.age, candidate.index));
+                lines.push(format!("        {}", self.outline_rule(candidate)));
+            }
+        }
+    }
+
+    fn outline_rule(&self, candidate: &Match) -> String {
+        let rule = &*candidate.rule;
+        let mut line = format!("{}, {:?}, repick {}: ", rule.id, rule.steps, rule.repick);
+        let written = match &rule.action {
+            Action::Redirect(redirect) => write!(line, "{redirect:?}"),
+            Action::Respond(response) => write!(line, "{response:?}"),
+            Action::Fail(why) => write!(line, "fail: {why}"),
+            Action::Forward(split) => {
+                let targets = split.targets().iter().zip(split.weights());
+                let targets = targets.map(|(target, weight)| {
+                    let backend = target.backend.map_or_else(|| "invalid".to_owned(), |id| self.name_of(id));
+                    format!("{weight} x {backend} {:?}", target.steps)
+                });
+                write!(line, "forward {}", targets.collect::<Vec<_>>().join(", "))
+            }
+        };
+        debug_assert!(written.is_ok(), "writing to a string does not fail");
+        line
+    }
+
+    fn name_of(&self, id: BackendId) -> String {
+        self.backend(id).map_or_else(|| "unknown".to_owned(), |backend| backend.name.to_string())
+    }
+}
+
+fn outline_backend(backend: &Backend) -> String {
+    format!("backend {}, {:?}, {:x}: {:?}", backend.name, backend.protocol, backend.fingerprint, backend.endpoints)
+}
