@@ -20,6 +20,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::http::{Request, ask};
+use crate::manifest::{list, name as name_of};
 
 /// How long the program may take to become ready. It takes milliseconds; a loaded machine is given time.
 const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -178,15 +179,12 @@ impl Statuses {
 
     /// All that is reported of an object.
     pub fn entry(&self, kind: &str, name: &str) -> Option<&Value> {
-        let listed = self.0.get("items").unwrap_or(&self.0).as_array()?;
-        listed.iter().find(|entry| {
-            let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-            let full = match text("/metadata/namespace") {
-                "" => text("/metadata/name").to_owned(),
-                namespace => format!("{namespace}/{}", text("/metadata/name")),
-            };
-            text("/kind") == kind && full == name
-        })
+        self.entries().iter().find(|entry| entry["kind"] == kind && name_of(entry) == name)
+    }
+
+    /// All objects of which something is reported.
+    pub fn entries(&self) -> &[Value] {
+        list(&self.0, "/items")
     }
 
     /// The whole report, for messages.

@@ -136,7 +136,7 @@ fn header_rule_beside_path_rule(guide: &Guide, file: &Manifest) -> Result<()> {
 fn route_from_another_namespace(guide: &Guide, file: &Manifest) -> Result<()> {
     let route = Route::first(file)?;
     let alone = Scene::of(guide.base_and(file)).start()?;
-    alone.expect_said(&[&route.name, last(&route.gateway)])?;
+    alone.expect_said(&[last(&route.name), last(&route.gateway)])?;
     drop(alone);
 
     let scene = Scene::of(guide.base_and(file)).with_missing_gateways().start()?;
@@ -237,7 +237,7 @@ fn labels_on_routes_instead_of_namespaces(guide: &Guide, file: &Manifest) -> Res
 fn canary_by_header_then_by_weight(guide: &Guide, file: &Manifest) -> Result<()> {
     let route = Route::first(file)?;
     let alone = Scene::of(guide.base_and(file)).start()?;
-    alone.expect_said(&[&route.name, last(&route.gateway)])?;
+    alone.expect_said(&[last(&route.name), last(&route.gateway)])?;
     drop(alone);
 
     let scene = Scene::of(guide.base_and(file)).with_missing_gateways().start()?;

@@ -175,11 +175,13 @@ impl Served {
         Ok(text(condition, "/message").to_owned())
     }
 
-    /// Expects that somewhere the program says a sentence that holds all of these: in a status, or where it prints.
+    /// Expects that the program says all of these words together: of one object, or in one line that it printed.
     pub(super) fn expect_said(&self, words: &[&str]) -> Result<()> {
-        let said = format!("{}\n{}", self.running.statuses()?.text(), self.running.printed());
-        let together = said.lines().any(|line| words.iter().all(|word| line.contains(word)));
-        ensure!(together, "nothing says {words:?} in:\n{said}");
+        let statuses = self.running.statuses()?;
+        let printed = self.running.printed();
+        let mut sayings = statuses.entries().iter().map(Value::to_string).chain(printed.lines().map(str::to_owned));
+        let together = sayings.any(|saying| words.iter().all(|word| saying.contains(word)));
+        ensure!(together, "nothing says {words:?} in {}\n{printed}", statuses.text());
         Ok(())
     }
 }
