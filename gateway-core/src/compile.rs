@@ -6,6 +6,26 @@
 //! Invariants: **any sequence of changes ends where compiling the final objects and facts at once would**; the order of objects
 //! does not matter; statuses written back yield no further change.
 
+mod age;
+mod attach;
+mod backends;
+mod certificate;
+mod certificates;
+mod class;
+mod dependents;
+mod gateway;
+mod gateways;
+mod grant;
+mod merge;
+mod objects;
+mod references;
+mod resolve;
+mod route;
+mod routes;
+mod status;
+mod transaction;
+mod translate;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -156,21 +176,48 @@ impl fmt::Debug for Extensions {
 }
 
 /// Turns changes into snapshots and statuses.
+///
+/// ```
+/// use gateway_core::compile::{Change, Compiler, Options};
+/// use gateway_core::resource::{self, Reader, Reading};
+/// use gateway_core::support::Support;
+///
+/// let mut compiler = Compiler::new(Options { support: Support::ALL, ..Options::default() });
+/// let document = serde_json::json!({
+///     "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "web", "namespace": "shop"},
+///     "spec": {"gatewayClassName": "pingora", "listeners": [{"name": "http", "protocol": "HTTP", "port": 80}]},
+/// });
+/// let Ok(Reading::Object { object, .. }) = resource::read(document, &Reader::default()) else { panic!("it is valid") };
+/// let update = compiler.apply([Change::Put(object)]);
+/// assert_eq!(update.statuses.len(), 1);
+/// assert_eq!(update.snapshot.sockets().count(), 1);
+/// ```
 #[derive(Debug)]
 pub struct Compiler {
     options: Options,
+    state: transaction::State,
 }
 
 impl Compiler {
     /// A compiler that knows no object yet.
     pub fn new(options: Options) -> Self {
-        Self { options }
+        let state = transaction::State::new(&options);
+        Self { options, state }
     }
 
     /// Applies changes as one transaction. Total: bad input becomes conditions and problems.
     pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Update {
-        let _ = (changes, &self.options);
-        unimplemented!("being written")
+        self.state.apply(changes, &self.options)
+    }
+
+    /// Every status as it was last given.
+    pub fn statuses(&self) -> &BTreeMap<ObjectId, Status> {
+        self.state.statuses()
+    }
+
+    /// Every problem as it was last given.
+    pub fn problems(&self) -> &BTreeMap<ObjectId, Vec<String>> {
+        self.state.problems()
     }
 }
 

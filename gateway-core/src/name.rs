@@ -160,42 +160,71 @@ pub const OWN_GROUP: &str = "pingora-gateway.dev";
 pub const DISCOVERY_GROUP: &str = "discovery.k8s.io";
 
 impl Kind {
-    const NAMED: [(Self, &'static str, &'static str); 14] = [
-        (Self::GatewayClass, GATEWAY_GROUP, "GatewayClass"),
-        (Self::Gateway, GATEWAY_GROUP, "Gateway"),
-        (Self::HttpRoute, GATEWAY_GROUP, "HTTPRoute"),
-        (Self::GrpcRoute, GATEWAY_GROUP, "GRPCRoute"),
-        (Self::TlsRoute, GATEWAY_GROUP, "TLSRoute"),
-        (Self::TcpRoute, GATEWAY_GROUP, "TCPRoute"),
-        (Self::UdpRoute, GATEWAY_GROUP, "UDPRoute"),
-        (Self::ReferenceGrant, GATEWAY_GROUP, "ReferenceGrant"),
-        (Self::Namespace, "", "Namespace"),
-        (Self::Service, "", "Service"),
-        (Self::EndpointSlice, DISCOVERY_GROUP, "EndpointSlice"),
-        (Self::Secret, "", "Secret"),
-        (Self::DirectResponse, OWN_GROUP, "DirectResponse"),
-        (Self::GatewayParameters, OWN_GROUP, "GatewayParameters"),
+    /// The kinds that are built in, in order.
+    const BUILT_IN: [Self; 14] = [
+        Self::GatewayClass,
+        Self::Gateway,
+        Self::HttpRoute,
+        Self::GrpcRoute,
+        Self::TlsRoute,
+        Self::TcpRoute,
+        Self::UdpRoute,
+        Self::ReferenceGrant,
+        Self::Namespace,
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Secret,
+        Self::DirectResponse,
+        Self::GatewayParameters,
     ];
 
-    /// The kind with this group and name, if it is one of those built in.
+    /// The built-in kind with this group and name.
     pub fn named(group: &str, kind: &str) -> Option<Self> {
-        Self::NAMED.iter().find(|(_, g, k)| *g == group && *k == kind).map(|(known, ..)| known.clone())
+        Self::BUILT_IN.into_iter().find(|known| known.group() == group && known.as_str() == kind)
     }
 
     /// The API group; empty for core kinds.
     pub fn group(&self) -> &str {
         match self {
+            Self::GatewayClass
+            | Self::Gateway
+            | Self::HttpRoute
+            | Self::GrpcRoute
+            | Self::TlsRoute
+            | Self::TcpRoute
+            | Self::UdpRoute
+            | Self::ReferenceGrant => GATEWAY_GROUP,
+            Self::Namespace | Self::Service | Self::Secret => "",
+            Self::EndpointSlice => DISCOVERY_GROUP,
+            Self::DirectResponse | Self::GatewayParameters => OWN_GROUP,
             Self::Extension(of) => &of.group,
-            known => Self::NAMED.iter().find(|(k, ..)| k == known).map_or("", |(_, group, _)| group),
         }
     }
 
     /// The kind as manifests write it.
     pub fn as_str(&self) -> &str {
         match self {
+            Self::GatewayClass => "GatewayClass",
+            Self::Gateway => "Gateway",
+            Self::HttpRoute => "HTTPRoute",
+            Self::GrpcRoute => "GRPCRoute",
+            Self::TlsRoute => "TLSRoute",
+            Self::TcpRoute => "TCPRoute",
+            Self::UdpRoute => "UDPRoute",
+            Self::ReferenceGrant => "ReferenceGrant",
+            Self::Namespace => "Namespace",
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Secret => "Secret",
+            Self::DirectResponse => "DirectResponse",
+            Self::GatewayParameters => "GatewayParameters",
             Self::Extension(of) => &of.kind,
-            known => Self::NAMED.iter().find(|(k, ..)| k == known).map_or("", |(_, _, kind)| kind),
         }
+    }
+
+    /// Whether it is a kind of route.
+    pub fn is_route(&self) -> bool {
+        matches!(self, Self::HttpRoute | Self::GrpcRoute | Self::TlsRoute | Self::TcpRoute | Self::UdpRoute)
     }
 
     /// Whether objects of this kind live outside namespaces.
@@ -247,9 +276,8 @@ mod tests {
 
     #[test]
     fn every_named_kind_is_found_by_its_group_and_kind() {
-        for (kind, group, name) in Kind::NAMED {
-            assert_eq!(Kind::named(group, name), Some(kind.clone()));
-            assert_eq!((kind.group(), kind.as_str()), (group, name));
+        for kind in Kind::BUILT_IN {
+            assert_eq!(Kind::named(kind.group(), kind.as_str()), Some(kind));
         }
         assert_eq!(Kind::named("", "HTTPRoute"), None);
     }

@@ -63,40 +63,57 @@ impl Support {
         *kind == Kind::HttpRoute && self.has(Capability::Http)
     }
 
-    /// The names to claim in `supportedFeatures`, sorted.
-    pub fn features(self) -> impl Iterator<Item = &'static str> {
-        FEATURES.iter().filter(move |(_, needs)| needs.iter().all(|need| self.has(*need))).map(|(name, _)| *name)
+    /// The names to claim in `supportedFeatures` under a bundle of version `v1.minor`, sorted.
+    pub fn features(self, minor: u32) -> impl Iterator<Item = &'static str> {
+        let claimed = move |feature: &&Feature| feature.since <= minor && feature.needs.iter().all(|need| self.has(*need));
+        FEATURES.iter().filter(claimed).map(|feature| feature.name)
     }
 }
 
-/// Every name we may claim with what it takes, in ASCII order.
-const FEATURES: &[(&str, &[Capability])] = {
+/// A feature with what it takes.
+struct Feature {
+    name: &'static str,
+    needs: &'static [Capability],
+    /// The first minor version whose registry has the name.
+    since: u32,
+}
+
+const fn feature(name: &'static str, needs: &'static [Capability]) -> Feature {
+    Feature { name, needs, since: 0 }
+}
+
+const fn since_1_7(name: &'static str, needs: &'static [Capability]) -> Feature {
+    Feature { name, needs, since: 7 }
+}
+
+/// Every name we may claim, in ASCII order.
+const FEATURES: &[Feature] = {
     use Capability::{BackendFilters, DetectMisdirected, EditResponse, H2c, Http, Https, Rewrite, WebSocket};
     &[
-        ("Gateway", &[Http]),
-        ("GatewayHTTPListenerIsolation", &[Http]),
-        ("GatewayHTTPSListenerDetectMisdirectedRequests", &[Https, DetectMisdirected]),
-        ("GatewayPort8080", &[Http]),
-        ("GatewayRouteHostnameIntersectionPrecedence", &[Http]),
-        ("HTTPRoute", &[Http, Https]),
-        ("HTTPRoute303RedirectStatusCode", &[Http]),
-        ("HTTPRoute307RedirectStatusCode", &[Http]),
-        ("HTTPRoute308RedirectStatusCode", &[Http]),
-        ("HTTPRouteBackendProtocolH2C", &[H2c]),
-        ("HTTPRouteBackendProtocolWebSocket", &[WebSocket]),
-        ("HTTPRouteBackendRequestHeaderModification", &[BackendFilters]),
-        ("HTTPRouteBackendURLRewrite", &[BackendFilters, Rewrite]),
-        ("HTTPRouteHostRewrite", &[Rewrite]),
-        ("HTTPRouteMethodMatching", &[Http]),
-        ("HTTPRouteNamedRouteRule", &[Http]),
-        ("HTTPRouteParentRefPort", &[Http]),
-        ("HTTPRoutePathRedirect", &[Http]),
-        ("HTTPRoutePathRewrite", &[Rewrite]),
-        ("HTTPRoutePortRedirect", &[Http]),
-        ("HTTPRouteQueryParamMatching", &[Http]),
-        ("HTTPRouteResponseHeaderModification", &[EditResponse]),
-        ("HTTPRouteSchemeRedirect", &[Http]),
-        ("ReferenceGrant", &[Http]),
+        feature("Gateway", &[Http]),
+        feature("GatewayHTTPListenerIsolation", &[Http]),
+        feature("GatewayHTTPSListenerDetectMisdirectedRequests", &[Https, DetectMisdirected]),
+        feature("GatewayPort8080", &[Http]),
+        since_1_7("GatewayRouteHostnameIntersectionPrecedence", &[Http]),
+        feature("HTTPRoute", &[Http, Https]),
+        feature("HTTPRoute303RedirectStatusCode", &[Http]),
+        feature("HTTPRoute307RedirectStatusCode", &[Http]),
+        feature("HTTPRoute308RedirectStatusCode", &[Http]),
+        feature("HTTPRouteBackendProtocolH2C", &[H2c]),
+        feature("HTTPRouteBackendProtocolWebSocket", &[WebSocket]),
+        feature("HTTPRouteBackendRequestHeaderModification", &[BackendFilters]),
+        since_1_7("HTTPRouteBackendURLRewrite", &[BackendFilters, Rewrite]),
+        feature("HTTPRouteHostRewrite", &[Rewrite]),
+        feature("HTTPRouteMethodMatching", &[Http]),
+        feature("HTTPRouteNamedRouteRule", &[Http]),
+        feature("HTTPRouteParentRefPort", &[Http]),
+        feature("HTTPRoutePathRedirect", &[Http]),
+        feature("HTTPRoutePathRewrite", &[Rewrite]),
+        feature("HTTPRoutePortRedirect", &[Http]),
+        feature("HTTPRouteQueryParamMatching", &[Http]),
+        feature("HTTPRouteResponseHeaderModification", &[EditResponse]),
+        feature("HTTPRouteSchemeRedirect", &[Http]),
+        feature("ReferenceGrant", &[Http]),
     ]
 };
 
@@ -106,10 +123,14 @@ mod tests {
 
     #[test]
     fn features_are_sorted_and_need_their_capabilities() {
-        let all: Vec<_> = Support::ALL.features().collect();
+        let all: Vec<_> = Support::ALL.features(7).collect();
         assert!(all.is_sorted());
-        assert_eq!(Support::NONE.features().count(), 0);
-        let plain: Vec<_> = Support::of(&[Capability::Http]).features().collect();
+        assert_eq!(Support::NONE.features(7).count(), 0);
+        let plain: Vec<_> = Support::of(&[Capability::Http]).features(7).collect();
         assert!(plain.contains(&"HTTPRouteMethodMatching") && !plain.contains(&"HTTPRoute"), "core HTTPRoute needs HTTPS too");
+        assert!(
+            !Support::ALL.features(6).any(|name| name == "HTTPRouteBackendURLRewrite"),
+            "a name of 1.7 is not claimed under 1.6"
+        );
     }
 }

@@ -13,53 +13,32 @@ pub struct GatewayParameters {
     pub spec: GatewayParametersSpec,
 }
 
-/// The parameters of a Gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// The parameters of a Gateway. What is not stated is left to the class's parameters, then to the defaults of the data plane.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayParametersSpec {
-    /// Address ranges whose word on the client's address is believed.
+    /// Address ranges whose word on the client's address is believed; none unless stated.
     #[serde(default)]
-    pub trusted_proxies: Vec<String>,
+    pub trusted_proxies: Option<Vec<String>>,
     /// Whether `//` in a path counts as `/`; it does unless stated.
-    #[serde(default = "yes")]
-    pub merge_slashes: bool,
+    #[serde(default)]
+    pub merge_slashes: Option<bool>,
     /// Limits on connections.
     #[serde(default)]
     pub limits: Limits,
 }
 
-impl Default for GatewayParametersSpec {
-    fn default() -> Self {
-        Self { trusted_proxies: Vec::new(), merge_slashes: true, limits: Limits::default() }
-    }
-}
-
 /// Limits on connections.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Limits {
     /// The largest head of a request in bytes; 65536 unless stated.
-    #[serde(deserialize_with = "number::positive")]
-    pub max_header_bytes: u32,
+    #[serde(deserialize_with = "number::optional_positive")]
+    pub max_header_bytes: Option<u32>,
     /// How long a head may take to arrive; 10s unless stated.
-    pub header_timeout: Duration,
+    pub header_timeout: Option<Duration>,
     /// How long a connection may rest between requests; 75s unless stated.
-    pub idle_timeout: Duration,
+    pub idle_timeout: Option<Duration>,
     /// How long what is under way may go on when its listener closes; 30s unless stated.
-    pub drain_timeout: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_header_bytes: 65_536,
-            header_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(75),
-            drain_timeout: Duration::from_secs(30),
-        }
-    }
-}
-
-fn yes() -> bool {
-    true
+    pub drain_timeout: Option<Duration>,
 }

@@ -34,6 +34,11 @@ pub(super) fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32
     within(i64::deserialize(deserializer)?, 1, i32::MAX as u32, "a whole number from 1 to 2147483647")
 }
 
+/// A whole number of at least 1, where one is stated.
+pub(super) fn optional_positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    positive(deserializer).map(Some)
+}
+
 /// A status code of the protocol; which ones a field admits is checked elsewhere.
 pub(super) fn status_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     within(i64::deserialize(deserializer)?, 100, 599, "a status code from 100 to 599")

@@ -27,7 +27,7 @@ use routes::RouteEdits;
 use sockets::SocketEdits;
 
 /// Where a candidate stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     /// The listener.
     pub(crate) listener: ListenerId,

@@ -1,0 +1,57 @@
+//! A Secret judged as a listener's certificate.
+//!
+//! In: the Secret. Out: the chain with its key, or what is wrong with it, in words that never quote the key. Knows neither the
+//! listener nor the time: whether a certificate has expired is a matter for whoever shows it.
+
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+
+use foldhash::quality::FixedState;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::resource::Secret;
+use crate::snapshot::Certificate;
+
+/// Reads a certificate with its key.
+///
+/// # Errors
+/// What a person has to mend in the Secret.
+pub(super) fn certificate(secret: &Secret) -> Result<Arc<Certificate>, String> {
+    let name = &secret.meta.name;
+    if secret.secret_type != TLS_TYPE {
+        return Err(format!("Secret {name} is of type {}, and a certificate needs type {TLS_TYPE}", secret.secret_type));
+    }
+    let pem = |key: &str| secret.data.get(key).ok_or_else(|| format!("Secret {name} has no {key}"));
+    let (chain_pem, key_pem) = (pem("tls.crt")?, pem("tls.key")?);
+    let chain = CertificateDer::pem_slice_iter(chain_pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| format!("tls.crt of Secret {name} is not PEM: {error}"))?;
+    let leaf = chain.first().ok_or_else(|| format!("tls.crt of Secret {name} holds no certificate"))?;
+    let names = names(leaf).ok_or_else(|| format!("tls.crt of Secret {name} holds a certificate that cannot be read"))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(key_pem).map_err(|_| format!("tls.key of Secret {name} holds no private key in PEM"))?;
+    CertifiedKey::from_der(chain.clone(), key.clone_key(), &ring::default_provider()).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => format!("tls.key of Secret {name} is not the key of the certificate in tls.crt"),
+        other => format!("the certificate of Secret {name} cannot be used: {other}"),
+    })?;
+    let fingerprint = FixedState::with_seed(0).hash_one((chain_pem, key_pem));
+    Ok(Arc::new(Certificate { secret: name.clone(), chain, key, names, fingerprint }))
+}
+
+/// The DNS names of a leaf, in lower case; `None` when the certificate cannot be read.
+fn names(leaf: &CertificateDer<'_>) -> Option<Box<[Box<str>]>> {
+    let (_, certificate) = X509Certificate::from_der(leaf).ok()?;
+    let Some(alternatives) = certificate.subject_alternative_name().ok()? else { return Some(Box::new([])) };
+    let dns = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase().into_boxed_str()),
+        _ => None,
+    };
+    Some(alternatives.value.general_names.iter().filter_map(dns).collect())
+}
+
+const TLS_TYPE: &str = "kubernetes.io/tls";

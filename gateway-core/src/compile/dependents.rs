@@ -1,0 +1,125 @@
+//! Who depends on whom: the one place that remembers references backwards.
+//!
+//! In: what each object refers to, existing or not. Out: who has to be judged again when something changes. Objects that are
+//! missing are names here like any other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::name::{ObjectId, ObjectName};
+
+use super::Need;
+
+/// References, backwards.
+#[derive(Debug, Default)]
+pub(super) struct Dependents {
+    users: BTreeMap<ObjectId, BTreeSet<ObjectId>>,
+    crossing: BTreeMap<String, BTreeSet<ObjectId>>,
+    children: BTreeMap<ObjectName, BTreeSet<ObjectId>>,
+    residents: BTreeMap<String, BTreeSet<ObjectId>>,
+}
+
+/// What one object refers to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Links<'a> {
+    /// Other objects.
+    pub(super) uses: &'a [ObjectId],
+    /// Other namespaces.
+    pub(super) crosses: &'a [String],
+    /// Gateways, as parents.
+    pub(super) parents: &'a [ObjectName],
+}
+
+impl Dependents {
+    /// Replaces what an object refers to.
+    pub(super) fn relink(&mut self, who: &ObjectId, old: Links<'_>, new: Links<'_>) {
+        swap(&mut self.users, who, old.uses, new.uses);
+        swap(&mut self.crossing, who, old.crosses, new.crosses);
+        swap(&mut self.children, who, old.parents, new.parents);
+    }
+
+    /// Takes note that a route lives in its namespace, or no longer does.
+    pub(super) fn reside(&mut self, route: &ObjectId, is_there: bool) {
+        let namespace = route.name.namespace();
+        if is_there {
+            self.residents.entry(namespace.to_owned()).or_default().insert(route.clone());
+        } else if let Some(routes) = self.residents.get_mut(namespace) {
+            routes.remove(route);
+            if routes.is_empty() {
+                self.residents.remove(namespace);
+            }
+        }
+    }
+
+    /// Objects that refer to this one.
+    pub(super) fn users(&self, of: &ObjectId) -> impl Iterator<Item = &ObjectId> {
+        self.users.get(of).into_iter().flatten()
+    }
+
+    /// Objects that refer into this namespace from another.
+    pub(super) fn crossing(&self, namespace: &str) -> impl Iterator<Item = &ObjectId> {
+        self.crossing.get(namespace).into_iter().flatten()
+    }
+
+    /// Routes that name this Gateway as a parent.
+    pub(super) fn children(&self, gateway: &ObjectName) -> impl Iterator<Item = &ObjectId> {
+        self.children.get(gateway).into_iter().flatten()
+    }
+
+    /// Routes of a namespace.
+    pub(super) fn residents(&self, namespace: &str) -> impl Iterator<Item = &ObjectId> {
+        self.residents.get(namespace).into_iter().flatten()
+    }
+}
+
+/// Moves `who` from the sets of `old` to those of `new`; both are sorted.
+fn swap<K: Ord + Clone>(sets: &mut BTreeMap<K, BTreeSet<ObjectId>>, who: &ObjectId, old: &[K], new: &[K]) {
+    for key in old.iter().filter(|key| new.binary_search(key).is_err()) {
+        if let Some(set) = sets.get_mut(key) {
+            set.remove(who);
+            if set.is_empty() {
+                sets.remove(key);
+            }
+        }
+    }
+    for key in new.iter().filter(|key| old.binary_search(key).is_err()) {
+        sets.entry(key.clone()).or_default().insert(who.clone());
+    }
+}
+
+/// What each Gateway depends on, counted, so that joining and leaving are seen once.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    held: BTreeMap<(ObjectName, ObjectId), u32>,
+    before: BTreeMap<(ObjectName, ObjectId), bool>,
+}
+
+impl Needs {
+    /// One more reason for a Gateway to depend on an object.
+    pub(super) fn join(&mut self, gateway: &ObjectName, object: &ObjectId) {
+        let key = (gateway.clone(), object.clone());
+        let count = self.held.entry(key.clone()).or_insert(0);
+        self.before.entry(key).or_insert(*count > 0);
+        *count += 1;
+    }
+
+    /// One reason less.
+    pub(super) fn leave(&mut self, gateway: &ObjectName, object: &ObjectId) {
+        let key = (gateway.clone(), object.clone());
+        let Some(count) = self.held.get_mut(&key) else { return };
+        self.before.entry(key.clone()).or_insert(*count > 0);
+        *count -= 1;
+        if *count == 0 {
+            self.held.remove(&key);
+        }
+    }
+
+    /// What joined or left since this was asked last.
+    pub(super) fn take(&mut self) -> Vec<Need> {
+        let touched = std::mem::take(&mut self.before);
+        let changed = touched.into_iter().filter_map(|(key, was_held)| {
+            let joined = self.held.contains_key(&key);
+            (joined != was_held).then(|| Need { gateway: key.0, object: key.1, joined })
+        });
+        changed.collect()
+    }
+}

@@ -1,0 +1,61 @@
+//! Which references across namespaces are permitted (ReferenceGrant, GEP-709).
+//!
+//! In: who refers to what, and the grants of the target's namespace. Out: yes or no. Whether the target exists is never asked
+//! before, so that an answer tells nothing of it.
+
+use std::sync::Arc;
+
+use crate::name::{GATEWAY_GROUP, Kind, ObjectId};
+use crate::resource::{self, ReferenceGrant};
+
+use super::objects::Objects;
+
+/// A reference to judge.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reference<'a> {
+    /// The referring kind, of the Gateway API's group.
+    pub(super) from: &'a Kind,
+    /// The referring object's namespace.
+    pub(super) namespace: &'a str,
+    /// The target.
+    pub(super) to: &'a ObjectId,
+}
+
+impl Reference<'_> {
+    /// Whether the reference crosses namespaces and so needs a grant.
+    pub(super) fn crosses(&self) -> bool {
+        self.namespace != self.to.name.namespace()
+    }
+
+    /// Whether the reference is permitted.
+    pub(super) fn is_permitted(&self, objects: &Objects) -> bool {
+        !self.crosses() || self.grants(objects).next().is_some()
+    }
+
+    /// The grants that permit it.
+    pub(super) fn grants<'o>(&self, objects: &'o Objects) -> impl Iterator<Item = &'o Arc<ReferenceGrant>> {
+        let to = &self.to;
+        let reference = resource::Reference {
+            from_group: GATEWAY_GROUP,
+            from_kind: self.from.as_str(),
+            from_namespace: self.namespace,
+            to_group: to.kind.group(),
+            to_kind: to.kind.as_str(),
+            to_namespace: to.name.namespace(),
+            to_name: to.name.name(),
+        };
+        objects.grants(to.name.namespace()).filter(move |grant| grant.permits(&reference))
+    }
+
+    /// What to add to permit it, in words that are the same whether the target exists or not.
+    pub(super) fn advice(&self) -> String {
+        format!(
+            "{} {} is in another namespace; a ReferenceGrant in namespace {} has to allow references from {} in namespace {}",
+            self.to.kind,
+            self.to.name,
+            self.to.name.namespace(),
+            self.from,
+            self.namespace
+        )
+    }
+}

@@ -1,0 +1,173 @@
+//! The objects and facts a compiler knows, as they were last given.
+//!
+//! In: changes. Out: objects by kind and name, EndpointSlices by Service, grants by namespace. Judges nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::name::{GroupKind, Kind, ObjectId, ObjectName};
+use crate::resource::{
+    DirectResponse, EndpointSlice, Extension, Gateway, GatewayClass, GatewayParameters, Namespace, Object, ReferenceGrant,
+    Secret, Service,
+};
+use crate::snapshot::Socket;
+
+use super::route::{Route, is_same_meta};
+use super::{Addresses, Bound, Bundle};
+
+/// Everything known, by kind.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    pub(super) classes: BTreeMap<ObjectName, Arc<GatewayClass>>,
+    pub(super) gateways: BTreeMap<ObjectName, Arc<Gateway>>,
+    pub(super) routes: BTreeMap<ObjectId, Route>,
+    pub(super) namespaces: BTreeMap<ObjectName, Arc<Namespace>>,
+    pub(super) services: BTreeMap<ObjectName, Arc<Service>>,
+    pub(super) secrets: BTreeMap<ObjectName, Arc<Secret>>,
+    pub(super) parameters: BTreeMap<ObjectName, Arc<GatewayParameters>>,
+    pub(super) responses: BTreeMap<ObjectName, Arc<DirectResponse>>,
+    pub(super) extensions: BTreeMap<ObjectId, Arc<Extension>>,
+    slices: BTreeMap<ObjectName, Arc<EndpointSlice>>,
+    slices_of: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
+    grants: BTreeMap<ObjectName, Arc<ReferenceGrant>>,
+    grants_in: BTreeMap<String, BTreeSet<ObjectName>>,
+    pub(super) facts: Facts,
+}
+
+/// What the world told.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) sockets: BTreeMap<Socket, Bound>,
+    pub(super) acknowledged: BTreeMap<ObjectName, i64>,
+    pub(super) addresses: BTreeMap<ObjectName, Addresses>,
+    pub(super) bundle: Option<Bundle>,
+}
+
+impl Objects {
+    /// Keeps an object. Returns the one it replaces.
+    pub(super) fn put(&mut self, object: Object) -> Option<Object> {
+        let name = object.meta().name.clone();
+        match object {
+            Object::GatewayClass(new) => self.classes.insert(name, new).map(Object::GatewayClass),
+            Object::Gateway(new) => self.gateways.insert(name, new).map(Object::Gateway),
+            Object::Namespace(new) => self.namespaces.insert(name, new).map(Object::Namespace),
+            Object::Service(new) => self.services.insert(name, new).map(Object::Service),
+            Object::Secret(new) => self.secrets.insert(name, new).map(Object::Secret),
+            Object::GatewayParameters(new) => self.parameters.insert(name, new).map(Object::GatewayParameters),
+            Object::DirectResponse(new) => self.responses.insert(name, new).map(Object::DirectResponse),
+            Object::EndpointSlice(new) => {
+                let old = self.forget_slice(&name);
+                if let Some(service) = service_of(&new) {
+                    self.slices_of.entry(service).or_default().insert(name.clone());
+                }
+                self.slices.insert(name, new);
+                old
+            }
+            Object::ReferenceGrant(new) => {
+                self.grants_in.entry(name.namespace().to_owned()).or_default().insert(name.clone());
+                self.grants.insert(name, new).map(Object::ReferenceGrant)
+            }
+            Object::Extension(new) => {
+                let id = ObjectId::new(Kind::Extension(Box::new(new.kind.clone())), name);
+                self.extensions.insert(id, new).map(Object::Extension)
+            }
+            Object::HttpRoute(_) | Object::GrpcRoute(_) | Object::TlsRoute(_) | Object::TcpRoute(_) | Object::UdpRoute(_) => {
+                let route = Route::of(object)?;
+                self.routes.insert(route.id(), route).map(Route::into_object)
+            }
+        }
+    }
+
+    /// Forgets an object. Returns it.
+    pub(super) fn remove(&mut self, id: &ObjectId) -> Option<Object> {
+        let name = &id.name;
+        match &id.kind {
+            Kind::GatewayClass => self.classes.remove(name).map(Object::GatewayClass),
+            Kind::Gateway => self.gateways.remove(name).map(Object::Gateway),
+            Kind::Namespace => self.namespaces.remove(name).map(Object::Namespace),
+            Kind::Service => self.services.remove(name).map(Object::Service),
+            Kind::Secret => self.secrets.remove(name).map(Object::Secret),
+            Kind::GatewayParameters => self.parameters.remove(name).map(Object::GatewayParameters),
+            Kind::DirectResponse => self.responses.remove(name).map(Object::DirectResponse),
+            Kind::EndpointSlice => self.forget_slice(name),
+            Kind::ReferenceGrant => {
+                if let Some(names) = self.grants_in.get_mut(name.namespace()) {
+                    names.remove(name);
+                }
+                self.grants.remove(name).map(Object::ReferenceGrant)
+            }
+            Kind::Extension(_) => self.extensions.remove(id).map(Object::Extension),
+            Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => {
+                self.routes.remove(id).map(Route::into_object)
+            }
+        }
+    }
+
+    /// The EndpointSlices of a Service, by name.
+    pub(super) fn slices(&self, service: &ObjectName) -> impl Iterator<Item = &Arc<EndpointSlice>> + Clone {
+        self.slices_of.get(service).into_iter().flatten().filter_map(|name| self.slices.get(name))
+    }
+
+    /// The ReferenceGrants in a namespace, by name.
+    pub(super) fn grants(&self, namespace: &str) -> impl Iterator<Item = &Arc<ReferenceGrant>> {
+        self.grants_in.get(namespace).into_iter().flatten().filter_map(|name| self.grants.get(name))
+    }
+
+    /// The labels of a namespace; one that is not among the objects has only its name as a label.
+    pub(super) fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
+        let mut labels =
+            self.namespaces.get(&ObjectName::cluster(namespace)).map_or_else(BTreeMap::new, |found| found.meta.labels.clone());
+        labels.insert(NAME_LABEL.to_owned(), namespace.to_owned());
+        labels
+    }
+
+    fn forget_slice(&mut self, name: &ObjectName) -> Option<Object> {
+        let old = self.slices.remove(name)?;
+        if let Some(service) = service_of(&old)
+            && let Some(names) = self.slices_of.get_mut(&service)
+        {
+            names.remove(name);
+            if names.is_empty() {
+                self.slices_of.remove(&service);
+            }
+        }
+        Some(Object::EndpointSlice(old))
+    }
+}
+
+/// Whether two versions of an object differ in nothing but their status.
+pub(super) fn is_same_but_for_status(one: &Object, other: &Object) -> bool {
+    let body = match (one, other) {
+        (Object::GatewayClass(one), Object::GatewayClass(other)) => one.spec == other.spec,
+        (Object::Gateway(one), Object::Gateway(other)) => one.spec == other.spec,
+        (Object::ReferenceGrant(one), Object::ReferenceGrant(other)) => one.spec == other.spec,
+        (Object::Namespace(_), Object::Namespace(_)) => true,
+        (Object::Service(one), Object::Service(other)) => one.spec == other.spec,
+        (Object::EndpointSlice(one), Object::EndpointSlice(other)) => {
+            one.address_type == other.address_type && one.endpoints == other.endpoints && one.ports == other.ports
+        }
+        (Object::Secret(one), Object::Secret(other)) => one.secret_type == other.secret_type && one.data == other.data,
+        (Object::DirectResponse(one), Object::DirectResponse(other)) => one.spec == other.spec,
+        (Object::GatewayParameters(one), Object::GatewayParameters(other)) => one.spec == other.spec,
+        (Object::Extension(one), Object::Extension(other)) => one.kind == other.kind && one.body == other.body,
+        _ => match (Route::of(one.clone()), Route::of(other.clone())) {
+            (Some(one), Some(other)) => return one.is_same_but_for_status(&other),
+            (None, _) | (_, None) => return false,
+        },
+    };
+    body && is_same_meta(one.meta(), other.meta())
+}
+
+/// The Service an EndpointSlice belongs to.
+pub(super) fn service_of(slice: &EndpointSlice) -> Option<ObjectName> {
+    let service = slice.meta.labels.get(SERVICE_LABEL)?;
+    Some(ObjectName::new(slice.meta.name.namespace(), service))
+}
+
+/// The kind of an object by group and kind, known or registered as an extension.
+pub(super) fn kind_of(group: &str, kind: &str) -> Kind {
+    Kind::named(group, kind).unwrap_or_else(|| Kind::Extension(Box::new(GroupKind::new(group, kind))))
+}
+
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";

@@ -1,0 +1,80 @@
+//! What a backendRef leads to (`HTTPBackendRef`, GEP-1911).
+//!
+//! In: a Service, a port, and the Service's EndpointSlices. Out: how to speak to the backend, or the reason it cannot be used; and
+//! the endpoints that may serve now. Grants are asked before, so nothing here is reached without permission.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::condition::Reason;
+use crate::resource::{Endpoint, EndpointAddressType, EndpointSlice, Service, ServicePort, ServiceType, TransportProtocol};
+use crate::snapshot::{BackendName, BackendProtocol};
+use crate::support::{Capability, Support};
+
+use super::gateway::Fault;
+
+/// How an HTTP route speaks to a port of a Service, or why it cannot.
+pub(super) fn protocol(service: Option<&Service>, name: &BackendName, support: Support) -> Result<BackendProtocol, Fault> {
+    let port = exists(service, name)?;
+    match port.app_protocol.as_deref() {
+        Some("kubernetes.io/h2c") if support.has(Capability::H2c) => Ok(BackendProtocol::H2c),
+        Some("kubernetes.io/ws") if support.has(Capability::WebSocket) => Ok(BackendProtocol::Http1),
+        Some(other) if other.starts_with("kubernetes.io/") => {
+            let message = format!(
+                "port {} of Service {} has appProtocol {other}, which HTTPRoutes cannot use here",
+                name.port, name.service
+            );
+            Err((Reason::UnsupportedProtocol, message))
+        }
+        Some(_) | None => Ok(BackendProtocol::Http1),
+    }
+}
+
+/// The Service's port, or why there is none to use.
+pub(super) fn exists<'s>(service: Option<&'s Service>, name: &BackendName) -> Result<&'s ServicePort, Fault> {
+    let not_found = |message: String| (Reason::BackendNotFound, message);
+    let service = service.ok_or_else(|| not_found(format!("Service {} does not exist", name.service)))?;
+    if service.spec.service_type == ServiceType::ExternalName {
+        let message = format!(
+            "Service {} is of type ExternalName, which is not served: it could lead anywhere; use a Service with EndpointSlices",
+            name.service
+        );
+        return Err(not_found(message));
+    }
+    service.spec.port(name.port, &TransportProtocol::Tcp).ok_or_else(|| {
+        let ports: Vec<String> = service.spec.ports.iter().map(|port| port.port.to_string()).collect();
+        not_found(format!("Service {} has no TCP port {}; its ports are {}", name.service, name.port, ports.join(", ")))
+    })
+}
+
+/// The endpoints that may serve a port of a Service: those that are ready, or else those that still serve while they terminate.
+/// Each once, sorted.
+pub(super) fn endpoints<'a>(
+    port: &ServicePort,
+    slices: impl Iterator<Item = &'a Arc<EndpointSlice>> + Clone,
+) -> Arc<[SocketAddr]> {
+    let ready = collect(port, slices.clone(), |endpoint| endpoint.conditions.is_ready());
+    if !ready.is_empty() {
+        return ready.into();
+    }
+    collect(port, slices, |endpoint| endpoint.conditions.is_draining()).into()
+}
+
+fn collect<'a>(
+    port: &ServicePort,
+    slices: impl Iterator<Item = &'a Arc<EndpointSlice>>,
+    serves: impl Fn(&Endpoint) -> bool,
+) -> Vec<SocketAddr> {
+    let mut found = Vec::new();
+    for slice in slices.filter(|slice| slice.address_type != EndpointAddressType::Fqdn) {
+        let named = slice.ports.iter().find(|stated| stated.name == port.name && stated.protocol == port.protocol);
+        let Some(number) = named.and_then(|stated| stated.port) else { continue };
+        let addresses = slice.endpoints.iter().filter(|endpoint| serves(endpoint)).flat_map(|endpoint| &endpoint.addresses);
+        found.extend(
+            addresses.filter_map(|address| address.parse::<IpAddr>().ok()).map(|address| SocketAddr::new(address, number)),
+        );
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}

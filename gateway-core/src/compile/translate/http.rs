@@ -1,0 +1,195 @@
+//! HTTPRoutes, translated (`HTTPRouteRule`).
+//!
+//! In: an HTTPRoute and what its references lead to. Out: its rules with their matches, and which rules had to be dropped. A
+//! dropped rule keeps its matches and answers 500, so that its traffic does not fall to a rule it was never meant for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::{HeaderName, Method};
+
+use crate::condition::Reason;
+use crate::name::ObjectId;
+use crate::resource::{HttpMatch, HttpMethod, HttpRoute, HttpRule, MatchType, PathMatchType};
+use crate::snapshot::matching::{Expression, Expressions, HeaderMatch, Match, PathPattern, QueryMatch, ValuePattern};
+use crate::snapshot::{Action, Rule, RuleId, Split, Target, Turn};
+use crate::support::Support;
+
+use super::super::age::age;
+use super::super::gateway::Fault;
+use super::super::references::{References, RuleReferences};
+use super::filters::{Level, translate as translate_filters, unsupported};
+
+/// A route as translated.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Translated {
+    /// All matches of all rules.
+    pub(crate) matches: Vec<Arc<Match>>,
+    /// Rules that were dropped, with the reason.
+    pub(crate) dropped: Vec<(usize, Fault)>,
+    /// How many rules there are.
+    pub(crate) rules: usize,
+    /// Turns by rule, for the next version.
+    pub(crate) turns: Turns,
+}
+
+/// The turns of a route's rules, by rule name or index.
+pub(crate) type Turns = BTreeMap<RuleKey, Arc<Turn>>;
+
+/// What makes a rule the same rule in the route's next version.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum RuleKey {
+    /// By `rules[].name`.
+    Named(String),
+    /// By place.
+    Index(usize),
+}
+
+/// Translates a route. `before` are the turns of its last version.
+pub(crate) fn translate(
+    route: &HttpRoute,
+    id: &ObjectId,
+    references: &References,
+    before: &Turns,
+    support: Support,
+    expressions: &mut Expressions,
+) -> Translated {
+    let mut translated = Translated { rules: route.spec.rules.len(), ..Default::default() };
+    let age = age(&route.meta);
+    for (index, stated) in route.spec.rules.iter().enumerate() {
+        let empty = RuleReferences::default();
+        let leads = references.rules.get(index).unwrap_or(&empty);
+        let key = stated.name.clone().map_or(RuleKey::Index(index), RuleKey::Named);
+        let mut fault = None;
+        let criteria: Vec<_> = (stated.matches.iter().enumerate())
+            .filter_map(|(nth, wanted)| match criteria(wanted, expressions) {
+                Ok(criteria) => Some((nth, criteria)),
+                Err(why) => {
+                    fault.get_or_insert(why);
+                    None
+                }
+            })
+            .collect();
+        let rule_id = RuleId { route: id.clone(), index, name: stated.name.as_deref().map(Into::into) };
+        let turn = before.get(&key).cloned();
+        let rule = match fault.map_or_else(|| rule(stated, leads, &rule_id, turn, support), Err) {
+            Ok(rule) => rule,
+            Err(why) => {
+                let rule = failing(rule_id, &why.1);
+                translated.dropped.push((index, why));
+                rule
+            }
+        };
+        if let Action::Forward(split) = &rule.action
+            && let Some(turn) = split.turn()
+        {
+            translated.turns.insert(key, turn.clone());
+        }
+        let rule = Arc::new(rule);
+        translated.matches.extend(criteria.into_iter().map(|(nth, Criteria { path, method, headers, queries })| {
+            Arc::new(Match { path, method, headers, queries, age, index: nth, rule: rule.clone() })
+        }));
+    }
+    translated
+}
+
+fn rule(
+    stated: &HttpRule,
+    leads: &RuleReferences,
+    id: &RuleId,
+    turn: Option<Arc<Turn>>,
+    support: Support,
+) -> Result<Rule, Fault> {
+    let HttpRule { name: _, matches, filters, backend_refs, timeouts, retry, session_persistence } = stated;
+    if session_persistence.is_some() {
+        return Err(unsupported("sessionPersistence is not performed by this data plane".to_owned()));
+    }
+    let asks = |timeout: &Option<crate::resource::Duration>| {
+        timeout.is_some_and(|timeout| !std::time::Duration::from(timeout).is_zero())
+    };
+    if timeouts.as_ref().is_some_and(|timeouts| asks(&timeouts.request) || asks(&timeouts.backend_request)) {
+        return Err(unsupported(
+            "timeouts are not performed by this data plane; only 0s, which means none, is accepted".to_owned(),
+        ));
+    }
+    if retry.as_ref().is_some_and(|retry| retry.attempts != 0) {
+        return Err(unsupported("retry is not performed by this data plane; only attempts: 0 is accepted".to_owned()));
+    }
+    let one_prefix = matches!(matches.as_slice(), [only] if only.path.match_type == PathMatchType::PathPrefix);
+    let translated = translate_filters(filters, &leads.filters, Level::Rule { one_prefix }, support)?;
+    let mut targets = Vec::with_capacity(backend_refs.len());
+    for (backend, leads) in backend_refs.iter().zip(&leads.targets) {
+        let own = translate_filters(&backend.filters, &leads.filters, Level::Backend { one_prefix }, support)?;
+        // An extension that leads nowhere fails the requests of its target, and of no other.
+        let usable = leads.backend.as_ref().ok().filter(|_| own.answer.is_none());
+        targets.push((Target { backend: usable.copied(), steps: own.steps.into() }, backend.weight));
+    }
+    if matches!(translated.answer, Some(Action::Redirect(_))) && !backend_refs.is_empty() {
+        return Err((Reason::IncompatibleFilters, "a rule with RequestRedirect must have no backendRefs".to_owned()));
+    }
+    let action = match translated.answer {
+        Some(answer) => answer,
+        None if targets.is_empty() => Action::Fail("the rule has no backendRefs".into()),
+        None if targets.iter().all(|(_, weight)| *weight == 0) => {
+            Action::Fail("all backendRefs of the rule have weight 0".into())
+        }
+        None => Action::Forward(Split::new(targets, turn)),
+    };
+    let repick = retry.is_none();
+    Ok(Rule { id: id.clone(), steps: translated.steps.into(), action, repick })
+}
+
+fn failing(id: RuleId, why: &str) -> Rule {
+    Rule { id, steps: Box::new([]), action: Action::Fail(why.into()), repick: false }
+}
+
+/// What one match asks for.
+struct Criteria {
+    path: PathPattern,
+    method: Option<Method>,
+    headers: Box<[HeaderMatch]>,
+    queries: Box<[QueryMatch]>,
+}
+
+fn criteria(wanted: &HttpMatch, expressions: &mut Expressions) -> Result<Criteria, Fault> {
+    let HttpMatch { path, headers, query_params, method } = wanted;
+    let path = match &path.match_type {
+        PathMatchType::Exact => PathPattern::exact(&path.value),
+        PathMatchType::PathPrefix => PathPattern::prefix(&path.value),
+        PathMatchType::RegularExpression => PathPattern::Expression(expression(&path.value, expressions)?),
+        PathMatchType::Other(unknown) => return Err(unsupported(format!("path match type {unknown} is unknown"))),
+    };
+    let method = match method {
+        Some(HttpMethod::Other(unknown)) => return Err(unsupported(format!("method {unknown} is unknown"))),
+        known => known.as_ref().and_then(|method| Method::from_bytes(method.as_str().as_bytes()).ok()),
+    };
+    let mut found: Vec<HeaderMatch> = Vec::with_capacity(headers.len());
+    for header in headers {
+        let name = HeaderName::from_bytes(header.name.as_bytes())
+            .map_err(|_| unsupported(format!("{:?} is not a header name", header.name)))?;
+        // Of equivalent names the first entry counts.
+        if found.iter().all(|known| known.name != name) {
+            found.push(HeaderMatch { name, value: pattern(&header.match_type, &header.value, expressions)? });
+        }
+    }
+    let mut queries: Vec<QueryMatch> = Vec::with_capacity(query_params.len());
+    for query in query_params {
+        if queries.iter().all(|known| *known.name != *query.name) {
+            let name = query.name.as_str().into();
+            queries.push(QueryMatch { name, value: pattern(&query.match_type, &query.value, expressions)? });
+        }
+    }
+    Ok(Criteria { path, method, headers: found.into(), queries: queries.into() })
+}
+
+fn pattern(kind: &MatchType, value: &str, expressions: &mut Expressions) -> Result<ValuePattern, Fault> {
+    match kind {
+        MatchType::Exact => Ok(ValuePattern::Exact(value.into())),
+        MatchType::RegularExpression => Ok(ValuePattern::Expression(expression(value, expressions)?)),
+        MatchType::Other(unknown) => Err(unsupported(format!("match type {unknown} is unknown"))),
+    }
+}
+
+fn expression(pattern: &str, expressions: &mut Expressions) -> Result<Arc<Expression>, Fault> {
+    expressions.get(pattern).map_err(|why| unsupported(format!("the regular expression {pattern:?} cannot be used: {why}")))
+}

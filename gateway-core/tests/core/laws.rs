@@ -1,0 +1,292 @@
+//! The laws of the compiler, over generated objects and sequences of changes.
+
+use std::collections::BTreeMap;
+
+use gateway_core::compile::{Addresses, Bound, Change, Compiler, Fact, Update};
+use gateway_core::name::ObjectId;
+use gateway_core::resource::Object;
+use gateway_core::snapshot::{Socket, Transport};
+use gateway_core::status::{Status, merge};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::world::{objects, options};
+
+/// A change to a small universe, small enough that objects meet.
+#[derive(Clone, Debug)]
+enum Step {
+    Put(String),
+    Remove(&'static str),
+    Bound(u16, bool),
+    Addressed(usize, bool),
+}
+
+fn pick(from: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
+    proptest::sample::select(from)
+}
+
+const HOSTS: &[&str] = &["a.example.com", "*.example.com", "b.a.example.com", "*.com"];
+const NAMESPACES: &[&str] = &["one", "two"];
+
+fn gateway() -> impl Strategy<Value = String> {
+    let listener = (
+        pick(&["http", "other", "tls"]),
+        pick(&["HTTP", "HTTP", "HTTPS", "TCP", "ODD"]),
+        pick(&["80", "443"]),
+        proptest::option::of(pick(HOSTS)),
+        pick(&["All", "Same", "Selector"]),
+    );
+    (pick(&["g1", "g2", "g3"]), proptest::collection::vec(listener, 1..4), proptest::option::of(0..3i64)).prop_map(|(name, listeners, age)| {
+        let mut text = format!("apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: {name}, namespace: one");
+        if let Some(age) = age {
+            text += &format!(", creationTimestamp: '2026-01-01T00:00:0{age}Z'");
+        }
+        text += "}\nspec:\n  gatewayClassName: c\n  listeners:\n";
+        for (nth, (listener, protocol, port, host, from)) in listeners.into_iter().enumerate() {
+            text += &format!("  - name: {listener}-{nth}\n    protocol: {protocol}\n    port: {port}\n    allowedRoutes: {{namespaces: {{from: {from}");
+            text += if from == "Selector" { ", selector: {matchLabels: {admit: 'yes'}}}}\n" } else { "}}\n" };
+            if let Some(host) = host.filter(|_| protocol != "TCP") {
+                text += &format!("    hostname: '{host}'\n");
+            }
+            if protocol == "HTTPS" {
+                text += "    tls: {certificateRefs: [{name: cert, namespace: two}]}\n";
+            }
+        }
+        text
+    })
+}
+
+fn route() -> impl Strategy<Value = String> {
+    let paths = pick(&[
+        "{value: /}",
+        "{value: /a}",
+        "{value: /a/b}",
+        "{type: Exact, value: /a}",
+        "{type: RegularExpression, value: '/a.*'}",
+        "{type: RegularExpression, value: '('}",
+        "{type: Odd, value: /a}",
+    ]);
+    let backends = pick(&[
+        "[]",
+        "[{name: s1, port: 80}]",
+        "[{name: s1, port: 80, weight: 3}, {name: s2, port: 80}]",
+        "[{name: s2, namespace: two, port: 80}]",
+        "[{name: s1, kind: Odd}]",
+        "[{name: s1, port: 81}]",
+    ]);
+    let extras = pick(&[
+        "",
+        "",
+        "",
+        "filters: [{type: CORS, cors: {}}], ",
+        "retry: {attempts: 0}, ",
+        "retry: {attempts: 2}, ",
+        "filters: [{type: ExtensionRef, extensionRef: {group: pingora-gateway.dev, kind: DirectResponse, name: d}}], ",
+        "filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X, value: why}]}}], ",
+    ]);
+    let rule = (paths, proptest::option::of(pick(&["GET", "PUT"])), backends, extras);
+    let parents = pick(&[
+        "[{name: g1, namespace: one}]",
+        "[{name: g2, namespace: one}, {name: g1, namespace: one, sectionName: http-0}]",
+        "[{name: g3, namespace: one, port: 80}]",
+        "[{name: none}]",
+        "[]",
+    ]);
+    (pick(&["r1", "r2", "r3"]), pick(NAMESPACES), parents, proptest::collection::vec(pick(HOSTS), 0..3), proptest::collection::vec(rule, 1..3), pick(&["HTTPRoute", "HTTPRoute", "HTTPRoute", "GRPCRoute"])).prop_map(
+        |(name, namespace, parents, mut hosts, rules, kind)| {
+            hosts.sort_unstable();
+            hosts.dedup();
+            let mut text = format!("apiVersion: gateway.networking.k8s.io/v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n  parentRefs: {parents}\n  hostnames: {hosts:?}\n");
+            if kind == "GRPCRoute" {
+                return text;
+            }
+            text += "  rules:\n";
+            for (path, method, backends, extra) in rules {
+                let method = method.map_or_else(String::new, |method| format!(", method: {method}"));
+                text += &format!("  - {{{extra}matches: [{{path: {path}{method}}}], backendRefs: {backends}}}\n");
+            }
+            text
+        },
+    )
+}
+
+fn other() -> impl Strategy<Value = String> {
+    let namespace = (pick(NAMESPACES), pick(&["yes", "no"])).prop_map(|(name, admit)| {
+        format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {{admit: '{admit}'}}}}\n")
+    });
+    let service = (pick(&["s1", "s2"]), pick(NAMESPACES), pick(&["", ", appProtocol: kubernetes.io/h2c", ", appProtocol: kubernetes.io/odd"])).prop_map(|(name, namespace, protocol)| format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{ports: [{{port: 80{protocol}}}]}}\n"));
+    let slice = (pick(&["e1", "e2"]), pick(NAMESPACES), pick(&["s1", "s2"]), proptest::collection::vec((1..5u8, any::<bool>()), 0..3)).prop_map(|(name, namespace, service, endpoints)| {
+        let endpoints: Vec<String> = endpoints.into_iter().map(|(host, ready)| format!("{{addresses: [10.0.0.{host}], conditions: {{ready: {ready}}}}}")).collect();
+        format!("apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: {name}, namespace: {namespace}, labels: {{kubernetes.io/service-name: {service}}}}}\naddressType: IPv4\nports: [{{port: 8080}}]\nendpoints: [{}]\n", endpoints.join(", "))
+    });
+    let grant = (pick(&["HTTPRoute", "Gateway"]), pick(&["Service", "Secret"])).prop_map(|(from, to)| format!("apiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {{name: grant, namespace: two}}\nspec: {{from: [{{group: gateway.networking.k8s.io, kind: {from}, namespace: one}}], to: [{{group: '', kind: {to}}}]}}\n"));
+    let class = pick(&["", "parametersRef: {group: odd.example, kind: Odd, name: x}"]).prop_map(|parameters| format!("apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {{name: c}}\nspec:\n  controllerName: example.com/c\n  {parameters}\n"));
+    let secret = pick(&["kubernetes.io/tls", "Opaque"]).prop_map(|kind| format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: cert, namespace: two}}\ntype: {kind}\nstringData: {{tls.crt: x, tls.key: z}}\n"));
+    let response = pick(&["200", "418"]).prop_map(|code| format!("apiVersion: pingora-gateway.dev/v1alpha1\nkind: DirectResponse\nmetadata: {{name: d, namespace: one}}\nspec: {{statusCode: {code}, body: b}}\n"));
+    prop_oneof![2 => namespace, 3 => service, 3 => slice, 2 => grant, 1 => class, 1 => secret, 1 => response]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let ids = &[
+        "Gateway one/g1",
+        "Gateway one/g2",
+        "HTTPRoute one/r1",
+        "HTTPRoute two/r2",
+        "GRPCRoute one/r1",
+        "Service one/s1",
+        "Service two/s2",
+        "EndpointSlice one/e1",
+        "ReferenceGrant two/grant",
+        "Namespace two",
+        "GatewayClass c",
+        "Secret two/cert",
+        "DirectResponse one/d",
+    ];
+    prop_oneof![
+        3 => gateway().prop_map(Step::Put),
+        5 => route().prop_map(Step::Put),
+        5 => other().prop_map(Step::Put),
+        4 => pick(ids).prop_map(Step::Remove),
+        1 => (proptest::sample::select(&[80u16, 443][..]), any::<bool>()).prop_map(|(port, bound)| Step::Bound(port, bound)),
+        1 => (0..3usize, any::<bool>()).prop_map(|(gateway, shared)| Step::Addressed(gateway, shared)),
+    ]
+}
+
+fn changes(step: &Step) -> Vec<Change> {
+    match step {
+        Step::Put(yaml) => objects(yaml).into_iter().map(Change::Put).collect(),
+        Step::Remove(what) => vec![Change::Remove(super::world::id(what))],
+        Step::Bound(port, bound) => {
+            let socket = Socket { address: None, port: *port, transport: Transport::Tcp };
+            vec![Change::Fact(Fact::Socket(socket, Some(if *bound { Bound::Yes } else { Bound::Refused("in use".into()) })))]
+        }
+        Step::Addressed(gateway, shared) => {
+            let address = if *shared { "10.9.0.1".to_owned() } else { format!("10.9.1.{gateway}") };
+            let addresses = Addresses { listen: vec![address.parse().ok()], shown: vec![address] };
+            let name = gateway_core::name::ObjectName::new("one", &format!("g{}", gateway + 1));
+            vec![Change::Fact(Fact::Addresses(name, Some(addresses)))]
+        }
+    }
+}
+
+/// What a compiler is left with: the outline of its snapshot, its statuses, its problems.
+type Outcome = (Vec<String>, BTreeMap<ObjectId, Status>, BTreeMap<ObjectId, Vec<String>>);
+
+fn outcome(compiler: &Compiler, update: &Update) -> Outcome {
+    (update.snapshot.outline(), compiler.statuses().clone(), compiler.problems().clone())
+}
+
+/// The last word on each object and fact, in order of the first.
+fn last_words(steps: &[Step]) -> Vec<Change> {
+    let mut objects: BTreeMap<ObjectId, Object> = BTreeMap::new();
+    let mut facts: BTreeMap<String, Fact> = BTreeMap::new();
+    for change in steps.iter().flat_map(changes) {
+        match change {
+            Change::Put(object) => drop(objects.insert(object.id(), object)),
+            Change::Remove(id) => drop(objects.remove(&id)),
+            Change::Fact(fact) => {
+                let key = match &fact {
+                    Fact::Socket(socket, _) => socket.to_string(),
+                    Fact::Addresses(gateway, _) => gateway.to_string(),
+                    Fact::Acknowledged(..) | Fact::Bundle(_) => String::new(),
+                };
+                facts.insert(key, fact);
+            }
+        }
+    }
+    objects.into_values().map(Change::Put).chain(facts.into_values().map(Change::Fact)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Laws 1 and 8.
+    #[test]
+    fn any_sequence_of_changes_leaves_what_compiling_the_final_objects_at_once_gives(steps in proptest::collection::vec(step(), 1..40), cut in 1..6usize) {
+        let mut compiler = Compiler::new(options());
+        let mut update = compiler.apply([]);
+        for transaction in steps.chunks(cut) {
+            update = compiler.apply(transaction.iter().flat_map(changes));
+        }
+        let mut fresh = Compiler::new(options());
+        let at_once = fresh.apply(last_words(&steps));
+        let (walked, direct) = (outcome(&compiler, &update), outcome(&fresh, &at_once));
+        prop_assert_eq!(walked.0, direct.0);
+        prop_assert_eq!(walked.1, direct.1);
+        prop_assert_eq!(walked.2, direct.2);
+    }
+
+    /// Law 2.
+    #[test]
+    fn the_order_of_objects_does_not_matter(steps in proptest::collection::vec(step(), 1..30), seed in any::<u64>()) {
+        let words = last_words(&steps);
+        let mut shuffled = words.clone();
+        let mut state = seed | 1;
+        for at in (1..shuffled.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            shuffled.swap(at, (state >> 33) as usize % (at + 1));
+        }
+        let mut one = Compiler::new(options());
+        let at_once = one.apply(words);
+        let mut other = Compiler::new(options());
+        let mut update = other.apply([]);
+        for change in shuffled {
+            update = other.apply([change]);
+        }
+        prop_assert_eq!(outcome(&one, &at_once), outcome(&other, &update));
+    }
+
+    /// Law 4.
+    #[test]
+    fn statuses_applied_back_yield_no_further_change(steps in proptest::collection::vec(step(), 1..30)) {
+        let words = last_words(&steps);
+        let mut compiler = Compiler::new(options());
+        let update = compiler.apply(words.clone());
+        let mut stored: BTreeMap<ObjectId, Value> = BTreeMap::new();
+        for (id, status) in compiler.statuses() {
+            if let Some(written) = merge(status, None, "2026-01-01T00:00:00Z") {
+                prop_assert_eq!(merge(status, Some(&written), "2026-02-02T00:00:00Z"), None, "{} is written twice", id);
+                stored.insert(id.clone(), written);
+            }
+        }
+        let written: Vec<Change> = words.into_iter().filter_map(|change| match change {
+            Change::Put(object) => Some(Change::Put(with_status(object, &stored))),
+            Change::Remove(_) | Change::Fact(_) => None,
+        }).collect();
+        let again = compiler.apply(written);
+        prop_assert!(again.statuses.is_empty(), "{:?}", again.statuses);
+        prop_assert!(again.problems.is_empty() && again.needs.is_empty());
+        prop_assert!(std::sync::Arc::ptr_eq(&update.snapshot, &again.snapshot));
+    }
+
+    /// Law 5.
+    #[test]
+    fn a_broken_route_changes_only_its_own_status_and_traffic(steps in proptest::collection::vec(step(), 1..30), broken in route()) {
+        let broken = broken.replace("metadata: {name: r1", "metadata: {name: broken").replace("metadata: {name: r2", "metadata: {name: broken").replace("metadata: {name: r3", "metadata: {name: broken");
+        let mut compiler = Compiler::new(options());
+        let before = compiler.apply(last_words(&steps));
+        let known = outcome(&compiler, &before);
+        let id = objects(&broken)[0].id();
+        compiler.apply(objects(&broken).into_iter().map(Change::Put));
+        for (other, status) in compiler.statuses() {
+            if other.kind.is_route() && *other != id {
+                prop_assert_eq!(Some(status), known.1.get(other));
+            }
+        }
+        let after = compiler.apply([Change::Remove(id)]);
+        prop_assert_eq!(outcome(&compiler, &after), known, "what a route brought goes with it");
+    }
+}
+
+fn with_status(object: Object, stored: &BTreeMap<ObjectId, Value>) -> Object {
+    use std::sync::Arc;
+    let status = stored.get(&object.id()).cloned().or(Some(json!({})));
+    match object {
+        Object::Gateway(gateway) => Object::Gateway(Arc::new(gateway_core::resource::Gateway { status, ..(*gateway).clone() })),
+        Object::GatewayClass(class) => {
+            Object::GatewayClass(Arc::new(gateway_core::resource::GatewayClass { status, ..(*class).clone() }))
+        }
+        Object::HttpRoute(route) => Object::HttpRoute(Arc::new(gateway_core::resource::HttpRoute { status, ..(*route).clone() })),
+        other => other,
+    }
+}

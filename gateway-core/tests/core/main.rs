@@ -1,0 +1,8 @@
+//! The specification made runnable: manifests in, statuses and decisions out. Each test is named after a sentence of the spec.
+
+mod attachment;
+mod certificates;
+mod classes;
+mod laws;
+mod listeners;
+mod world;
