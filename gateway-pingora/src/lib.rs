@@ -1,1 +1,301 @@
-//! .
+//! Gateway API on Cloudflare Pingora: listeners, requests and filters, performed as [`gateway_core`] decides them.
+//!
+//! [`gateway_core::compile::Compiler`] turns objects into snapshots; this crate serves the current one. It opens the ports that the
+//! snapshot's listeners name, ends TLS, admits and decides every request, performs its filters and asks a backend. A new snapshot is
+//! one pointer: connections and requests in progress do not notice.
+//!
+//! ```text
+//! Compiler ─► Snapshot ─► Gateway::live ─► ports follow, requests decide
+//!     ▲                                          │
+//!     └──────────── Gateway::facts ◄─────────────┘  bound, refused
+//! ```
+//!
+//! Within a Pingora server, [`Gateway::service`] is a service like any other; on a plain tokio runtime, [`Gateway::run`] is the same.
+//! Filters of one's own are types that implement [`Filter`], registered under the kind by which routes refer to them.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use async_trait::async_trait;
+//! use gateway_core::compile::{Compiler, Options};
+//! use gateway_pingora::{Exchange, Filter, FilterError, Gateway, ResponseHeader, SUPPORT};
+//!
+//! struct Banner(String);
+//!
+//! #[async_trait]
+//! impl Filter for Banner {
+//!     async fn response(&self, _: &mut Exchange, head: &mut ResponseHeader) -> Result<(), FilterError> {
+//!         Ok(head.insert_header("X-Banner", self.0.as_str())?)
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let gateway = Gateway::builder()
+//!     .filter("example.com", "Banner", |spec| {
+//!         let text = spec["text"].as_str().ok_or("a Banner needs a text")?;
+//!         Ok(Banner(text.to_owned()))
+//!     })
+//!     .map_port(80, 8080)
+//!     .build()?;
+//!
+//! let options = Options { support: SUPPORT, extensions: gateway.extensions().clone(), ..Options::default() };
+//! let mut compiler = Compiler::new(options);
+//! let update = compiler.apply([]); // objects come here, and the facts that the gateway tells
+//! gateway.live().publish(update.snapshot);
+//!
+//! let serving = tokio::spawn({
+//!     let gateway = gateway.clone();
+//!     async move { gateway.run().await }
+//! });
+//! gateway.drain(std::time::Duration::ZERO).await; // when it is time to go
+//! # serving.await.map_err(std::io::Error::other)
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod connection;
+mod filter;
+pub mod filters;
+mod listen;
+mod live;
+mod observe;
+mod passage;
+mod proxy;
+mod tls;
+mod upstream;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora_core::protocols::http::v2::server::default_h2_options;
+use pingora_core::server::configuration::ServerConf;
+use pingora_proxy::{ProxyHttp, http_proxy};
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use gateway_core::compile::{Extensions, Fact};
+use gateway_core::name::GroupKind;
+use gateway_core::snapshot::Settings;
+use gateway_core::support::{Capability, Support};
+
+pub use connection::Connection;
+pub use filter::{Exchange, Filter, FilterError};
+pub use listen::Service;
+pub use live::Live;
+pub use observe::{Counters, Fault, Record};
+pub use passage::Passage;
+pub use pingora_http::{RequestHeader, ResponseHeader};
+pub use proxy::Proxy;
+
+/// What this crate performs.
+pub const SUPPORT: Support = Support::of(&[
+    Capability::Http,
+    Capability::Https,
+    Capability::DetectMisdirected,
+    Capability::EditResponse,
+    Capability::Rewrite,
+    Capability::BackendFilters,
+    Capability::DirectResponse,
+    Capability::H2c,
+    Capability::WebSocket,
+]);
+
+/// A gateway, ready to serve what is published to it. Cloning it copies pointers.
+#[derive(Clone)]
+pub struct Gateway {
+    proxy: Proxy,
+    premises: Arc<listen::Premises>,
+    extensions: Arc<Extensions>,
+    pool: usize,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("extensions", &self.extensions).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// A gateway with the built-in filters, to add one's own to.
+    pub fn builder() -> Builder {
+        let builder = Builder {
+            filters: filter::Registry::default(),
+            ports: listen::PortMap::default(),
+            on_record: None,
+            connect_timeout: CONNECT_TIMEOUT,
+            pool: POOL,
+        };
+        builder.filter(filters::GROUP, "RequestId", filters::RequestId::read)
+    }
+
+    /// The current snapshot: publish new ones here.
+    pub fn live(&self) -> &Live {
+        &self.premises.live
+    }
+
+    /// The kinds of extension filter that are registered, for the compiler's options.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// What becomes of sockets: first all facts that hold now, then every further one. They belong into the compiler.
+    pub fn facts(&self) -> mpsc::UnboundedReceiver<Fact> {
+        self.premises.facts.listen()
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> &Counters {
+        &self.premises.counters
+    }
+
+    /// The gateway as a `ProxyHttp`, for a proxy of one's own to delegate to. Under Pingora's own listeners a connection in clear
+    /// counts for the socket of its local port; one over TLS is refused with 421, as its server name is not known.
+    pub fn proxy(&self) -> Proxy {
+        self.proxy.clone()
+    }
+
+    /// The gateway's listeners as a Pingora service, serving the gateway itself. Within a runtime, build one and serve it once.
+    pub fn service(&self) -> Service<Proxy> {
+        self.service_with(self.proxy())
+    }
+
+    /// The gateway's listeners as a Pingora service, serving a proxy of one's own that delegates to [`Gateway::proxy`].
+    pub fn service_with<P>(&self, outer: P) -> Service<P>
+    where
+        P: ProxyHttp + Send + Sync + 'static,
+        P::CTX: Send + Sync,
+    {
+        let conf = ServerConf { max_retries: TRIES, upstream_keepalive_pool_size: self.pool, ..ServerConf::default() };
+        let mut proxy = http_proxy(&Arc::new(conf), outer);
+        let mut options = proxy.server_options.take().unwrap_or_default();
+        options.h2c = true;
+        proxy.server_options = Some(options);
+        let mut h2 = default_h2_options();
+        h2.initial_window_size(H2_STREAM_WINDOW).initial_connection_window_size(H2_CONNECTION_WINDOW);
+        proxy.h2_options = Some(h2);
+        Service { premises: Arc::clone(&self.premises), proxy: Arc::new(proxy) }
+    }
+
+    /// Serves on the current tokio runtime until [`Gateway::drain`] is called; then until the last connection has ended.
+    pub async fn run(&self) {
+        // The sender lives as long as the call: nothing else ends it.
+        let (_running, shutdown) = watch::channel(false);
+        self.service().serve(shutdown).await;
+    }
+
+    /// Closes all ports and lets connections end: responses announce it, idle connections end a little later, and after `deadline`
+    /// the rest is cut. Returns when nobody is left or the deadline has come, with the number of connections that are left.
+    pub async fn drain(&self, deadline: Duration) -> usize {
+        let by = Instant::now() + deadline;
+        self.premises.stop.send_replace(Some(deadline));
+        self.premises.crowd.gone(by).await
+    }
+}
+
+/// What a gateway is built from.
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder {
+    filters: filter::Registry,
+    ports: listen::PortMap,
+    on_record: Option<Box<dyn FnMut(Record) + Send>>,
+    connect_timeout: Duration,
+    pool: usize,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("filters", &self.filters).field("ports", &self.ports).finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// Registers a kind of extension filter: `read` makes a filter of an object's `spec` (`null` where it has none), or says why it
+    /// cannot; the text becomes part of the route's status.
+    pub fn filter<F: Filter>(
+        mut self,
+        group: &str,
+        kind: &str,
+        read: impl Fn(&Value) -> Result<F, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.filters.insert(GroupKind::new(group, kind), read);
+        self
+    }
+
+    /// Adds a filter for every request that is answered or forwarded by a rule, before the rule's own.
+    pub fn always(mut self, filter: impl Filter) -> Self {
+        self.filters.always.push(Arc::new(filter));
+        self
+    }
+
+    /// Binds port `bound` for listeners that name port `named`, as a NAT in front of the process would.
+    pub fn map_port(mut self, named: u16, bound: u16) -> Self {
+        self.ports.0.insert(named, bound);
+        self
+    }
+
+    /// Calls `receive` with a record of every request, on a thread of its own. Records that it is too slow for are lost and counted.
+    pub fn on_record(mut self, receive: impl FnMut(Record) + Send + 'static) -> Self {
+        self.on_record = Some(Box::new(receive));
+        self
+    }
+
+    /// How long a connect to an endpoint may take: 5 seconds unless told otherwise.
+    pub fn connect_timeout(mut self, time: Duration) -> Self {
+        self.connect_timeout = time;
+        self
+    }
+
+    /// How many idle connections to endpoints are kept, per thread of the server: 4096 unless told otherwise.
+    pub fn pooled_connections(mut self, count: usize) -> Self {
+        self.pool = count;
+        self
+    }
+
+    /// Builds the gateway. It serves nothing until a snapshot is published and a service runs.
+    ///
+    /// # Errors
+    /// When the thread for records cannot be started.
+    pub fn build(self) -> io::Result<Gateway> {
+        let live = Arc::new(Live::default());
+        let counters = Arc::new(Counters::default());
+        let upstreams = Arc::new(upstream::Upstreams::new(Arc::clone(&counters), self.connect_timeout));
+        let parts = proxy::Parts {
+            live: Arc::clone(&live),
+            upstreams: Arc::clone(&upstreams),
+            counters: Arc::clone(&counters),
+            always: self.filters.always.into(),
+            sink: self.on_record.map(observe::Sink::start).transpose()?,
+            settings: Arc::new(Settings::default()),
+        };
+        let premises = listen::Premises {
+            live,
+            upstreams,
+            counters,
+            certificates: tls::Certificates::default(),
+            ports: self.ports,
+            facts: listen::Facts::default(),
+            crowd: Arc::default(),
+            stop: watch::Sender::new(None),
+        };
+        Ok(Gateway {
+            proxy: Proxy { parts: Arc::new(parts) },
+            premises: Arc::new(premises),
+            extensions: Arc::new(self.filters.extensions),
+            pool: self.pool,
+        })
+    }
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const POOL: usize = 4096;
+/// Pingora's own bound on tries; ours is the number of endpoints.
+const TRIES: usize = 1 << 20;
+/// What a client may send on a stream, or on all of a connection, before it must wait.
+const H2_STREAM_WINDOW: u32 = 1 << 20;
+const H2_CONNECTION_WINDOW: u32 = 4 << 20;

@@ -1,0 +1,183 @@
+//! What is known of a client's connection, and how to find it again from within a request.
+//!
+//! In: where a connection was accepted and what its handshake told. Out: one shared value per connection, which the byte stream
+//! ([`wire`]), its listener and its requests use to tell each other what they are doing.
+
+pub(crate) mod wire;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use gateway_core::admit::Arrival;
+use gateway_core::snapshot::Settings;
+use pingora_proxy::Session;
+
+use crate::observe::Counters;
+
+/// A client's connection on one of our listeners.
+#[derive(Debug)]
+pub struct Connection {
+    arrival: Arrival,
+    peer: SocketAddr,
+    local: SocketAddr,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) counters: Arc<Counters>,
+    opened: Instant,
+    /// Requests in progress.
+    active: AtomicU32,
+    /// Requests begun so far.
+    begun: AtomicU32,
+    /// Milliseconds after `opened` at which the last request ended.
+    idle_since: AtomicU64,
+    /// Responses say that the connection will be closed.
+    draining: AtomicBool,
+    /// It is closed as soon as no request is in progress.
+    closing: AtomicBool,
+    speaks_h2: AtomicBool,
+    panicked: AtomicBool,
+    /// Whoever waits for the next bytes of an idle connection.
+    reader: Mutex<Option<Waker>>,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        arrival: Arrival,
+        peer: SocketAddr,
+        local: SocketAddr,
+        settings: Arc<Settings>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            arrival,
+            peer,
+            local,
+            settings,
+            counters,
+            opened: Instant::now(),
+            active: AtomicU32::new(0),
+            begun: AtomicU32::new(0),
+            idle_since: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            speaks_h2: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
+            reader: Mutex::new(None),
+        }
+    }
+
+    /// The connection a request came by; `None` when it did not come by a listener of ours.
+    pub fn of(session: &Session) -> Option<&Arc<Self>> {
+        session.digest()?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
+    }
+
+    /// The socket it arrived on, and what its handshake told.
+    pub fn arrival(&self) -> &Arrival {
+        &self.arrival
+    }
+
+    /// The client's end.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Our end.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Whether its listener is being closed: responses should say so.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// First step of closing: responses announce the end.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Second step of closing: it ends as soon as no request is in progress.
+    pub(crate) fn close_when_idle(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.closing.store(true, Ordering::Release);
+        self.wake_reader();
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.active.load(Ordering::Acquire) > 0
+    }
+
+    fn begun(&self) -> u32 {
+        self.begun.load(Ordering::Acquire)
+    }
+
+    fn idle_since(&self) -> Instant {
+        self.opened + Duration::from_millis(self.idle_since.load(Ordering::Relaxed))
+    }
+
+    fn set_h2(&self) {
+        self.speaks_h2.store(true, Ordering::Relaxed);
+    }
+
+    fn speaks_h2(&self) -> bool {
+        self.speaks_h2.load(Ordering::Relaxed)
+    }
+
+    fn watch(&self, reader: &Waker) {
+        let mut slot = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *slot {
+            Some(known) => known.clone_from(reader),
+            None => *slot = Some(reader.clone()),
+        }
+    }
+
+    fn wake_reader(&self) {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// Whether a panic on it was counted already.
+    pub(crate) fn has_panicked(&self) -> bool {
+        self.panicked.load(Ordering::Relaxed)
+    }
+}
+
+/// A request in progress. While one lives its connection is busy; a panic that ends it is counted.
+#[derive(Debug)]
+pub(crate) struct Active(Arc<Connection>);
+
+impl Active {
+    pub(crate) fn begin(connection: &Arc<Connection>) -> Self {
+        connection.active.fetch_add(1, Ordering::AcqRel);
+        connection.begun.fetch_add(1, Ordering::AcqRel);
+        connection.counters.requests_open.add();
+        Self(Arc::clone(connection))
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        let connection = &self.0;
+        connection.counters.requests_open.sub();
+        let idle = u64::try_from(connection.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        connection.idle_since.store(idle, Ordering::Relaxed);
+        if std::thread::panicking() {
+            connection.panicked.store(true, Ordering::Relaxed);
+            connection.counters.panics.add();
+            tracing::error!(peer = %connection.peer, "a request panicked");
+        }
+        if connection.active.fetch_sub(1, Ordering::AcqRel) == 1 && (connection.speaks_h2() || connection.is_closing()) {
+            connection.wake_reader();
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Listeners that follow the configuration: one accept loop per socket, opened, drained or closed without touching another.
+//!
+//! In: snapshots as they are published. Out: connections, given to Pingora on our own byte stream, and facts about every socket
+//! that was tried, which belong back into the compiler.
+//!
+//! ```text
+//! Live ─► Service::serve ─► Door per Socket ─► Guests of that door ─► HttpProxy::process_new
+//!                              └─► Fact::Socket(.., Bound)
+//! ```
+//!
+//! Invariants: **a door that stays is not touched when others change**; a fact that a socket is bound is taken back before its port
+//! is free again.
+
+mod door;
+mod guests;
+mod port;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora_core::apps::ServerApp;
+use pingora_core::server::{ListenFds, ShutdownWatch};
+use pingora_proxy::{HttpProxy, ProxyHttp};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use gateway_core::compile::{Bound, Fact};
+use gateway_core::snapshot::{Socket, Transport};
+
+pub(crate) use guests::Crowd;
+pub(crate) use port::PortMap;
+
+use crate::live::Live;
+use crate::observe::Counters;
+use crate::tls::Certificates;
+use crate::upstream::Upstreams;
+use door::Door;
+
+/// What all doors share.
+#[derive(Debug)]
+pub(crate) struct Premises {
+    pub(crate) live: Arc<Live>,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) certificates: Certificates,
+    pub(crate) ports: PortMap,
+    pub(crate) facts: Facts,
+    pub(crate) crowd: Arc<Crowd>,
+    /// Set once: close everything within this time.
+    pub(crate) stop: watch::Sender<Option<Duration>>,
+}
+
+/// The gateway's listeners: an ordinary Pingora service, which also runs on a plain tokio runtime ([`Service::serve`]).
+pub struct Service<P> {
+    pub(crate) premises: Arc<Premises>,
+    pub(crate) proxy: Arc<HttpProxy<P>>,
+}
+
+impl<P> fmt::Debug for Service<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").finish_non_exhaustive()
+    }
+}
+
+impl<P> Clone for Service<P> {
+    fn clone(&self) -> Self {
+        Self { premises: Arc::clone(&self.premises), proxy: Arc::clone(&self.proxy) }
+    }
+}
+
+impl<P> Service<P>
+where
+    P: ProxyHttp + Send + Sync + 'static,
+    P::CTX: Send + Sync,
+{
+    /// Serves until `shutdown` becomes true (or its sender is gone), or [`Gateway::drain`](crate::Gateway::drain) is called; then
+    /// closes all ports and returns when the last connection has ended, or when the drain time of their listeners is over.
+    ///
+    /// On `pingora_core`'s no-steal runtimes all connections run on the thread of this service.
+    pub async fn serve(&self, mut shutdown: watch::Receiver<bool>) {
+        let mut changed = self.premises.live.changed();
+        let mut stop = self.premises.stop.subscribe();
+        let mut doors: BTreeMap<Socket, Door> = BTreeMap::new();
+        let mut leaving = JoinSet::new();
+        let mut sweep = tokio::time::interval(SWEEP);
+        changed.mark_changed();
+        loop {
+            let next = tokio::select! {
+                Ok(()) = changed.changed() => Next::Follow,
+                _ = sweep.tick() => Next::Sweep,
+                Some(_) = leaving.join_next(), if !leaving.is_empty() => Next::Go,
+                _ = async { shutdown.wait_for(|on| *on).await.is_ok() } => Next::Stop,
+                _ = async { stop.wait_for(Option::is_some).await.is_ok() } => Next::Stop,
+            };
+            match next {
+                Next::Follow => self.follow(&mut doors, &mut leaving).await,
+                Next::Sweep => {
+                    self.premises.certificates.sweep();
+                    self.premises.live.collect();
+                }
+                Next::Go => {}
+                Next::Stop => break,
+            }
+        }
+        let limit = *stop.borrow();
+        for (socket, door) in doors {
+            self.close(socket, door, limit, &mut leaving).await;
+        }
+        while leaving.join_next().await.is_some() {}
+        self.proxy.cleanup().await;
+    }
+
+    /// Opens and closes doors until they are those of the current snapshot.
+    async fn follow(&self, doors: &mut BTreeMap<Socket, Door>, leaving: &mut JoinSet<()>) {
+        let wanted: Vec<Socket> = {
+            let snapshot = self.premises.live.load();
+            self.premises.upstreams.follow(&snapshot);
+            snapshot.sockets().map(|(socket, _)| *socket).filter(|socket| socket.transport == Transport::Tcp).collect()
+        };
+        let gone: Vec<Socket> = doors.keys().filter(|socket| wanted.binary_search(socket).is_err()).copied().collect();
+        for socket in gone {
+            if let Some(door) = doors.remove(&socket) {
+                self.close(socket, door, None, leaving).await;
+            }
+        }
+        for socket in wanted {
+            doors.entry(socket).or_insert_with(|| Door::open(socket, self));
+        }
+    }
+
+    async fn close(&self, socket: Socket, door: Door, limit: Option<Duration>, leaving: &mut JoinSet<()>) {
+        self.premises.facts.tell(Fact::Socket(socket, None));
+        tracing::info!(%socket, "closing");
+        let guests = door.close().await;
+        leaving.spawn(async move { guests.leave(limit).await });
+    }
+}
+
+#[async_trait]
+impl<P> pingora_core::services::Service for Service<P>
+where
+    P: ProxyHttp + Send + Sync + 'static,
+    P::CTX: Send + Sync,
+{
+    async fn start_service(&mut self, _fds: Option<ListenFds>, shutdown: ShutdownWatch, _listeners_per_fd: usize) {
+        self.serve(shutdown).await;
+    }
+
+    fn name(&self) -> &str {
+        "gateway"
+    }
+}
+
+/// What the service does next.
+enum Next {
+    Follow,
+    Sweep,
+    Go,
+    Stop,
+}
+
+/// Facts about sockets, for whoever feeds the compiler.
+#[derive(Debug, Default)]
+pub(crate) struct Facts(std::sync::Mutex<Told>);
+
+#[derive(Debug, Default)]
+struct Told {
+    bound: BTreeMap<Socket, Bound>,
+    listeners: Vec<tokio::sync::mpsc::UnboundedSender<Fact>>,
+}
+
+impl Facts {
+    /// All facts that hold now, then every further one.
+    pub(crate) fn listen(&self) -> tokio::sync::mpsc::UnboundedReceiver<Fact> {
+        let (sender, facts) = tokio::sync::mpsc::unbounded_channel();
+        let mut told = self.lock();
+        for (socket, bound) in &told.bound {
+            // The receiver is right here.
+            let _ = sender.send(Fact::Socket(*socket, Some(bound.clone())));
+        }
+        told.listeners.push(sender);
+        facts
+    }
+
+    pub(crate) fn tell(&self, fact: Fact) {
+        let mut told = self.lock();
+        if let Fact::Socket(socket, bound) = &fact {
+            match bound {
+                Some(bound) => {
+                    if told.bound.insert(*socket, bound.clone()).as_ref() == Some(bound) {
+                        return;
+                    }
+                }
+                None => {
+                    if told.bound.remove(socket).is_none() {
+                        return;
+                    }
+                }
+            }
+        }
+        told.listeners.retain(|listener| listener.send(fact.clone()).is_ok());
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// How often state that no snapshot uses is looked for.
+const SWEEP: Duration = Duration::from_secs(1);

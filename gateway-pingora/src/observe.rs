@@ -1,0 +1,212 @@
+//! What is counted, and the record an access line is made of.
+//!
+//! In: what happened. Out: a few counters to read at any time, and one `Record` per request, delivered to a callback on a thread of
+//! its own. Counting and delivering never wait: records that the callback is too slow for are lost, and their number is counted.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use http::{Method, Version};
+
+use gateway_core::admit::Reason;
+use gateway_core::snapshot::{Backend, Listener, Rule};
+
+/// How one request went.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Record {
+    /// When its head had arrived.
+    pub at: SystemTime,
+    /// From then to the end of the response.
+    pub duration: Duration,
+    /// The method.
+    pub method: Method,
+    /// The target as the client sent it, query included.
+    pub target: Box<str>,
+    /// The authority as the client sent it; empty when it sent none.
+    pub host: Box<str>,
+    /// The protocol version on the client's side.
+    pub version: Version,
+    /// The status sent; 0 when none could be sent.
+    pub status: u16,
+    /// Bytes of the request's body that were read.
+    pub request_bytes: u64,
+    /// Bytes of the response's body that were sent.
+    pub response_bytes: u64,
+    /// The client.
+    pub peer: SocketAddr,
+    /// The server name of the TLS handshake.
+    pub server_name: Option<Arc<str>>,
+    /// The listener the request met.
+    pub listener: Option<Arc<Listener>>,
+    /// The rule that won.
+    pub rule: Option<Arc<Rule>>,
+    /// The backend that was chosen.
+    pub backend: Option<Arc<Backend>>,
+    /// The endpoint that was asked last.
+    pub endpoint: Option<SocketAddr>,
+    /// How many endpoints were asked.
+    pub tries: u32,
+    /// Why the gateway itself answered, or gave up.
+    pub fault: Option<Fault>,
+}
+
+/// Why the gateway itself answered with an error, or gave up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The configuration refuses the request.
+    Refused(Reason),
+    /// The message is framed in a way that may be read differently elsewhere.
+    Framing(&'static str),
+    /// `Expect` asks for something other than `100-continue`.
+    Expectation,
+    /// gRPC over HTTP/1.
+    GrpcOverHttp1,
+    /// A filter failed.
+    Filter(Arc<str>),
+    /// No endpoint could be connected to.
+    Connect(Arc<str>),
+    /// The endpoint closed, reset or garbled the exchange.
+    Upstream(Arc<str>),
+    /// The client went away, or sent something unreadable.
+    Client(Arc<str>),
+    /// A fault of the gateway's own.
+    Internal(Arc<str>),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(reason) => reason.fmt(f),
+            Self::Framing(what) => f.write_str(what),
+            Self::Expectation => f.write_str("the expectation is not known"),
+            Self::GrpcOverHttp1 => f.write_str("gRPC needs HTTP/2"),
+            Self::Filter(why) => write!(f, "a filter failed: {why}"),
+            Self::Connect(why) => write!(f, "no endpoint could be reached: {why}"),
+            Self::Upstream(why) => write!(f, "the backend failed: {why}"),
+            Self::Client(why) => write!(f, "the client failed: {why}"),
+            Self::Internal(why) => write!(f, "internal: {why}"),
+        }
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What is counted since the gateway was built. `connections_open` and `requests_open` go up and down.
+        #[derive(Debug, Default)]
+        pub struct Counters { $($(#[$doc])* pub(crate) $name: Count,)* }
+
+        impl Counters {
+            $($(#[$doc])* pub fn $name(&self) -> u64 { self.$name.get() })*
+
+            /// All of them by name, in a fixed order.
+            pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name.get()),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Connections accepted.
+    connections_accepted,
+    /// Connections open now.
+    connections_open,
+    /// Connections that ended before a request could be read: TLS failed, no name matched, or the client was too slow.
+    connections_refused,
+    /// Requests in progress now.
+    requests_open,
+    /// Requests answered with 1xx as their last status (upgrades).
+    responses_1xx,
+    /// Requests answered with 2xx.
+    responses_2xx,
+    /// Requests answered with 3xx.
+    responses_3xx,
+    /// Requests answered with 4xx.
+    responses_4xx,
+    /// Requests answered with 5xx.
+    responses_5xx,
+    /// Requests that got no status: the client was gone.
+    responses_none,
+    /// Request heads that were too large.
+    heads_too_large,
+    /// Request heads that took too long.
+    heads_too_slow,
+    /// Connects to endpoints that failed.
+    upstream_connects_failed,
+    /// Exchanges an endpoint broke off or garbled.
+    upstream_resets,
+    /// Requests given to another endpoint after a failed connect.
+    upstream_repicks,
+    /// Times an endpoint was taken out of use.
+    upstream_ejections,
+    /// Filters that failed or panicked.
+    filter_failures,
+    /// Panics that ended a connection or a stream.
+    panics,
+    /// Records lost because the callback was too slow.
+    records_lost,
+}
+
+/// One counter.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Counters {
+    pub(crate) fn count_status(&self, status: u16) {
+        match status {
+            100..=199 => &self.responses_1xx,
+            200..=299 => &self.responses_2xx,
+            300..=399 => &self.responses_3xx,
+            400..=499 => &self.responses_4xx,
+            500..=599 => &self.responses_5xx,
+            _ => &self.responses_none,
+        }
+        .add();
+    }
+}
+
+/// Where records go.
+#[derive(Clone, Debug)]
+pub(crate) struct Sink(SyncSender<Box<Record>>);
+
+impl Sink {
+    /// Starts the thread that calls `receive`; it ends with the last clone of the sink.
+    pub(crate) fn start(mut receive: Box<dyn FnMut(Record) + Send>) -> std::io::Result<Self> {
+        let (sender, records) = sync_channel::<Box<Record>>(WAITING);
+        thread::Builder::new().name("gateway-records".into()).spawn(move || {
+            while let Ok(record) = records.recv() {
+                receive(*record);
+            }
+        })?;
+        Ok(Self(sender))
+    }
+
+    pub(crate) fn send(&self, record: Record, counters: &Counters) {
+        if self.0.try_send(Box::new(record)).is_err() {
+            counters.records_lost.add();
+        }
+    }
+}
+
+/// How many records may wait for the callback.
+const WAITING: usize = 8192;

@@ -1,0 +1,494 @@
+//! Requests: what happens to each, from its head to its record.
+//!
+//! In: Pingora's callbacks. Out: a request admitted, decided and performed. The snapshot is loaded once and let go before anything
+//! waits; all request steps are performed once, in order; what comes later only performs what was decided.
+//!
+//! Invariants: **no callback after `request_filter` looks at configuration**; no byte of a request is sent to two endpoints, but for
+//! a request that may be repeated and met a pooled connection that the endpoint had just closed.
+
+mod checks;
+mod edit;
+mod forwarded;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{StatusCode, Version, header};
+use pingora_core::modules::http::HttpModules;
+use pingora_core::protocols::l4::socket::SocketAddr;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::{Error, ErrorSource, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+
+use gateway_core::admit::{Arrival, Handshake, Reason, Refusal, admit};
+use gateway_core::decide::{Answer, Decision, Forward, decide};
+use gateway_core::snapshot::filters::Step;
+use gateway_core::snapshot::{BackendProtocol, Settings, Socket, Transport, Turn};
+
+use crate::answer::{self, After, Response};
+use crate::connection::Connection;
+use crate::filter::{self, Filter, FilterError, guarded, guarded_now};
+use crate::live::Live;
+use crate::observe::{Counters, Fault, Sink};
+use crate::passage::Passage;
+use crate::upstream::Upstreams;
+
+/// The gateway as a `ProxyHttp`. Cloning it copies a pointer.
+#[derive(Clone)]
+pub struct Proxy {
+    pub(crate) parts: Arc<Parts>,
+}
+
+/// What all requests share.
+pub(crate) struct Parts {
+    pub(crate) live: Arc<Live>,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) always: Box<[Arc<dyn Filter>]>,
+    pub(crate) sink: Option<Sink>,
+    /// For connections that did not come by a listener of ours.
+    pub(crate) settings: Arc<Settings>,
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy").finish_non_exhaustive()
+    }
+}
+
+/// What is to be done with a request, and its path in normal form where that differs.
+struct Decided {
+    decision: Decision,
+    path: Option<String>,
+}
+
+impl Proxy {
+    /// Admits and decides. The snapshot lives no longer than this call.
+    fn decide(&self, arrival: &Arrival, head: &RequestHeader) -> Result<Decided, Refusal> {
+        let snapshot = self.parts.live.load();
+        let admitted = admit(&snapshot, arrival, head)?;
+        let path = admitted.path(head);
+        let path = (path != head.uri.path() || !head.raw_path().starts_with(b"/")).then(|| path.to_owned());
+        let decision = decide(&admitted, head, Turn::take);
+        Ok(Decided { decision, path })
+    }
+
+    /// The connection of a request; one of Pingora's own listeners counts for the socket of its local port.
+    fn connection(&self, session: &Session) -> Arc<Connection> {
+        if let Some(connection) = Connection::of(session) {
+            return Arc::clone(connection);
+        }
+        let address = |address: Option<&SocketAddr>| address.and_then(|address| address.as_inet()).copied();
+        let unknown = || std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+        let peer = address(session.client_addr()).unwrap_or_else(unknown);
+        let local = address(session.server_addr()).unwrap_or_else(unknown);
+        let is_tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+        let own = Socket { address: Some(local.ip()), port: local.port(), transport: Transport::Tcp };
+        let any = Socket { address: None, ..own };
+        let socket = if self.parts.live.load().listeners(&own).is_some() { own } else { any };
+        let arrival = Arrival { socket, tls: is_tls.then(Handshake::default) };
+        let settings = Arc::clone(&self.parts.settings);
+        Arc::new(Connection::new(arrival, peer, local, settings, Arc::clone(&self.parts.counters)))
+    }
+
+    /// Performs an edit of the head; one that cannot be written is a fault of ours.
+    fn edited(outcome: Result<()>) -> Result<(), Fault> {
+        outcome.map_err(|error| Fault::Internal(error.to_string().into()))
+    }
+
+    /// Performs the request steps in order. A filter may answer.
+    async fn perform<'a>(
+        &self,
+        session: &mut Session,
+        passage: &mut Passage,
+        steps: impl Iterator<Item = &'a Step> + Send,
+        mut prefix: usize,
+    ) -> Result<Option<Response>, Fault> {
+        for filter in &self.parts.always {
+            if let Some(response) = self.ask(filter, session, passage).await? {
+                return Ok(Some(response));
+            }
+        }
+        for step in steps {
+            let head = session.req_header_mut();
+            match step {
+                Step::EditRequest(edits) => Self::edited(edit::request(head, edits))?,
+                Step::EditResponse(_) => {}
+                Step::Rewrite(rewrite) => {
+                    if let Some(path) = &rewrite.path {
+                        let (path, matched) = path.apply(head.uri.path(), prefix);
+                        prefix = matched;
+                        Self::edited(edit::set_path(head, &path))?;
+                    }
+                    if let Some(host) = &rewrite.hostname {
+                        Self::edited(edit::set_host(head, host))?;
+                    }
+                }
+                Step::Extension(extension) => {
+                    let Some(filter) = filter::of(extension) else {
+                        return Err(Fault::Filter(format!("{} is not a filter of this gateway", extension.id).into()));
+                    };
+                    if let Some(response) = self.ask(&filter, session, passage).await? {
+                        return Ok(Some(response));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Shows the request to one filter.
+    async fn ask(
+        &self,
+        filter: &Arc<dyn Filter>,
+        session: &mut Session,
+        passage: &mut Passage,
+    ) -> Result<Option<Response>, Fault> {
+        let Some(exchange) = &mut passage.exchange else { return Ok(None) };
+        match guarded(filter.request(exchange, session.req_header_mut())).await {
+            Ok(answer) => {
+                passage.filters.push(Arc::clone(filter));
+                Ok(answer.map(Response::from))
+            }
+            Err(error) => Err(self.filter_failed(&error)),
+        }
+    }
+
+    fn filter_failed(&self, error: &FilterError) -> Fault {
+        self.parts.counters.filter_failures.add();
+        tracing::error!(%error, "a filter failed");
+        Fault::Filter(error.to_string().into())
+    }
+
+    async fn forward(&self, session: &mut Session, passage: &mut Passage, forward: Forward) -> Result<bool> {
+        passage.rule = Some(Arc::clone(&forward.rule));
+        let performed = self.perform(session, passage, forward.steps(), forward.matched_prefix).await;
+        let protocol = forward.backend.protocol;
+        passage.forward = Some(forward);
+        match performed {
+            Ok(None) => {}
+            Ok(Some(response)) => return answer::write(session, passage, response, After::GoOn).await.map(|()| true),
+            Err(fault) => return self.fail(session, passage, fault).await,
+        }
+        if session.is_upgrade_req() {
+            // What follows an upgrade may be silent for long.
+            session.as_downstream_mut().set_read_timeout(None);
+        } else if session.get_header(header::EXPECT).is_some() {
+            self.expect(session, protocol).await?;
+        }
+        Ok(false)
+    }
+
+    /// `Expect: 100-continue` is the business of an HTTP/1 backend; others are spared it.
+    async fn expect(&self, session: &mut Session, protocol: BackendProtocol) -> Result<()> {
+        if protocol == BackendProtocol::Http1 && session.req_header().version == Version::HTTP_11 {
+            return Ok(());
+        }
+        if session.req_header().version == Version::HTTP_11 {
+            session.as_downstream_mut().write_continue_response().await?;
+        }
+        session.req_header_mut().remove_header(&header::EXPECT);
+        Ok(())
+    }
+
+    async fn answer(&self, session: &mut Session, passage: &mut Passage, answer: Answer) -> Result<bool> {
+        passage.rule = Some(Arc::clone(&answer.rule));
+        let response = match self.perform(session, passage, answer.rule.steps.iter(), 0).await {
+            Ok(None) => Response { status: answer.status, headers: answer.headers, body: answer.body },
+            Ok(Some(response)) => response,
+            Err(fault) => return self.fail(session, passage, fault).await,
+        };
+        answer::write(session, passage, response, After::GoOn).await.map(|()| true)
+    }
+
+    async fn refuse(&self, session: &mut Session, passage: &mut Passage, refusal: Refusal) -> Result<bool> {
+        passage.listener = passage.listener.take().or(refusal.listener);
+        passage.rule = refusal.rule;
+        let status = refusal.reason.status();
+        answer::refuse(session, passage, status, Fault::Refused(refusal.reason), After::GoOn).await.map(|()| true)
+    }
+
+    async fn fail(&self, session: &mut Session, passage: &mut Passage, fault: Fault) -> Result<bool> {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        answer::refuse(session, passage, status, fault, After::GoOn).await.map(|()| true)
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = Passage;
+
+    fn new_ctx(&self) -> Passage {
+        Passage::default()
+    }
+
+    /// None of Pingora's own: what concerns a message is decided by the configuration.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<()> {
+        let connection = self.connection(session);
+        let is_draining = connection.is_draining();
+        passage.enter(connection, session.req_header());
+        let downstream = session.as_downstream_mut();
+        downstream.set_pipelining_enabled(true);
+        if is_draining {
+            downstream.set_keepalive(None);
+        }
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
+        let Some(entry) = &passage.arrival else {
+            return Err(Error::explain(ErrorType::InternalError, "early_request_filter must come first"));
+        };
+        let (connection, is_grpc) = (Arc::clone(&entry.connection), entry.is_grpc);
+        let checked = checks::check(session.req_header(), is_grpc).and_then(|()| checks::strip(session.req_header_mut()));
+        if let Err(flaw) = checked {
+            let after = if flaw.is_framing { After::Close } else { After::GoOn };
+            return answer::refuse(session, passage, flaw.status, flaw.fault, after).await.map(|()| true);
+        }
+        let Decided { decision, path } = match self.decide(connection.arrival(), session.req_header()) {
+            Ok(decided) => decided,
+            Err(refusal) => return self.refuse(session, passage, refusal).await,
+        };
+        passage.listener = match &decision {
+            Decision::Answer(answer) => Some(Arc::clone(&answer.listener)),
+            Decision::Forward(forward) => Some(Arc::clone(&forward.listener)),
+            Decision::Refuse(refusal) => refusal.listener.clone(),
+        };
+        let head = session.req_header_mut();
+        let mut prepared = path.map_or(Ok(()), |path| edit::set_path(head, &path));
+        if let (Ok(()), Some(listener)) = (&prepared, &passage.listener) {
+            prepared = forwarded::mark(head, &connection, listener);
+        }
+        if let Err(fault) = Self::edited(prepared) {
+            return self.fail(session, passage, fault).await;
+        }
+        match decision {
+            Decision::Answer(answer) => self.answer(session, passage, answer).await,
+            Decision::Forward(forward) => self.forward(session, passage, forward).await,
+            Decision::Refuse(refusal) => self.refuse(session, passage, refusal).await,
+        }
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
+        let Some(forward) = &passage.forward else {
+            return Err(Error::explain(ErrorType::InternalError, "nothing was decided"));
+        };
+        let Some(attempt) = self.parts.upstreams.pick(&forward.backend, &passage.tried) else {
+            passage.fault.get_or_insert(Fault::Refused(Reason::NoEndpoint));
+            return Err(Error::explain(ErrorType::HTTPStatus(503), "no endpoint"));
+        };
+        let peer = self.parts.upstreams.peer(&forward.backend, &attempt);
+        passage.tries += 1;
+        passage.attempt = Some(attempt);
+        Ok(peer)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        passage: &mut Passage,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        let (Some(attempt), Some(forward)) = (&passage.attempt, &passage.forward) else { return error };
+        self.parts.upstreams.unreachable(attempt);
+        passage.tried.push(attempt.address());
+        let may_repick = forward.rule.repick && passage.tried.len() < forward.backend.endpoints.len();
+        if may_repick {
+            self.parts.counters.upstream_repicks.add();
+        } else {
+            passage.blame(Fault::Connect(error.to_string().into()));
+        }
+        error.set_retry(may_repick);
+        error.etype = ErrorType::HTTPStatus(503);
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        passage: &mut Passage,
+        reused: bool,
+    ) -> Box<Error> {
+        let may_repeat = session.req_header().method.is_idempotent() && !session.as_ref().retry_buffer_truncated();
+        if may_repeat && session.response_written().is_none() {
+            error.retry.decide_reuse(reused);
+        } else {
+            error.set_retry(false);
+        }
+        if error.esource() == &ErrorSource::Upstream && !error.retry() {
+            self.parts.counters.upstream_resets.add();
+            if let Some(attempt) = &passage.attempt {
+                self.parts.upstreams.failed(attempt);
+            }
+            passage.blame(Fault::Upstream(error.to_string().into()));
+        }
+        error
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        let Some(exchange) = &mut passage.exchange else { return Ok(()) };
+        for filter in &passage.filters {
+            if let Err(error) = guarded(filter.request_body(exchange, body, end)).await {
+                let fault = self.filter_failed(&error);
+                passage.fault.get_or_insert(fault);
+                return Err(Error::explain(ErrorType::HTTPStatus(500), "a filter failed"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        head: &mut ResponseHeader,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        let Some(attempt) = &passage.attempt else { return Ok(()) };
+        match head.status.as_u16() {
+            100 | 102..=199 => {}
+            502..=504 => self.parts.upstreams.failed(attempt),
+            _ => attempt.succeeded(),
+        }
+        Ok(())
+    }
+
+    async fn response_filter(&self, session: &mut Session, head: &mut ResponseHeader, passage: &mut Passage) -> Result<()> {
+        if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(());
+        }
+        strip_response(head);
+        if let Some(forward) = &passage.forward {
+            for step in forward.steps() {
+                if let Step::EditResponse(edits) = step {
+                    edit::response(head, edits)?;
+                }
+            }
+        }
+        if let Err(error) = passage.show_response(head).await {
+            passage.filters.clear();
+            let fault = self.filter_failed(&error);
+            passage.blame(fault);
+            return Err(Error::explain(ErrorType::HTTPStatus(500), "a filter failed"));
+        }
+        if session.req_header().version == Version::HTTP_10 && head.headers.contains_key(header::TRANSFER_ENCODING) {
+            // Such a client cannot read chunks: the end of the connection ends the body.
+            head.remove_header(&header::TRANSFER_ENCODING);
+            session.set_keepalive(None);
+        }
+        if passage.is_draining() {
+            session.set_keepalive(None);
+        }
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        passage: &mut Passage,
+    ) -> Result<Option<Duration>> {
+        let Some(exchange) = &mut passage.exchange else { return Ok(None) };
+        for filter in passage.filters.iter().rev() {
+            if let Err(error) = guarded_now(|| filter.response_body(exchange, body, end)) {
+                let fault = self.filter_failed(&error);
+                passage.fault.get_or_insert(fault);
+                return Err(Error::explain(ErrorType::HTTPStatus(500), "a filter failed"));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, passage: &mut Passage) -> FailToProxy {
+        let (status, fault) = judge(error);
+        passage.blame(fault);
+        let is_answered = session.response_written().is_some_and(|head| !head.status.is_informational() || head.status == 101);
+        if let Some(status) = status.filter(|_| !is_answered) {
+            let fault = Fault::Internal("".into());
+            if let Err(error) = answer::refuse(session, passage, status, fault, After::Close).await {
+                tracing::debug!(%error, "the client did not take the answer");
+            }
+        }
+        FailToProxy { error_code: status.map_or(0, |status| status.as_u16()), can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, passage: &mut Passage) {
+        if let Some(error) = error {
+            passage.blame(judge(error).1);
+        }
+        let status = session.response_written().map_or(0, |head| head.status.as_u16());
+        self.parts.counters.count_status(status);
+        if self.parts.sink.is_none() && passage.filters.is_empty() {
+            return;
+        }
+        let Some(record) = passage.record(session.as_downstream()) else { return };
+        passage.tell_filters(&record, &self.parts.counters);
+        if let Some(sink) = &self.parts.sink {
+            sink.send(record, &self.parts.counters);
+        }
+    }
+
+    /// Records tell what went wrong.
+    fn suppress_error_log(&self, _session: &Session, _passage: &Passage, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Passage, _: &Error, _: ProxyWarnLogContext) -> bool {
+        true
+    }
+}
+
+/// The status for an error, none where the client is gone, and whose fault it was.
+fn judge(error: &Error) -> (Option<StatusCode>, Fault) {
+    let text: Arc<str> = error.to_string().into();
+    if let ErrorType::HTTPStatus(code) = error.etype() {
+        let status = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        return (Some(status), Fault::Internal(text));
+    }
+    match error.esource() {
+        ErrorSource::Upstream => (Some(StatusCode::BAD_GATEWAY), Fault::Upstream(text)),
+        ErrorSource::Downstream => {
+            let is_gone = matches!(
+                error.etype(),
+                ErrorType::ReadError
+                    | ErrorType::WriteError
+                    | ErrorType::WriteTimedout
+                    | ErrorType::ConnectionClosed
+                    | ErrorType::H2Error
+            );
+            let status = match error.etype() == &ErrorType::ReadTimedout {
+                true => StatusCode::REQUEST_TIMEOUT,
+                false => StatusCode::BAD_REQUEST,
+            };
+            let status = (!is_gone).then_some(status);
+            (status, Fault::Client(text))
+        }
+        ErrorSource::Internal | ErrorSource::Unset => (Some(StatusCode::INTERNAL_SERVER_ERROR), Fault::Internal(text)),
+    }
+}
+
+/// Removes what concerned only the backend's connection.
+fn strip_response(head: &mut ResponseHeader) {
+    for name in ["keep-alive", "proxy-connection", "proxy-authenticate", "trailer"] {
+        if head.headers.contains_key(name) {
+            head.remove_header(name);
+        }
+    }
+    if head.status != StatusCode::SWITCHING_PROTOCOLS {
+        head.remove_header(&header::UPGRADE);
+    }
+}

@@ -1,0 +1,219 @@
+//! Which endpoint of a backend to ask, and how its endpoints are doing.
+//!
+//! In: a backend as decided, and how exchanges with its endpoints went. Out: a peer for Pingora to connect to. Weights were decided
+//! before; here every endpoint of the one backend counts the same: of two drawn at random, the one with less to do wins.
+//!
+//! Health is learnt from traffic, belongs to (backend, address) and outlives configurations: a failed connect takes an endpoint out
+//! of use until a connect succeeds; five failed exchanges in a row take it out for a second, then two, up to thirty. When all are
+//! out, all are used.
+//!
+//! Invariants: **an address that left a backend and came back is another endpoint**: it meets no pooled connection of its former
+//! self; healthy endpoints are never probed.
+
+mod chance;
+mod endpoint;
+mod probe;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use pingora_core::upstreams::peer::HttpPeer;
+
+use gateway_core::snapshot::{Backend, BackendName, BackendProtocol, Snapshot};
+
+use crate::observe::Counters;
+pub(crate) use endpoint::Attempt;
+use endpoint::Endpoint;
+use probe::Probes;
+
+/// The endpoints of all backends that have been asked.
+#[derive(Debug)]
+pub(crate) struct Upstreams {
+    shards: Box<[RwLock<Groups>]>,
+    hasher: RandomState,
+    epochs: AtomicU64,
+    probes: Arc<Probes>,
+    counters: Arc<Counters>,
+    connect_timeout: Duration,
+}
+
+type Groups = HashMap<BackendName, Arc<Group>>;
+
+/// The endpoints of one backend.
+#[derive(Debug)]
+struct Group {
+    backend: Arc<Backend>,
+    endpoints: Box<[Arc<Endpoint>]>,
+}
+
+impl Upstreams {
+    pub(crate) fn new(counters: Arc<Counters>, connect_timeout: Duration) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hasher: RandomState::new(),
+            epochs: AtomicU64::new(0),
+            probes: Arc::default(),
+            counters,
+            connect_timeout,
+        }
+    }
+
+    /// Chooses an endpoint that is not in `tried`; `None` when there is none.
+    pub(crate) fn pick(&self, backend: &Arc<Backend>, tried: &[SocketAddr]) -> Option<Attempt> {
+        let group = self.group(backend);
+        let endpoint = choose(&group.endpoints, tried)?;
+        Some(Attempt::begin(Arc::clone(endpoint)))
+    }
+
+    /// What Pingora needs to know to ask an endpoint.
+    pub(crate) fn peer(&self, backend: &Backend, attempt: &Attempt) -> Box<HttpPeer> {
+        let endpoint = attempt.endpoint();
+        let mut peer = Box::new(HttpPeer::new(endpoint.address, false, String::new()));
+        match backend.protocol {
+            BackendProtocol::Http1 => peer.options.set_http_version(1, 1),
+            BackendProtocol::H2c => peer.options.set_http_version(2, 2),
+        }
+        peer.options.max_h2_streams = H2_STREAMS;
+        peer.options.idle_timeout = Some(POOLED);
+        peer.options.total_connection_timeout = Some(self.connect_timeout);
+        // Connections are shared only where everything about the backend and the endpoint is the same.
+        peer.group_key = self.hasher.hash_one((backend.fingerprint, endpoint.epoch));
+        peer
+    }
+
+    /// A connect failed: the endpoint is out of use until a probe reaches it.
+    pub(crate) fn unreachable(&self, attempt: &Attempt) {
+        self.counters.upstream_connects_failed.add();
+        if attempt.endpoint().eject_until_probed() {
+            self.counters.upstream_ejections.add();
+            tracing::warn!(endpoint = %attempt.endpoint().address, "unreachable, taken out of use");
+            self.probes.watch(attempt.endpoint());
+        }
+    }
+
+    /// The exchange failed after it had begun, or its status says that the endpoint is not well.
+    pub(crate) fn failed(&self, attempt: &Attempt) {
+        if let Some(time) = attempt.endpoint().count_failure() {
+            self.counters.upstream_ejections.add();
+            tracing::warn!(endpoint = %attempt.endpoint().address, ?time, "fails repeatedly, taken out of use");
+        }
+    }
+
+    /// Brings what is known in line with a new snapshot: addresses that left are forgotten, and so are backends.
+    pub(crate) fn follow(&self, snapshot: &Snapshot) {
+        for shard in &self.shards {
+            let mut groups = shard.write().unwrap_or_else(PoisonError::into_inner);
+            groups.retain(|name, group| match snapshot.backend(group.backend.id).filter(|backend| backend.name == *name) {
+                Some(backend) => {
+                    if !Arc::ptr_eq(backend, &group.backend) {
+                        *group = Arc::new(self.regroup(backend, Some(group)));
+                    }
+                    true
+                }
+                None => false,
+            });
+        }
+    }
+
+    fn group(&self, backend: &Arc<Backend>) -> Arc<Group> {
+        let shard = &self.shards[self.hasher.hash_one(backend.id) as usize % SHARDS];
+        if let Some(group) = shard.read().unwrap_or_else(PoisonError::into_inner).get(&backend.name)
+            && same(&group.backend, backend)
+        {
+            return Arc::clone(group);
+        }
+        let mut groups = shard.write().unwrap_or_else(PoisonError::into_inner);
+        let group = match groups.get(&backend.name) {
+            Some(group) if same(&group.backend, backend) => return Arc::clone(group),
+            former => Arc::new(self.regroup(backend, former)),
+        };
+        groups.insert(backend.name.clone(), Arc::clone(&group));
+        group
+    }
+
+    /// The group of a backend, with what is known of endpoints it already had.
+    fn regroup(&self, backend: &Arc<Backend>, former: Option<&Arc<Group>>) -> Group {
+        let known: HashMap<SocketAddr, &Arc<Endpoint>> =
+            former.map(|group| group.endpoints.iter().map(|endpoint| (endpoint.address, endpoint)).collect()).unwrap_or_default();
+        let endpoints = backend.endpoints.iter().map(|address| match known.get(address) {
+            Some(endpoint) => Arc::clone(endpoint),
+            None => Arc::new(Endpoint::new(*address, self.epochs.fetch_add(1, Ordering::Relaxed))),
+        });
+        Group { backend: Arc::clone(backend), endpoints: endpoints.collect() }
+    }
+}
+
+/// Whether two versions of a backend have the same endpoints.
+fn same(a: &Arc<Backend>, b: &Arc<Backend>) -> bool {
+    Arc::ptr_eq(a, b) || (Arc::ptr_eq(&a.endpoints, &b.endpoints) && a.fingerprint == b.fingerprint)
+}
+
+/// Of two random endpoints the better one, among those in use; among all where none is.
+fn choose<'a>(endpoints: &'a [Arc<Endpoint>], tried: &[SocketAddr]) -> Option<&'a Arc<Endpoint>> {
+    let now = endpoint::now();
+    let fresh = |endpoint: &Arc<Endpoint>| !tried.contains(&endpoint.address);
+    two(endpoints, now, |endpoint| fresh(endpoint) && endpoint.is_in_use(now)).or_else(|| two(endpoints, now, fresh))
+}
+
+/// The better of two random endpoints that pass.
+fn two(endpoints: &[Arc<Endpoint>], now: u64, pass: impl Fn(&Arc<Endpoint>) -> bool) -> Option<&Arc<Endpoint>> {
+    // From a random place on, the next one that passes, `but` excepted.
+    let from = |start: usize, but: Option<&Arc<Endpoint>>| {
+        let (before, after) = endpoints.split_at(start);
+        after.iter().chain(before).find(|endpoint| but.is_none_or(|but| !Arc::ptr_eq(but, endpoint)) && pass(endpoint))
+    };
+    let random = chance::draw();
+    let place = |bits: u64| (bits as usize).checked_rem(endpoints.len());
+    let a = from(place(random >> 32)?, None)?;
+    match from(place(random & 0xffff_ffff)?, Some(a)) {
+        Some(b) if b.beats(a, now) => Some(b),
+        _ => Some(a),
+    }
+}
+
+const SHARDS: usize = 16;
+/// Streams on one HTTP/2 connection to an endpoint.
+const H2_STREAMS: usize = 100;
+/// How long an idle connection to an endpoint is kept.
+const POOLED: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoints(n: u16) -> Vec<Arc<Endpoint>> {
+        (0..n).map(|i| Arc::new(Endpoint::new(([127, 0, 0, 1], 1000 + i).into(), u64::from(i)))).collect()
+    }
+
+    #[test]
+    fn what_was_tried_or_ejected_is_not_chosen_while_others_are_there() {
+        let all = endpoints(3);
+        all[0].eject_until_probed();
+        let tried = [all[1].address];
+        for _ in 0..100 {
+            assert_eq!(choose(&all, &tried).unwrap().address, all[2].address);
+        }
+    }
+
+    #[test]
+    fn when_all_are_ejected_all_are_used_but_each_is_tried_once() {
+        let all = endpoints(2);
+        all.iter().for_each(|endpoint| assert!(endpoint.eject_until_probed()));
+        assert_eq!(choose(&all, &[all[1].address]).unwrap().address, all[0].address);
+        assert!(choose(&all, &[all[0].address, all[1].address]).is_none());
+        assert!(choose(&[], &[]).is_none());
+    }
+
+    #[test]
+    fn the_one_with_less_to_do_wins() {
+        let all = endpoints(2);
+        let _busy = Attempt::begin(Arc::clone(&all[0]));
+        for _ in 0..100 {
+            assert_eq!(choose(&all, &[]).unwrap().address, all[1].address);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What is known of one endpoint of one backend.
+//!
+//! In: how exchanges with it began and ended. Out: whether it is in use, and how loaded it is. All of it is atomic numbers: requests
+//! on all threads share one endpoint without waiting for each other.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// One address of one backend.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) address: SocketAddr,
+    /// Never the same for an address that left and came back.
+    pub(super) epoch: u64,
+    in_flight: AtomicU32,
+    /// Average time to a response head, in microseconds; 0 before the first.
+    latency: AtomicU64,
+    /// When the average last moved (milliseconds, as `now`).
+    sampled: AtomicU64,
+    /// Failed exchanges in a row.
+    failures: AtomicU32,
+    /// Times it was ejected for failed exchanges in a row.
+    relapses: AtomicU32,
+    /// Out of use before this moment (milliseconds after the first); `UNTIL_PROBED` before a connect succeeds.
+    ejected: AtomicU64,
+}
+
+impl Endpoint {
+    pub(super) fn new(address: SocketAddr, epoch: u64) -> Self {
+        Self {
+            address,
+            epoch,
+            in_flight: AtomicU32::new(0),
+            latency: AtomicU64::new(0),
+            sampled: AtomicU64::new(0),
+            failures: AtomicU32::new(0),
+            relapses: AtomicU32::new(0),
+            ejected: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn is_in_use(&self, now: u64) -> bool {
+        self.ejected.load(Ordering::Relaxed) <= now
+    }
+
+    /// Whether it would likely answer one more request sooner than `other`. Latencies count once both are known, and an old one
+    /// counts for less: who was slow once is asked again.
+    pub(super) fn beats(&self, other: &Self, now: u64) -> bool {
+        let waiting = |endpoint: &Self| u64::from(endpoint.in_flight.load(Ordering::Relaxed)) + 1;
+        match (self.latency(now), other.latency(now)) {
+            (0, _) | (_, 0) => waiting(self) < waiting(other),
+            (mine, theirs) => mine.saturating_mul(waiting(self)) < theirs.saturating_mul(waiting(other)),
+        }
+    }
+
+    /// The average, halved for every second since it last moved.
+    fn latency(&self, now: u64) -> u64 {
+        let age = now.saturating_sub(self.sampled.load(Ordering::Relaxed)) / 1000;
+        match self.latency.load(Ordering::Relaxed) {
+            0 => 0,
+            known => (known >> age.min(63)).max(1),
+        }
+    }
+
+    /// Takes it out of use until `restore`; false when it is already.
+    pub(super) fn eject_until_probed(&self) -> bool {
+        self.ejected.swap(UNTIL_PROBED, Ordering::Relaxed) != UNTIL_PROBED
+    }
+
+    pub(super) fn restore(&self) {
+        self.ejected.store(0, Ordering::Relaxed);
+        self.failures.store(0, Ordering::Relaxed);
+    }
+
+    /// Counts a failed exchange; says for how long the endpoint is out of use now, if it is.
+    pub(super) fn count_failure(&self) -> Option<Duration> {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        let now = now();
+        if failures < TOLERATED || !self.is_in_use(now) {
+            return None;
+        }
+        let relapses = self.relapses.fetch_add(1, Ordering::Relaxed);
+        let time = (FIRST_EJECTION * 2u32.saturating_pow(relapses.min(10))).min(LAST_EJECTION);
+        // Another thread may have ejected it meanwhile, which comes to the same.
+        self.ejected.store(now + time.as_millis() as u64, Ordering::Relaxed);
+        Some(time)
+    }
+
+    fn count_success(&self, latency: Duration) {
+        if self.failures.load(Ordering::Relaxed) != 0 {
+            self.failures.store(0, Ordering::Relaxed);
+            self.relapses.store(0, Ordering::Relaxed);
+        }
+        let sample = latency.as_micros() as u64;
+        let now = now();
+        let known = self.latency(now);
+        // A lost update loses one sample of many.
+        let average = if known == 0 { sample } else { (known * 7 + sample) / 8 };
+        self.latency.store(average.max(1), Ordering::Relaxed);
+        self.sampled.store(now, Ordering::Relaxed);
+    }
+}
+
+/// One exchange with an endpoint, from its choice to its end.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    endpoint: Arc<Endpoint>,
+    began: Instant,
+}
+
+impl Attempt {
+    pub(super) fn begin(endpoint: Arc<Endpoint>) -> Self {
+        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self { endpoint, began: Instant::now() }
+    }
+
+    pub(super) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
+    /// Whom it asks.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.endpoint.address
+    }
+
+    /// A response head came that speaks for the endpoint.
+    pub(crate) fn succeeded(&self) {
+        self.endpoint.count_success(self.began.elapsed());
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Milliseconds since an arbitrary moment, never 0.
+pub(super) fn now() -> u64 {
+    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    FIRST.elapsed().as_millis() as u64 + 1
+}
+
+const UNTIL_PROBED: u64 = u64::MAX;
+/// Failed exchanges in a row that eject an endpoint.
+const TOLERATED: u32 = 5;
+const FIRST_EJECTION: Duration = Duration::from_secs(1);
+const LAST_EJECTION: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_failures_in_a_row_eject_for_a_second_and_a_success_forgives() {
+        let endpoint = Endpoint::new(([127, 0, 0, 1], 1).into(), 0);
+        for _ in 0..4 {
+            assert_eq!(endpoint.count_failure(), None);
+        }
+        endpoint.count_success(Duration::from_millis(1));
+        for _ in 0..4 {
+            assert_eq!(endpoint.count_failure(), None);
+        }
+        assert_eq!(endpoint.count_failure(), Some(FIRST_EJECTION));
+        assert!(!endpoint.is_in_use(now()) && endpoint.is_in_use(now() + 1001));
+        assert_eq!(endpoint.count_failure(), None, "it is out already");
+        endpoint.ejected.store(0, Ordering::Relaxed);
+        assert_eq!(endpoint.count_failure(), Some(2 * FIRST_EJECTION), "it relapsed");
+    }
+
+    #[test]
+    fn an_ejection_for_good_ends_with_a_probe() {
+        let endpoint = Endpoint::new(([127, 0, 0, 1], 1).into(), 0);
+        assert!(endpoint.eject_until_probed());
+        assert!(!endpoint.eject_until_probed(), "it was already");
+        assert!(!endpoint.is_in_use(now()));
+        endpoint.restore();
+        assert!(endpoint.is_in_use(now()));
+    }
+}
