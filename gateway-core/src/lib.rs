@@ -1,4 +1,78 @@
-//! .
+//! Gateway API semantics as values: objects in, a snapshot and statuses out; a request head in, a decision out.
+//!
+//! ```text
+//!  objects and facts ─► Compiler::apply ─► Update { snapshot, statuses, problems, needs }
+//!                                             │
+//!  a request head ─► admit ─► decide ◄────────┘        Decision: answer | forward | refuse
+//! ```
+//!
+//! The whole crate is two verbs. **Compile**: [`compile::Compiler::apply`] takes changes of objects and facts as one transaction
+//! and gives an immutable [`snapshot::Snapshot`] with the status of every object concerned. **Decide**: [`admit::admit`] finds
+//! the listener of a request and puts its path into normal form, [`decide::decide`] finds the rule that wins and says what to
+//! do. [`explain::explain`] is the same walk with its reasons kept. Nothing here waits, reads a clock, a file or a socket, or
+//! draws a random number; whoever embeds it supplies time, addresses and turns as values.
+//!
+//! ```
+//! use gateway_core::admit::{Arrival, admit};
+//! use gateway_core::compile::{Change, Compiler, Options};
+//! use gateway_core::decide::{Decision, decide};
+//! use gateway_core::resource::{self, Reader, Reading};
+//! use gateway_core::snapshot::{Socket, Transport, Turn};
+//! use gateway_core::support::Support;
+//!
+//! let documents = [
+//!     serde_json::json!({
+//!         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "web", "namespace": "shop"},
+//!         "spec": {"gatewayClassName": "pingora", "listeners": [{"name": "http", "protocol": "HTTP", "port": 80}]},
+//!     }),
+//!     serde_json::json!({
+//!         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "old", "namespace": "shop"},
+//!         "spec": {"parentRefs": [{"name": "web"}], "rules": [{"filters": [
+//!             {"type": "RequestRedirect", "requestRedirect": {"hostname": "shop.example.com", "statusCode": 301}}
+//!         ]}]},
+//!     }),
+//! ];
+//! let changes = documents.into_iter().map(|document| match resource::read(document, &Reader::default()) {
+//!     Ok(Reading::Object { object, .. }) => Change::Put(object),
+//!     other => panic!("{other:?}"),
+//! });
+//! let mut compiler = Compiler::new(Options { support: Support::ALL, ..Options::default() });
+//! let update = compiler.apply(changes);
+//!
+//! let head = http::Request::get("/cart").header("host", "example.com").body(()).unwrap().into_parts().0;
+//! let arrival = Arrival { socket: Socket { address: None, port: 80, transport: Transport::Tcp }, tls: None };
+//! let admitted = admit(&update.snapshot, &arrival, &head).expect("the listener answers for all hosts");
+//! let Decision::Answer(answer) = decide(&admitted, &head, Turn::take) else { panic!("it is a redirect") };
+//! assert_eq!(answer.headers[0].1, "http://shop.example.com/cart");
+//! ```
+//!
+//! # Words
+//! Words are the specification's: Gateway, Listener, Route, Rule, Match, Filter, BackendRef, ReferenceGrant. A few are ours. A
+//! **fact** is what no object says: a socket was bound, an address allotted. **Support** is what the data plane performs; what it
+//! does not gets its condition, so that nothing is accepted and ignored. A **turn** is the number of a request at a rule with
+//! several backends; shares are exact over any window of turns. A **step** is a filter as data. A **problem** is what a person
+//! should know and no condition can say. **Needs** are the objects a Gateway depends on, existing or not.
+//!
+//! # Invariants
+//! 1. Any sequence of changes leaves what compiling the final objects and facts at once gives.
+//! 2. The order of objects, and of changes to different objects, does not matter.
+//! 3. The index finds what a naive scan by rank finds.
+//! 4. Statuses written back yield no further change.
+//! 5. A broken object changes only its own status and traffic, and those of what refers to it.
+//! 6. Shares are exact over any window.
+//! 7. `explain` agrees with `decide`.
+//! 8. No input panics.
+//! 9. Beyond one linear pass over the head, the cost of `decide` is bounded by the configuration.
+//!
+//! # Paths
+//! `admit` makes one form of a path, in which it is matched and in which it is forwarded: dot segments are resolved (`%2e` is a
+//! dot), runs of `/` merged (a Gateway's parameters can switch that off), escaped characters that need no escape decoded, other
+//! escapes spelt in upper case. `%2F` stays and never separates segments. `%00`, `\` and broken escapes are refused with 400. The
+//! query is left as it came.
+//!
+//! # Rooms
+//! Each module imports only those listed after it: [`compile`], [`explain`], [`decide`], [`admit`], [`support`], [`status`],
+//! [`snapshot`], [`condition`], [`resource`], [`name`].
 
 pub mod admit;
 pub mod compile;

@@ -1,8 +1,11 @@
 //! The specification made runnable: manifests in, statuses and decisions out. Each test is named after a sentence of the spec.
 
 mod attachment;
+mod backends;
 mod certificates;
 mod classes;
 mod laws;
 mod listeners;
+mod matching;
+mod performing;
 mod world;
