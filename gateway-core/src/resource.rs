@@ -6,10 +6,13 @@
 //! Invariants: `read` is total and never panics. What the schema fills in is never absent in these types. What the API leaves open, and
 //! enumerations it may extend, never fail a read: an unknown value is kept as written and becomes a condition later.
 
+mod check;
 mod direct_response;
 mod duration;
 mod endpoint_slice;
 mod filter;
+#[cfg(test)]
+mod fixture;
 mod gateway;
 mod gateway_class;
 mod gateway_parameters;
@@ -17,12 +20,16 @@ mod grpc_route;
 mod http_filter;
 mod http_match;
 mod http_route;
+mod json;
 mod lenient;
 mod listener;
 mod meta;
+#[cfg(test)]
+mod mutation;
 mod namespace;
 mod number;
 mod open;
+mod place;
 mod read;
 mod reference;
 mod reference_grant;
@@ -31,10 +38,12 @@ mod secret;
 mod selector;
 mod service;
 mod session_persistence;
+mod syntax;
 mod tcp_route;
 mod tls_route;
 mod typed;
 mod udp_route;
+mod version;
 
 use std::sync::Arc;
 
@@ -42,6 +51,7 @@ use serde_json::Value;
 
 use crate::name::{GroupKind, Kind, ObjectId};
 
+pub use self::check::validate;
 pub use self::direct_response::{DirectResponse, DirectResponseSpec};
 pub use self::duration::{Duration, NotADuration};
 pub use self::endpoint_slice::{Endpoint, EndpointAddressType, EndpointConditions, EndpointPort, EndpointSlice};
@@ -162,12 +172,6 @@ impl Object {
             Self::Extension(object) => &object.meta,
         }
     }
-}
-
-/// All that an API server would say against the object.
-pub fn validate(object: &Object) -> Vec<Invalid> {
-    let _ = object;
-    Vec::new()
 }
 
 /// An object of a kind registered as an extension filter. What it means is known to whoever registered the kind.

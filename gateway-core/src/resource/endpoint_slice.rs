@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
-use super::{Meta, TransportProtocol, number, open::open_enum};
+use super::place::Place;
+use super::report::Report;
+use super::{Meta, TransportProtocol, number, open::open_enum, syntax};
 
 /// An EndpointSlice as read.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +23,23 @@ impl EndpointSlice {
     /// The Service it belongs to, by its label.
     pub fn service(&self) -> Option<&str> {
         self.meta.labels.get(SERVICE_LABEL).map(String::as_str)
+    }
+}
+
+impl EndpointSlice {
+    pub(super) fn check(&self, report: &mut Report) {
+        let syntax = match self.address_type {
+            EndpointAddressType::Ipv4 => syntax::IPV4_ADDRESS,
+            EndpointAddressType::Ipv6 => syntax::IPV6_ADDRESS,
+            EndpointAddressType::Fqdn => syntax::PRECISE_HOSTNAME,
+            EndpointAddressType::Other(_) => return,
+        };
+        let at = Place::top("endpoints");
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
+            for (position, address) in endpoint.addresses.iter().enumerate() {
+                report.text(&at.entry(index).field("addresses").entry(position), address, syntax);
+            }
+        }
     }
 }
 
@@ -104,3 +123,50 @@ pub struct EndpointPort {
 }
 
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+
+#[cfg(test)]
+mod tests {
+    use crate::resource::Object;
+    use crate::resource::fixture::{object, outcome};
+
+    fn slice(fields: &str) -> String {
+        format!(
+            "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: x, labels: {{kubernetes.io/service-name: users}}}}\n{fields}"
+        )
+    }
+
+    #[test]
+    fn a_slice_tells_its_service_and_endpoints() {
+        let yaml = slice(
+            "addressType: IPv4\nendpoints: [{addresses: [10.0.0.1], conditions: {ready: false, serving: true, terminating: true}, nodeName: n}, {addresses: [10.0.0.2]}]\nports: [{port: 8080}, {}]",
+        );
+        let Object::EndpointSlice(slice) = object(&yaml) else { panic!("no slice") };
+        assert_eq!(slice.service(), Some("users"));
+        let [leaving, there] = &*slice.endpoints else { panic!("two endpoints") };
+        assert!(!leaving.conditions.is_ready() && leaving.conditions.is_draining());
+        assert!(there.conditions.is_ready() && !there.conditions.is_draining());
+        assert_eq!(slice.ports[0].port, Some(8080));
+        assert_eq!(slice.ports[1].port, None);
+    }
+
+    #[test]
+    fn lists_may_be_absent() {
+        let Object::EndpointSlice(slice) = object(&slice("addressType: IPv6\nendpoints: null")) else { panic!("no slice") };
+        assert!(slice.endpoints.is_empty() && slice.ports.is_empty());
+    }
+
+    #[test]
+    fn addresses_are_of_their_type() {
+        for (fields, path) in [
+            ("addressType: IPv4\nendpoints: [{addresses: ['::1']}]", "endpoints[0].addresses[0]"),
+            ("addressType: IPv6\nendpoints: [{addresses: [10.0.0.1]}]", "endpoints[0].addresses[0]"),
+            ("addressType: FQDN\nendpoints: [{addresses: [A_b]}]", "endpoints[0].addresses[0]"),
+            ("endpoints: []", "addressType"),
+            ("addressType: IPv4\nports: [{port: 65536}]", "ports[0].port"),
+        ] {
+            let invalid = outcome(&slice(fields)).unwrap_err();
+            assert_eq!(invalid.len(), 1, "{invalid:?}");
+            assert_eq!(invalid[0].path, path, "{}", invalid[0]);
+        }
+    }
+}

@@ -7,7 +7,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{FromNamespaces, LabelSelector, Listener, LocalObjectRef, Meta, ObjectRef, SecretObjectRef, number, open::open_enum};
+use super::place::Place;
+use super::report::Report;
+use super::{
+    FromNamespaces, LabelSelector, Listener, LocalObjectRef, Meta, ObjectRef, SecretObjectRef, listener, number, open::open_enum,
+    syntax,
+};
 
 /// A Gateway as read.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +50,21 @@ pub struct GatewaySpec {
     pub default_scope: Option<DefaultGateways>,
 }
 
+impl GatewaySpec {
+    pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Self { gateway_class_name, listeners, addresses, infrastructure, allowed_listeners: _, tls, default_scope: _ } = self;
+        report.text(&at.field("gatewayClassName"), gateway_class_name, syntax::NAME);
+        listener::check_all(listeners, &at.field("listeners"), report);
+        check_addresses(addresses, &at.field("addresses"), report);
+        if let Some(infrastructure) = infrastructure {
+            infrastructure.check(&at.field("infrastructure"), report);
+        }
+        if let Some(tls) = tls {
+            tls.check(&at.field("tls"), report);
+        }
+    }
+}
+
 open_enum! {
     /// Which Gateways a route without parent asks for, and which such routes a Gateway takes.
     DefaultGateways {
@@ -68,6 +88,25 @@ pub struct GatewayAddress {
     /// From where the address must be reachable; no promise when absent or empty.
     #[serde(default)]
     pub routability: Option<String>,
+}
+
+fn check_addresses(addresses: &[GatewayAddress], at: &Place<'_>, report: &mut Report) {
+    report.count(at, addresses.len(), 0, 16);
+    for (index, GatewayAddress { address_type, value, routability }) in addresses.iter().enumerate() {
+        let at = at.entry(index);
+        match address_type {
+            AddressType::IpAddress if !value.is_empty() => report.text(&at.field("value"), value, syntax::IP_ADDRESS),
+            AddressType::Hostname if !value.is_empty() => report.text(&at.field("value"), value, syntax::HOSTNAME),
+            AddressType::IpAddress | AddressType::Hostname | AddressType::NamedAddress | AddressType::Other(_) => {
+                report.short(&at.field("value"), value, 253);
+            }
+        }
+        report.optional_text(&at.field("routability"), routability.as_deref(), syntax::ROUTABILITY);
+    }
+    let stated = addresses.iter().enumerate().filter(|(_, address)| !address.value.is_empty());
+    let must_differ = |address: &GatewayAddress| matches!(address.address_type, AddressType::IpAddress | AddressType::Hostname);
+    let stated = stated.filter(|(_, address)| must_differ(address));
+    report.unique_among(at, stated.map(|(index, address)| (index, (&address.address_type, &address.value))), "an address");
 }
 
 fn ip_address() -> AddressType {
@@ -99,6 +138,22 @@ pub struct GatewayInfrastructure {
     /// Where further parameters stand.
     #[serde(default)]
     pub parameters_ref: Option<LocalObjectRef>,
+}
+
+impl GatewayInfrastructure {
+    fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Self { labels, annotations, parameters_ref } = self;
+        let place = at.field("labels");
+        report.count(&place, labels.len(), 0, 8);
+        for (key, value) in labels {
+            report.text(&place.field(key), key, syntax::QUALIFIED_NAME);
+            report.text(&place.field(key), value, syntax::LABEL_VALUE);
+        }
+        report.annotations(&at.field("annotations"), annotations);
+        if let Some(parameters_ref) = parameters_ref {
+            parameters_ref.check(&at.field("parametersRef"), report);
+        }
+    }
 }
 
 /// Which ListenerSets may attach.
@@ -142,6 +197,23 @@ pub struct GatewayTls {
     /// Towards clients.
     #[serde(default)]
     pub frontend: Option<FrontendTls>,
+}
+
+impl GatewayTls {
+    fn check(&self, at: &Place<'_>, report: &mut Report) {
+        if let Some(GatewayBackendTls { client_certificate_ref: Some(certificate) }) = &self.backend {
+            certificate.check(&at.field("backend").field("clientCertificateRef"), report);
+        }
+        let Some(FrontendTls { default, per_port }) = &self.frontend else { return };
+        let at = at.field("frontend");
+        default.check(&at.field("default"), report);
+        let at = at.field("perPort");
+        report.count(&at, per_port.len(), 0, 64);
+        report.unique(&at, per_port.iter().map(|entry| entry.port), "a port");
+        for (index, entry) in per_port.iter().enumerate() {
+            entry.tls.check(&at.entry(index).field("tls"), report);
+        }
+    }
 }
 
 /// TLS towards backends.
@@ -191,6 +263,22 @@ pub struct FrontendTlsConfig {
     pub validation: Option<FrontendTlsValidation>,
 }
 
+impl FrontendTlsConfig {
+    fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Some(FrontendTlsValidation { ca_certificate_refs, mode: _ }) = &self.validation else { return };
+        let at = at.field("validation");
+        let at = at.field("caCertificateRefs");
+        report.count(&at, ca_certificate_refs.len(), 1, 16);
+        for (index, anchor) in ca_certificate_refs.iter().enumerate() {
+            let at = at.entry(index);
+            anchor.check(&at, report);
+            if anchor.kind == "ClusterTrustBundle" && anchor.namespace.is_some() {
+                report.refuse(&at.field("namespace"), "expected none, as a ClusterTrustBundle is in no namespace, found one");
+            }
+        }
+    }
+}
+
 /// How client certificates are validated.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -213,5 +301,141 @@ open_enum! {
         AllowValidOnly = "AllowValidOnly",
         /// It is served.
         AllowInsecureFallback = "AllowInsecureFallback",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::Object;
+    use crate::resource::fixture::{assert_accepted, assert_refused, document, many, object};
+
+    const V1: &str = "gateway.networking.k8s.io/v1";
+
+    fn with(fields: &str) -> String {
+        format!("{{gatewayClassName: c, listeners: [{{name: a, port: 80, protocol: HTTP}}], {fields}}}")
+    }
+
+    #[test]
+    fn what_is_left_out_is_filled_in() {
+        let spec = with(
+            "addresses: [{value: 10.0.0.1}], tls: {backend: {clientCertificateRef: {name: s}}, frontend: {default: {validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: c}]}}}}",
+        );
+        let Object::Gateway(gateway) = object(&document(V1, "Gateway", &format!("spec: {spec}"))) else { panic!("no Gateway") };
+        assert_eq!(gateway.spec.addresses[0].address_type, AddressType::IpAddress);
+        assert_eq!(gateway.spec.allowed_listeners.namespaces.from, FromNamespaces::None);
+        let tls = gateway.spec.tls.as_ref().unwrap();
+        let certificate = tls.backend.as_ref().unwrap().client_certificate_ref.as_ref().unwrap();
+        assert!(certificate.is_secret());
+        let frontend = tls.frontend.as_ref().unwrap();
+        assert_eq!(frontend.for_port(443).validation.as_ref().unwrap().mode, FrontendValidationMode::AllowValidOnly);
+    }
+
+    #[test]
+    fn an_entry_for_a_port_replaces_the_default() {
+        let spec = with(
+            "tls: {frontend: {default: {}, perPort: [{port: 8443, tls: {validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: c}]}}}]}}",
+        );
+        let Object::Gateway(gateway) = object(&document(V1, "Gateway", &format!("spec: {spec}"))) else { panic!("no Gateway") };
+        let frontend = gateway.spec.tls.as_ref().unwrap().frontend.as_ref().unwrap();
+        assert!(frontend.for_port(8443).validation.is_some());
+        assert!(frontend.for_port(443).validation.is_none());
+    }
+
+    #[test]
+    fn addresses_are_few_and_distinct() {
+        assert_refused(
+            V1,
+            "Gateway",
+            &[
+                (with(&format!("addresses: {}", many(17, "{value: 10.0.0.#}"))), "spec.addresses", "at most 16"),
+                (with("addresses: [{value: 10.0.0.1}, {value: 10.0.0.1}]"), "spec.addresses[1]", "an address of its own"),
+                (
+                    with("addresses: [{type: Hostname, value: a.b}, {type: Hostname, value: a.b}]"),
+                    "spec.addresses[1]",
+                    "an address of its own",
+                ),
+                (with("addresses: [{value: 10.0.0.256}]"), "spec.addresses[0].value", "an IPv4 or IPv6 address"),
+                (with("addresses: [{type: Hostname, value: A.b}]"), "spec.addresses[0].value", "a lower-case host name"),
+                (
+                    with(&format!("addresses: [{{type: NamedAddress, value: {}}}]", "a".repeat(254))),
+                    "spec.addresses[0].value",
+                    "at most 253",
+                ),
+                (with("addresses: [{routability: Public}]"), "spec.addresses[0].routability", "Cluster, or a domain"),
+                (with("addresses: [{routability: k8s.io/x}]"), "spec.addresses[0].routability", "not under k8s.io"),
+                (with("addresses: [{routability: a.k8s.io/x}]"), "spec.addresses[0].routability", "not under k8s.io"),
+            ],
+        );
+        assert_accepted(
+            V1,
+            "Gateway",
+            &[
+                with("addresses: [{}, {}, {type: Hostname}, {type: test/fake-invalid-type, value: x}, {value: '::1'}]"),
+                with("addresses: [{routability: ''}, {routability: Cluster}, {routability: testing.x-k8s.io/sentinel}]"),
+            ],
+        );
+    }
+
+    #[test]
+    fn infrastructure_holds_few_labels_and_annotations() {
+        let labels = |count: usize| (0..count).map(|number| format!("l{number}: v")).collect::<Vec<_>>().join(", ");
+        assert_refused(
+            V1,
+            "Gateway",
+            &[
+                (with(&format!("infrastructure: {{labels: {{{}}}}}", labels(9))), "spec.infrastructure.labels", "at most 8"),
+                (
+                    with(&format!("infrastructure: {{annotations: {{{}}}}}", labels(17))),
+                    "spec.infrastructure.annotations",
+                    "at most 16",
+                ),
+                (with("infrastructure: {labels: {-a: b}}"), "spec.infrastructure.labels.-a", "a key"),
+                (with("infrastructure: {labels: {a: b c}}"), "spec.infrastructure.labels.a", "a label value"),
+                (with("infrastructure: {annotations: {a/b/c: b}}"), "spec.infrastructure.annotations.a/b/c", "a key"),
+                (
+                    with("infrastructure: {parametersRef: {group: '', kind: '', name: nm}}"),
+                    "spec.infrastructure.parametersRef.kind",
+                    "a kind",
+                ),
+            ],
+        );
+        assert_accepted(V1, "Gateway", &[with("infrastructure: {labels: {example.com/a: ''}, annotations: {a: any thing}}")]);
+    }
+
+    #[test]
+    fn tls_of_the_gateway_as_a_whole() {
+        let anchors =
+            |refs: &str| with(&format!("tls: {{frontend: {{default: {{validation: {{caCertificateRefs: {refs}}}}}}}}}"));
+        let place = "spec.tls.frontend.default.validation.caCertificateRefs";
+        assert_refused(
+            V1,
+            "Gateway",
+            &[
+                (
+                    with("tls: {frontend: {default: {}, perPort: [{port: 1, tls: {}}, {port: 1, tls: {}}]}}"),
+                    "spec.tls.frontend.perPort[1]",
+                    "a port of its own",
+                ),
+                (
+                    with(&format!("tls: {{frontend: {{default: {{}}, perPort: {}}}}}", many(65, "{port: 1#, tls: {}}"))),
+                    "spec.tls.frontend.perPort",
+                    "at most 64",
+                ),
+                (with("tls: {frontend: {perPort: []}}"), "spec.tls.frontend.default", "expected a value, found none"),
+                (anchors("[]"), place, "1 to 16 entries, found 0"),
+                (anchors(&many(17, "{group: '', kind: ConfigMap, name: c#}")), place, "1 to 16 entries, found 17"),
+                (
+                    anchors("[{group: certificates.k8s.io, kind: ClusterTrustBundle, name: c, namespace: ns}]"),
+                    "spec.tls.frontend.default.validation.caCertificateRefs[0].namespace",
+                    "a ClusterTrustBundle is in no namespace",
+                ),
+                (
+                    with("tls: {backend: {clientCertificateRef: {name: ''}}}"),
+                    "spec.tls.backend.clientCertificateRef.name",
+                    "1 to 253",
+                ),
+            ],
+        );
     }
 }

@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
-use super::{Duration, Meta, number};
+use super::place::Place;
+use super::report::Report;
+use super::{Duration, Meta, number, syntax};
 
 /// A GatewayParameters as read.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,7 +15,7 @@ pub struct GatewayParameters {
     pub spec: GatewayParametersSpec,
 }
 
-/// The parameters of a Gateway. What is not stated is left to the class's parameters, then to the defaults of the data plane.
+/// The parameters of a Gateway. What is not stated is left to the parameters of its class, then to the defaults of the data plane.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayParametersSpec {
@@ -26,6 +28,15 @@ pub struct GatewayParametersSpec {
     /// Limits on connections.
     #[serde(default)]
     pub limits: Limits,
+}
+
+impl GatewayParametersSpec {
+    pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Self { trusted_proxies, merge_slashes: _, limits: _ } = self;
+        for (index, range) in trusted_proxies.iter().flatten().enumerate() {
+            report.text(&at.field("trustedProxies").entry(index), range, syntax::ADDRESS_RANGE);
+        }
+    }
 }
 
 /// Limits on connections.
@@ -41,4 +52,47 @@ pub struct Limits {
     pub idle_timeout: Option<Duration>,
     /// How long what is under way may go on when its listener closes; 30s unless stated.
     pub drain_timeout: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::Object;
+    use crate::resource::fixture::{assert_refused, document, object};
+
+    const V1: &str = "pingora-gateway.dev/v1alpha1";
+
+    #[test]
+    fn what_is_left_out_stays_open() {
+        for fields in ["", "spec: {}", "spec: {limits: {}}", "spec: {limits: null}"] {
+            let Object::GatewayParameters(parameters) = object(&document(V1, "GatewayParameters", fields)) else {
+                panic!("no parameters")
+            };
+            assert_eq!(parameters.spec, GatewayParametersSpec::default());
+        }
+        let spec = "spec: {trustedProxies: [10.0.0.0/8, '2001:db8::/32', '::1'], mergeSlashes: false, limits: {idleTimeout: 75s, maxHeaderBytes: 1024}}";
+        let Object::GatewayParameters(parameters) = object(&document(V1, "GatewayParameters", spec)) else {
+            panic!("no parameters")
+        };
+        assert_eq!(parameters.spec.merge_slashes, Some(false));
+        assert_eq!(parameters.spec.limits.idle_timeout, Some(Duration::from_secs(75)));
+        assert_eq!(parameters.spec.limits.max_header_bytes, Some(1024));
+    }
+
+    #[test]
+    fn parameters_are_of_their_types() {
+        assert_refused(
+            V1,
+            "GatewayParameters",
+            &[
+                ("{trustedProxies: [10.0.0.0/33]}", "spec.trustedProxies[0]", "a range of addresses"),
+                ("{trustedProxies: [example.com]}", "spec.trustedProxies[0]", "found \"example.com\""),
+                ("{mergeSlashes: 'no'}", "spec.mergeSlashes", "expected a boolean"),
+                ("{limits: {maxHeaderBytes: 0}}", "spec.limits.maxHeaderBytes", "a whole number from 1"),
+                ("{limits: {idleTimeout: 5}}", "spec.limits.idleTimeout", "expected a string, found integer `5`"),
+                ("{limits: {drainTimeout: 1d}}", "spec.limits.drainTimeout", "a duration such as 1h30m"),
+                ("{limits: {other: 1}}", "spec.limits.other", "a field of GatewayParameters"),
+            ],
+        );
+    }
 }

@@ -4,8 +4,11 @@
 
 use serde::Deserialize;
 
+use super::place::Place;
+use super::report::Report;
 use super::{
     BackendObjectRef, Cors, DirectResponseSpec, ExternalAuth, Fraction, HeaderModifier, LocalObjectRef, number, open::open_enum,
+    syntax,
 };
 
 /// One filter of an HTTPRoute.
@@ -64,6 +67,70 @@ impl HttpFilter {
             HttpFilterType::Other(_) => None,
         };
         payload.unwrap_or(HttpFilterPayload::Unknown(self.filter_type.as_str()))
+    }
+}
+
+/// What must hold of all filters of a list together, and of each.
+pub(super) fn check_all(filters: &[HttpFilter], at: &Place<'_>, report: &mut Report) {
+    report.count(at, filters.len(), 0, 16);
+    let once = filters.iter().enumerate().filter(|(_, filter)| match filter.filter_type {
+        HttpFilterType::RequestHeaderModifier
+        | HttpFilterType::ResponseHeaderModifier
+        | HttpFilterType::RequestRedirect
+        | HttpFilterType::UrlRewrite
+        | HttpFilterType::Cors => true,
+        HttpFilterType::RequestMirror
+        | HttpFilterType::ExternalAuth
+        | HttpFilterType::ExtensionRef
+        | HttpFilterType::DirectResponse
+        | HttpFilterType::Other(_) => false,
+    });
+    report.unique_among(at, once.map(|(index, filter)| (index, &filter.filter_type)), "a type");
+    let has = |wanted: HttpFilterType| filters.iter().any(|filter| filter.filter_type == wanted);
+    if has(HttpFilterType::RequestRedirect) && has(HttpFilterType::UrlRewrite) {
+        report.refuse(at, "expected either a RequestRedirect or a URLRewrite, found both");
+    }
+    for (index, filter) in filters.iter().enumerate() {
+        filter.check(&at.entry(index), report);
+    }
+}
+
+impl HttpFilter {
+    fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Self {
+            filter_type,
+            request_header_modifier,
+            response_header_modifier,
+            request_mirror,
+            request_redirect,
+            url_rewrite,
+            cors,
+            external_auth,
+            extension_ref,
+            direct_response,
+        } = self;
+        let payloads = [
+            ("RequestHeaderModifier", "requestHeaderModifier", request_header_modifier.is_some()),
+            ("ResponseHeaderModifier", "responseHeaderModifier", response_header_modifier.is_some()),
+            ("RequestMirror", "requestMirror", request_mirror.is_some()),
+            ("RequestRedirect", "requestRedirect", request_redirect.is_some()),
+            ("URLRewrite", "urlRewrite", url_rewrite.is_some()),
+            ("CORS", "cors", cors.is_some()),
+            ("ExternalAuth", "externalAuth", external_auth.is_some()),
+            ("ExtensionRef", "extensionRef", extension_ref.is_some()),
+            ("DirectResponse", "directResponse", direct_response.is_some()),
+        ];
+        report.union(at, filter_type.as_str(), &payloads);
+        let at = |field| at.field(field);
+        request_header_modifier.iter().for_each(|payload| payload.check(&at("requestHeaderModifier"), report));
+        response_header_modifier.iter().for_each(|payload| payload.check(&at("responseHeaderModifier"), report));
+        request_mirror.iter().for_each(|payload| payload.check(&at("requestMirror"), report));
+        request_redirect.iter().for_each(|payload| payload.check(&at("requestRedirect"), report));
+        url_rewrite.iter().for_each(|payload| payload.check(&at("urlRewrite"), report));
+        cors.iter().for_each(|payload| payload.check(&at("cors"), report));
+        external_auth.iter().for_each(|payload| payload.check(&at("externalAuth"), report));
+        extension_ref.iter().for_each(|payload| payload.check(&at("extensionRef"), report));
+        direct_response.iter().for_each(|payload| payload.check(&at("directResponse"), report));
     }
 }
 
@@ -130,6 +197,22 @@ pub struct RequestMirror {
     pub fraction: Option<Fraction>,
 }
 
+impl RequestMirror {
+    pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Self { backend_ref, percent, fraction } = self;
+        backend_ref.check(&at.field("backendRef"), report);
+        if percent.is_some() && fraction.is_some() {
+            report.refuse(&at.field("fraction"), "expected either percent or fraction, found both");
+        }
+        if let Some(Fraction { numerator, denominator }) = fraction
+            && numerator > denominator
+        {
+            let expected = format!("expected at most the denominator {denominator}, found {numerator}");
+            report.refuse(&at.field("fraction").field("numerator"), expected);
+        }
+    }
+}
+
 /// Answer with a redirection.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -149,6 +232,16 @@ pub struct RequestRedirect {
     /// The status; 302 unless stated. What the API does not list becomes a condition.
     #[serde(default = "found", deserialize_with = "number::status_code")]
     pub status_code: u16,
+}
+
+impl RequestRedirect {
+    fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Self { scheme: _, hostname, path, port: _, status_code: _ } = self;
+        report.optional_text(&at.field("hostname"), hostname.as_deref(), syntax::PRECISE_HOSTNAME);
+        if let Some(path) = path {
+            path.check(&at.field("path"), report);
+        }
+    }
 }
 
 fn found() -> u16 {
@@ -175,6 +268,16 @@ pub struct UrlRewrite {
     /// The path; the request's unless stated.
     #[serde(default)]
     pub path: Option<PathModifier>,
+}
+
+impl UrlRewrite {
+    fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Self { hostname, path } = self;
+        report.optional_text(&at.field("hostname"), hostname.as_deref(), syntax::PRECISE_HOSTNAME);
+        if let Some(path) = path {
+            path.check(&at.field("path"), report);
+        }
+    }
 }
 
 /// How a path is changed.
@@ -204,6 +307,26 @@ impl PathModifier {
     }
 }
 
+impl PathModifier {
+    fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Self { modifier_type, replace_full_path, replace_prefix_match } = self;
+        let values = [
+            ("ReplaceFullPath", "replaceFullPath", replace_full_path),
+            ("ReplacePrefixMatch", "replacePrefixMatch", replace_prefix_match),
+        ];
+        for (means, field, value) in values {
+            match (means == modifier_type.as_str(), value) {
+                (true, None) => report.refuse(&at.field(field), format!("expected a string, as the type is {means}, found none")),
+                (false, Some(_)) => {
+                    report.refuse(&at.field(field), format!("expected nothing, as the type is {modifier_type}, found a string"));
+                }
+                (_, Some(value)) => report.short(&at.field(field), value, 1024),
+                (false, None) => {}
+            }
+        }
+    }
+}
+
 /// What a path modifier does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathReplacement<'a> {
@@ -222,5 +345,202 @@ open_enum! {
         ReplaceFullPath = "ReplaceFullPath",
         /// The matched prefix.
         ReplacePrefixMatch = "ReplacePrefixMatch",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::fixture::{assert_accepted, assert_refused, many, value};
+
+    const V1: &str = "gateway.networking.k8s.io/v1";
+
+    fn filters(list: &str) -> String {
+        format!("{{rules: [{{filters: {list}}}]}}")
+    }
+
+    fn at_backend(list: &str) -> String {
+        format!("{{rules: [{{backendRefs: [{{name: b, port: 1, filters: {list}}}]}}]}}")
+    }
+
+    const PAYLOADS: [(&str, &str, &str); 9] = [
+        ("RequestHeaderModifier", "requestHeaderModifier", "{}"),
+        ("ResponseHeaderModifier", "responseHeaderModifier", "{}"),
+        ("RequestMirror", "requestMirror", "{backendRef: {name: b, port: 1}}"),
+        ("RequestRedirect", "requestRedirect", "{}"),
+        ("URLRewrite", "urlRewrite", "{}"),
+        ("CORS", "cors", "{}"),
+        ("ExternalAuth", "externalAuth", "{protocol: GRPC, grpc: {}, backendRef: {name: b, port: 1}}"),
+        ("ExtensionRef", "extensionRef", "{group: a, kind: K, name: nm}"),
+        ("DirectResponse", "directResponse", "{}"),
+    ];
+
+    #[test]
+    fn what_is_left_out_is_filled_in() {
+        let redirect: RequestRedirect = serde_json::from_value(value("{}")).unwrap();
+        assert_eq!((redirect.status_code, redirect.scheme), (302, None));
+        let mirror: RequestMirror =
+            serde_json::from_value(value("{backendRef: {name: b, port: 1}, fraction: {numerator: 1}}")).unwrap();
+        assert!(mirror.backend_ref.is_service());
+        assert_eq!(mirror.fraction.map(|fraction| fraction.denominator), Some(100));
+    }
+
+    #[test]
+    fn the_payload_is_that_of_the_type() {
+        for (filter_type, field, payload) in PAYLOADS {
+            let path = format!("spec.rules[0].filters[0].{field}");
+            let foreign = format!("[{{type: Later, {field}: {payload}}}]");
+            assert_refused(
+                V1,
+                "HTTPRoute",
+                &[
+                    (filters(&format!("[{{type: {filter_type}}}]")), &path, &format!("as the type is {filter_type}, found none")),
+                    (filters(&foreign), &path, "expected nothing, as the type is \"Later\""),
+                ],
+            );
+            assert_accepted(
+                V1,
+                "HTTPRoute",
+                &[
+                    filters(&format!("[{{type: {filter_type}, {field}: {payload}}}]")),
+                    at_backend(&format!("[{{type: {filter_type}, {field}: {payload}}}]")),
+                ],
+            );
+            let filter: HttpFilter =
+                serde_json::from_value(value(&format!("{{type: {filter_type}, {field}: {payload}}}"))).unwrap();
+            assert!(!matches!(filter.payload(), HttpFilterPayload::Unknown(_)), "{filter_type}");
+        }
+        assert_accepted(V1, "HTTPRoute", &[filters("[{type: Later}]")]);
+        assert_refused(V1, "HTTPRoute", &[(filters("[{}]"), "spec.rules[0].filters[0].type", "expected a value, found none")]);
+    }
+
+    #[test]
+    fn some_filters_stand_once_in_a_list() {
+        for (filter_type, field, payload) in PAYLOADS {
+            let twice = many(2, &format!("{{type: {filter_type}, {field}: {payload}}}"));
+            let is_once = !["RequestMirror", "ExternalAuth", "ExtensionRef", "DirectResponse"].contains(&filter_type);
+            if is_once {
+                assert_refused(
+                    V1,
+                    "HTTPRoute",
+                    &[
+                        (filters(&twice), "spec.rules[0].filters[1]", "a type of its own"),
+                        (at_backend(&twice), "spec.rules[0].backendRefs[0].filters[1]", "a type of its own"),
+                    ],
+                );
+            } else {
+                assert_accepted(V1, "HTTPRoute", &[filters(&twice)]);
+            }
+        }
+        let both = "[{type: RequestRedirect, requestRedirect: {}}, {type: URLRewrite, urlRewrite: {}}]";
+        let mirrors = many(17, "{type: RequestMirror, requestMirror: {backendRef: {name: b, port: 1}}}");
+        assert_refused(
+            V1,
+            "HTTPRoute",
+            &[
+                (filters(both), "spec.rules[0].filters", "either a RequestRedirect or a URLRewrite"),
+                (at_backend(both), "spec.rules[0].backendRefs[0].filters", "either a RequestRedirect or a URLRewrite"),
+                (filters(&mirrors), "spec.rules[0].filters", "at most 16 entries, found 17"),
+                (at_backend(&mirrors), "spec.rules[0].backendRefs[0].filters", "at most 16 entries, found 17"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_redirect_leads_somewhere() {
+        let redirect = |fields: &str| filters(&format!("[{{type: RequestRedirect, requestRedirect: {{{fields}}}}}]"));
+        let at = "spec.rules[0].filters[0].requestRedirect";
+        assert_refused(
+            V1,
+            "HTTPRoute",
+            &[
+                (redirect("hostname: '*.a.b'"), &format!("{at}.hostname"), "without wildcard"),
+                (redirect("port: 0"), &format!("{at}.port"), "from 1 to 65535"),
+                (redirect("statusCode: 999"), &format!("{at}.statusCode"), "a status code"),
+                (
+                    redirect("path: {type: ReplaceFullPath}"),
+                    &format!("{at}.path.replaceFullPath"),
+                    "as the type is ReplaceFullPath",
+                ),
+                (
+                    redirect("path: {type: ReplacePrefixMatch}"),
+                    &format!("{at}.path.replacePrefixMatch"),
+                    "as the type is ReplacePrefixMatch",
+                ),
+                (
+                    redirect("path: {type: ReplaceFullPath, replaceFullPath: /, replacePrefixMatch: /}"),
+                    &format!("{at}.path.replacePrefixMatch"),
+                    "expected nothing, as the type is ReplaceFullPath",
+                ),
+                (
+                    redirect(&format!("path: {{type: ReplaceFullPath, replaceFullPath: /{}}}", "a".repeat(1024))),
+                    &format!("{at}.path.replaceFullPath"),
+                    "at most 1024",
+                ),
+            ],
+        );
+        assert_accepted(
+            V1,
+            "HTTPRoute",
+            &[
+                redirect("scheme: gopher, statusCode: 304"),
+                redirect("path: {type: Later}"),
+                redirect("path: {type: ReplaceFullPath, replaceFullPath: ''}"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_replaced_prefix_without_one_prefix_is_not_judged() {
+        let rewrite = "{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}";
+        assert_accepted(
+            V1,
+            "HTTPRoute",
+            &[
+                format!("{{rules: [{{matches: [{{path: {{type: Exact, value: /a}}}}], filters: [{rewrite}]}}]}}"),
+                format!("{{rules: [{{matches: [{{}}, {{path: {{value: /a}}}}], filters: [{rewrite}]}}]}}"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_mirror_states_one_share() {
+        let mirror = |fields: &str| {
+            filters(&format!("[{{type: RequestMirror, requestMirror: {{backendRef: {{name: b, port: 1}}, {fields}}}}}]"))
+        };
+        let at = "spec.rules[0].filters[0].requestMirror";
+        assert_refused(
+            V1,
+            "HTTPRoute",
+            &[
+                (mirror("percent: 1, fraction: {numerator: 1}"), &format!("{at}.fraction"), "either percent or fraction"),
+                (mirror("percent: 101"), &format!("{at}.percent"), "from 0 to 100"),
+                (
+                    mirror("fraction: {numerator: 101}"),
+                    &format!("{at}.fraction.numerator"),
+                    "at most the denominator 100, found 101",
+                ),
+                (mirror("fraction: {numerator: 0, denominator: 0}"), &format!("{at}.fraction.denominator"), "from 1"),
+                (mirror("fraction: {numerator: -1}"), &format!("{at}.fraction.numerator"), "from 0"),
+                (mirror("fraction: {}"), &format!("{at}.fraction.numerator"), "found none"),
+            ],
+        );
+        assert_accepted(V1, "HTTPRoute", &[mirror("percent: 0"), mirror("fraction: {numerator: 3, denominator: 3}")]);
+    }
+
+    #[test]
+    fn a_rewrite_has_a_precise_host() {
+        let rewrite = filters("[{type: URLRewrite, urlRewrite: {hostname: a_b}}]");
+        assert_refused(V1, "HTTPRoute", &[(rewrite, "spec.rules[0].filters[0].urlRewrite.hostname", "a lower-case host name")]);
+    }
+
+    #[test]
+    fn an_inline_response_is_final_and_small() {
+        let inline = filters("[{type: DirectResponse, directResponse: {statusCode: 100}}]");
+        assert_refused(
+            V1,
+            "HTTPRoute",
+            &[(inline, "spec.rules[0].filters[0].directResponse.statusCode", "from 200 to 599, found integer `100`")],
+        );
     }
 }

@@ -5,6 +5,9 @@
 use serde::Deserialize;
 
 use super::open::open_enum;
+use super::place::Place;
+use super::report::Report;
+use super::syntax;
 
 /// One match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -22,6 +25,36 @@ pub struct HttpMatch {
     /// The method; any when absent.
     #[serde(default)]
     pub method: Option<HttpMethod>,
+}
+
+impl HttpMatch {
+    pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Self { path, headers, query_params, method: _ } = self;
+        let value = at.field("path");
+        let value = value.field("value");
+        match path.match_type {
+            PathMatchType::Exact | PathMatchType::PathPrefix => report.text(&value, &path.value, syntax::PATH),
+            PathMatchType::RegularExpression | PathMatchType::Other(_) => report.short(&value, &path.value, 1024),
+        }
+        check_headers(headers, &at.field("headers"), report);
+        let at = at.field("queryParams");
+        report.count(&at, query_params.len(), 0, 16);
+        report.unique(&at, query_params.iter().map(|param| &param.name), "a name");
+        for (index, QueryParamMatch { match_type: _, name, value }) in query_params.iter().enumerate() {
+            report.text(&at.entry(index).field("name"), name, syntax::HEADER_NAME);
+            report.text(&at.entry(index).field("value"), value, syntax::QUERY_VALUE);
+        }
+    }
+}
+
+/// The headers of a match, of HTTP or gRPC.
+pub(super) fn check_headers(headers: &[HeaderMatch], at: &Place<'_>, report: &mut Report) {
+    report.count(at, headers.len(), 0, 16);
+    report.unique(at, headers.iter().map(|header| &header.name), "a name");
+    for (index, HeaderMatch { match_type: _, name, value }) in headers.iter().enumerate() {
+        report.text(&at.entry(index).field("name"), name, syntax::HEADER_NAME);
+        report.text(&at.entry(index).field("value"), value, syntax::HEADER_VALUE);
+    }
 }
 
 /// What is asked of the path.
@@ -121,5 +154,113 @@ open_enum! {
         Trace = "TRACE",
         /// PATCH.
         Patch = "PATCH",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::fixture::{assert_accepted, assert_refused, many, value};
+
+    const V1: &str = "gateway.networking.k8s.io/v1";
+
+    fn matching(fields: &str) -> String {
+        format!("{{rules: [{{matches: [{{{fields}}}]}}]}}")
+    }
+
+    #[test]
+    fn what_is_left_out_is_filled_in() {
+        for (written, match_type, path) in [
+            ("{}", PathMatchType::PathPrefix, "/"),
+            ("{path: {}}", PathMatchType::PathPrefix, "/"),
+            ("{path: {value: /a}}", PathMatchType::PathPrefix, "/a"),
+            ("{path: {type: Exact}}", PathMatchType::Exact, "/"),
+        ] {
+            let read: HttpMatch = serde_json::from_value(value(written)).unwrap();
+            assert_eq!(read.path, PathMatch { match_type, value: path.to_owned() }, "{written}");
+        }
+        let read: HttpMatch =
+            serde_json::from_value(value("{headers: [{name: a, value: b}], queryParams: [{name: a, value: b}], method: BREW}"))
+                .unwrap();
+        assert_eq!((&read.headers[0].match_type, &read.query_params[0].match_type), (&MatchType::Exact, &MatchType::Exact));
+        assert_eq!(read.method, Some(HttpMethod::Other("BREW".to_owned())));
+    }
+
+    #[test]
+    fn exact_and_prefix_paths_are_absolute_and_plain() {
+        for path in [
+            "", "a", "//", "/a//b", "/a/./b", "/a/../b", "/a%2fb", "/a%2Fb", "/a#b", "/a/.", "/a/..", "/a b", "/a%2", "/a%zz",
+            "/ä", "/a?b", "/a|b",
+        ] {
+            for match_type in ["Exact", "PathPrefix"] {
+                let spec = matching(&format!("path: {{type: {match_type}, value: '{path}'}}"));
+                assert_refused(V1, "HTTPRoute", &[(spec, "spec.rules[0].matches[0].path.value", "an absolute path")]);
+            }
+        }
+        let long = format!("/{}", "a".repeat(1024));
+        for match_type in ["Exact", "PathPrefix", "RegularExpression"] {
+            let spec = matching(&format!("path: {{type: {match_type}, value: {long}}}"));
+            assert_refused(V1, "HTTPRoute", &[(spec, "spec.rules[0].matches[0].path.value", "at most 1024")]);
+        }
+        let accepted = ["/", "/a/", "/a.b/..c", "/a/...", "/%41%7e", "/-._~!$&''()*+,;=:@", "/a%2e"]
+            .map(|path| matching(&format!("path: {{value: '{path}'}}")));
+        assert_accepted(V1, "HTTPRoute", &accepted);
+    }
+
+    #[test]
+    fn regular_expressions_and_unknown_types_are_not_judged() {
+        assert_accepted(
+            V1,
+            "HTTPRoute",
+            &[
+                matching("path: {type: RegularExpression, value: '[('}"),
+                matching("path: {type: Glob, value: '**'}"),
+                matching("headers: [{type: RegularExpression, name: a, value: '[('}]"),
+                matching("headers: [{type: Later, name: a, value: b}]"),
+                matching("queryParams: [{type: RegularExpression, name: a, value: '[('}]"),
+                matching("method: BREW"),
+            ],
+        );
+    }
+
+    #[test]
+    fn headers_and_parameters_are_few_and_distinct() {
+        let long = "v".repeat(4097);
+        for (list, at) in
+            [("headers", "spec.rules[0].matches[0].headers"), ("queryParams", "spec.rules[0].matches[0].queryParams")]
+        {
+            let spec = |entries: &str| matching(&format!("{list}: {entries}"));
+            assert_refused(
+                V1,
+                "HTTPRoute",
+                &[
+                    (spec(&many(17, "{name: h#, value: v}")), at, "at most 16 entries, found 17"),
+                    (spec("[{name: a, value: v}, {name: a, value: w}]"), &format!("{at}[1]"), "a name of its own"),
+                    (spec("[{name: 'a b', value: v}]"), &format!("{at}[0].name"), "a header name"),
+                    (spec("[{name: '', value: v}]"), &format!("{at}[0].name"), "a header name"),
+                    (spec(&format!("[{{name: {}, value: v}}]", "n".repeat(257))), &format!("{at}[0].name"), "1 to 256"),
+                    (spec("[{name: a, value: ''}]"), &format!("{at}[0].value"), "expected 1 to"),
+                    (spec(&format!("[{{name: a, value: {long}}}]")), &format!("{at}[0].value"), "expected 1 to"),
+                    (spec("[{name: a}]"), &format!("{at}[0].value"), "expected a value, found none"),
+                ],
+            );
+            assert_accepted(V1, "HTTPRoute", &[spec("[{name: Foo, value: v}, {name: foo, value: w}]")]);
+        }
+        assert_refused(
+            V1,
+            "HTTPRoute",
+            &[
+                (matching("headers: [{name: ':path', value: v}]"), "spec.rules[0].matches[0].headers[0].name", "token"),
+                (matching("headers: [{name: a, value: ' v'}]"), "spec.rules[0].matches[0].headers[0].value", "printable"),
+                (matching("headers: [{name: a, value: 'v  w'}]"), "spec.rules[0].matches[0].headers[0].value", "single spaces"),
+                (matching("headers: [{name: a, value: ü}]"), "spec.rules[0].matches[0].headers[0].value", "printable"),
+                (
+                    matching("headers: [{name: a, value: true}]"),
+                    "spec.rules[0].matches[0].headers[0].value",
+                    "found boolean `true`",
+                ),
+            ],
+        );
+        assert_accepted(V1, "HTTPRoute", &[matching("headers: [{name: a, value: \"v w\\tx\"}]")]);
     }
 }

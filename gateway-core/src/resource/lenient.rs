@@ -57,3 +57,55 @@ fn items<'a>(holder: &'a mut Value, place: &str, list: &'static str) -> impl Ite
 }
 
 const STANDARD: &str = "type: ExtensionRef with extensionRef: {group: pingora-gateway.dev, kind: DirectResponse, name: …} and an object of that kind";
+
+#[cfg(test)]
+mod tests {
+    use crate::resource::fixture::{document, outcome, reader, value};
+    use crate::resource::{HttpFilterPayload, Object, Reader, read};
+
+    const V1: &str = "gateway.networking.k8s.io/v1";
+    const REMOVE: &str = "type: RequestHeaderModifier, requestHeaderModifier: {remove: [X-A, {name: X-B}]}";
+    const RESPONSE: &str = "type: DirectResponse, directResponse: {body: Service is healthy}";
+
+    #[test]
+    fn objects_to_remove_are_taken_as_names() {
+        for (spec, place) in [
+            (format!("{{rules: [{{filters: [{{{REMOVE}}}]}}]}}"), "spec.rules[0].filters[0]"),
+            (
+                format!("{{rules: [{{backendRefs: [{{name: b, port: 1, filters: [{{{REMOVE}}}]}}]}}]}}"),
+                "spec.rules[0].backendRefs[0].filters[0]",
+            ),
+        ] {
+            for kind in ["HTTPRoute", "GRPCRoute"] {
+                let yaml = document(V1, kind, &format!("spec: {spec}"));
+                let (_, warnings) = outcome(&yaml).unwrap();
+                assert_eq!(warnings.len(), 1, "{warnings:?}");
+                assert_eq!(warnings[0].path, format!("{place}.requestHeaderModifier.remove[1]"));
+                assert!(warnings[0].message.contains("remove: [\"X-B\"]"), "{}", warnings[0]);
+
+                let strict = Reader { lenient_forms: false, ..reader() };
+                let invalid = read(value(&yaml), &strict).unwrap_err();
+                assert_eq!(invalid[0].path, format!("{place}.requestHeaderModifier.remove[1]"));
+                assert!(invalid[0].expected.contains("expected a string, found an object"), "{}", invalid[0]);
+            }
+        }
+        let odd =
+            "spec: {rules: [{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {remove: [{name: A, value: b}]}}]}]}";
+        assert!(outcome(&document(V1, "HTTPRoute", odd)).is_err(), "an object with more than a name is none of the forms");
+    }
+
+    #[test]
+    fn an_inline_response_names_the_standard_form() {
+        let yaml = document(V1, "HTTPRoute", &format!("spec: {{rules: [{{filters: [{{{RESPONSE}}}]}}]}}"));
+        let (object, warnings) = outcome(&yaml).unwrap();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].message.contains("ExtensionRef"), "{}", warnings[0]);
+        let Object::HttpRoute(route) = object else { panic!("no HTTPRoute") };
+        let HttpFilterPayload::DirectResponse(response) = route.spec.rules[0].filters[0].payload() else { panic!("no response") };
+        assert_eq!((response.status_code, response.body.as_str()), (200, "Service is healthy"));
+
+        let strict = Reader { lenient_forms: false, ..reader() };
+        let invalid = read(value(&yaml), &strict).unwrap_err();
+        assert_eq!((invalid.len(), invalid[0].path.as_str()), (1, "spec.rules[0].filters[0].type"));
+    }
+}

@@ -1,8 +1,16 @@
 //! Who an object is: the part of `metadata` that matters here.
+//!
+//! In: `metadata` as written. Out: the same with its namespace settled and its time as a number. Fields that exist but do not matter are known by name,
+//! so that a misspelt one is noticed.
 
 use std::collections::BTreeMap;
 
-use crate::name::ObjectName;
+use serde::de::{self, IgnoredAny};
+use serde::{Deserialize, Deserializer};
+
+use crate::name::{Kind, ObjectName};
+
+use super::report::Report;
 
 /// The metadata of an object as read.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,3 +30,77 @@ pub struct Meta {
     /// The identity the store gave the object.
     pub uid: Option<String>,
 }
+
+/// `metadata` as written.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StatedMeta {
+    name: String,
+    #[serde(default)]
+    namespace: Option<String>,
+    #[serde(default)]
+    generation: i64,
+    #[serde(default)]
+    creation_timestamp: Option<Timestamp>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    resource_version: Option<String>,
+    #[serde(default)]
+    uid: Option<String>,
+    #[serde(default, rename = "generateName")]
+    _generate_name: IgnoredAny,
+    #[serde(default, rename = "selfLink")]
+    _self_link: IgnoredAny,
+    #[serde(default, rename = "deletionTimestamp")]
+    _deletion_timestamp: IgnoredAny,
+    #[serde(default, rename = "deletionGracePeriodSeconds")]
+    _deletion_grace_period_seconds: IgnoredAny,
+    #[serde(default, rename = "ownerReferences")]
+    _owner_references: IgnoredAny,
+    #[serde(default, rename = "finalizers")]
+    _finalizers: IgnoredAny,
+    #[serde(default, rename = "managedFields")]
+    _managed_fields: IgnoredAny,
+}
+
+impl StatedMeta {
+    /// The metadata of an object of this kind.
+    pub(super) fn of(self, kind: &Kind, report: &mut Report) -> Meta {
+        let namespace = self.namespace.filter(|namespace| !namespace.is_empty());
+        let name = match namespace {
+            Some(namespace) if kind.is_cluster_scoped() => {
+                report.warn("metadata.namespace", format!("passed over: a {kind} is in no namespace, found \"{namespace}\""));
+                ObjectName::cluster(&self.name)
+            }
+            None if kind.is_cluster_scoped() => ObjectName::cluster(&self.name),
+            namespace => ObjectName::new(namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE), &self.name),
+        };
+        Meta {
+            name,
+            generation: self.generation,
+            created: self.creation_timestamp.map(|created| created.0),
+            labels: self.labels,
+            annotations: self.annotations,
+            resource_version: self.resource_version,
+            uid: self.uid,
+        }
+    }
+}
+
+/// Seconds since 1970, written as RFC 3339 has it.
+struct Timestamp(i64);
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let expected = "a time such as 2026-01-31T12:00:00Z (RFC 3339)";
+        let time: jiff::Timestamp = text.parse().map_err(|_| de::Error::invalid_value(de::Unexpected::Str(&text), &expected))?;
+        Ok(Self(time.as_second()))
+    }
+}
+
+/// The namespace of a namespaced object that states none.
+pub(super) const DEFAULT_NAMESPACE: &str = "default";

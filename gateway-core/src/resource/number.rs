@@ -34,7 +34,7 @@ pub(super) fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32
     within(i64::deserialize(deserializer)?, 1, i32::MAX as u32, "a whole number from 1 to 2147483647")
 }
 
-/// A whole number of at least 1, where one is stated.
+/// A count of one or more that may be absent.
 pub(super) fn optional_positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     positive(deserializer).map(Some)
 }

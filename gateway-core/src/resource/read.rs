@@ -3,24 +3,20 @@
 //! In: a JSON value and what the reader is prepared to accept. Out: the object, or that its kind is none of ours, or all that is wrong with it. `null`
 //! counts as absent, as an API server has it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Deserializer};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::name::{GATEWAY_GROUP, GroupKind, Kind, OWN_GROUP, ObjectName};
+use crate::name::{GATEWAY_GROUP, GroupKind, Kind, OWN_GROUP};
 
 use super::endpoint_slice::StatedSlice;
-use super::namespace::NAME_LABEL;
-use super::report::Report;
+use super::meta::{DEFAULT_NAMESPACE, StatedMeta};
+use super::report::{Report, what};
 use super::typed::typed;
 use super::{
     DirectResponse, EndpointSlice, Extension, Gateway, GatewayClass, GatewayParameters, GrpcRoute, HttpRoute, Invalid, Meta,
-    Namespace, Object, ReferenceGrant, Secret, Service, TcpRoute, TlsRoute, UdpRoute, Warning, lenient, validate,
+    Namespace, Object, ReferenceGrant, Secret, Service, TcpRoute, TlsRoute, UdpRoute, Warning, lenient, validate, version,
 };
 
 /// What a reader is prepared to accept.
@@ -99,7 +95,7 @@ pub fn read_stored(document: Value, reader: &Reader) -> Result<Reading, Vec<Inva
     let status = fields.remove("status");
     fields.retain(|_, field| !field.is_null());
     fields.values_mut().for_each(prune);
-    check_version(&kind, &version, &mut report);
+    version::check(&kind, &version, &mut report);
     let mut document = Document { kind, fields, status, unknown: Vec::new(), report };
     let object = document.object(reader);
     document.judge_unknown(reader.validation);
@@ -123,76 +119,76 @@ struct Document {
 impl Document {
     fn object(&mut self, reader: &Reader) -> Option<Object> {
         let meta = self.meta();
-        Some(match self.kind.clone() {
+        match self.kind.clone() {
             Kind::GatewayClass => {
-                let spec = self.spec();
-                Object::GatewayClass(Arc::new(GatewayClass { meta: meta?, spec: spec?, status: self.status.take() }))
+                self.with_status(meta, |meta, spec, status| Object::GatewayClass(Arc::new(GatewayClass { meta, spec, status })))
             }
             Kind::Gateway => {
-                let spec = self.spec();
-                Object::Gateway(Arc::new(Gateway { meta: meta?, spec: spec?, status: self.status.take() }))
+                self.with_status(meta, |meta, spec, status| Object::Gateway(Arc::new(Gateway { meta, spec, status })))
             }
             Kind::HttpRoute => {
                 self.lenient(reader);
-                let spec = self.spec();
-                Object::HttpRoute(Arc::new(HttpRoute { meta: meta?, spec: spec?, status: self.status.take() }))
+                self.with_status(meta, |meta, spec, status| Object::HttpRoute(Arc::new(HttpRoute { meta, spec, status })))
             }
             Kind::GrpcRoute => {
                 self.lenient(reader);
-                let spec = self.spec();
-                Object::GrpcRoute(Arc::new(GrpcRoute { meta: meta?, spec: spec?, status: self.status.take() }))
+                self.with_status(meta, |meta, spec, status| Object::GrpcRoute(Arc::new(GrpcRoute { meta, spec, status })))
             }
             Kind::TlsRoute => {
-                let spec = self.spec();
-                Object::TlsRoute(Arc::new(TlsRoute { meta: meta?, spec: spec?, status: self.status.take() }))
+                self.with_status(meta, |meta, spec, status| Object::TlsRoute(Arc::new(TlsRoute { meta, spec, status })))
             }
             Kind::TcpRoute => {
-                let spec = self.spec();
-                Object::TcpRoute(Arc::new(TcpRoute { meta: meta?, spec: spec?, status: self.status.take() }))
+                self.with_status(meta, |meta, spec, status| Object::TcpRoute(Arc::new(TcpRoute { meta, spec, status })))
             }
             Kind::UdpRoute => {
-                let spec = self.spec();
-                Object::UdpRoute(Arc::new(UdpRoute { meta: meta?, spec: spec?, status: self.status.take() }))
+                self.with_status(meta, |meta, spec, status| Object::UdpRoute(Arc::new(UdpRoute { meta, spec, status })))
             }
             Kind::ReferenceGrant => {
-                let spec = self.spec();
-                Object::ReferenceGrant(Arc::new(ReferenceGrant { meta: meta?, spec: spec? }))
+                self.with_status(meta, |meta, spec, _| Object::ReferenceGrant(Arc::new(ReferenceGrant { meta, spec })))
             }
             Kind::DirectResponse => {
-                let spec = self.spec_or_empty();
-                Object::DirectResponse(Arc::new(DirectResponse { meta: meta?, spec: spec? }))
+                self.with_defaults(meta, |meta, spec| Object::DirectResponse(Arc::new(DirectResponse { meta, spec })))
             }
             Kind::GatewayParameters => {
-                let spec = self.spec_or_empty();
-                Object::GatewayParameters(Arc::new(GatewayParameters { meta: meta?, spec: spec? }))
+                self.with_defaults(meta, |meta, spec| Object::GatewayParameters(Arc::new(GatewayParameters { meta, spec })))
             }
-            Kind::Service => {
-                let spec = self.spec_or_empty();
-                Object::Service(Arc::new(Service { meta: meta?, spec: spec? }))
+            Kind::Service => self.with_defaults(meta, |meta, spec| Object::Service(Arc::new(Service { meta, spec }))),
+            Kind::Namespace => Some(Object::Namespace(Arc::new(Namespace::new(meta?)))),
+            Kind::EndpointSlice => Some(Object::EndpointSlice(Arc::new(self.endpoint_slice(meta)?))),
+            Kind::Secret => {
+                let secret = Secret::decode(meta, &mut self.fields, &mut self.report)?;
+                Some(Object::Secret(Arc::new(secret)))
             }
-            Kind::Namespace => Object::Namespace(Arc::new(namespace(meta?))),
-            Kind::EndpointSlice => Object::EndpointSlice(Arc::new(self.endpoint_slice(meta)?)),
-            Kind::Secret => Object::Secret(Arc::new(self.secret(meta)?)),
             Kind::Extension(kind) => {
                 let body = Value::Object(std::mem::take(&mut self.fields));
-                Object::Extension(Arc::new(Extension { meta: meta?, kind: *kind, body }))
+                Some(Object::Extension(Arc::new(Extension { meta: meta?, kind: *kind, body })))
             }
-        })
+        }
     }
 
-    /// A specification that must be there.
-    fn spec<T: DeserializeOwned>(&mut self) -> Option<T> {
+    /// An object whose specification must be there, and which may have a status.
+    fn with_status<T: DeserializeOwned>(
+        &mut self,
+        meta: Option<Meta>,
+        object: impl FnOnce(Meta, T, Option<Value>) -> Object,
+    ) -> Option<Object> {
         let Some(spec) = self.fields.remove("spec") else {
             self.report.refuse("spec", "expected an object, found none");
             return None;
         };
-        typed(spec, "spec", &mut self.unknown, &mut self.report)
+        let spec = typed(spec, "spec", &mut self.unknown, &mut self.report);
+        Some(object(meta?, spec?, self.status.take()))
     }
 
-    /// A specification whose fields all have defaults.
-    fn spec_or_empty<T: DeserializeOwned>(&mut self) -> Option<T> {
+    /// An object without status whose specification may be left out.
+    fn with_defaults<T: DeserializeOwned>(
+        &mut self,
+        meta: Option<Meta>,
+        object: impl FnOnce(Meta, T) -> Object,
+    ) -> Option<Object> {
         let spec = self.fields.remove("spec").unwrap_or_else(|| Value::Object(Map::new()));
-        typed(spec, "spec", &mut self.unknown, &mut self.report)
+        let spec = typed(spec, "spec", &mut self.unknown, &mut self.report);
+        Some(object(meta?, spec?))
     }
 
     fn lenient(&mut self, reader: &Reader) {
@@ -207,25 +203,7 @@ impl Document {
             return None;
         };
         let stated: StatedMeta = typed(stated, "metadata", &mut self.unknown, &mut self.report)?;
-        let namespace = stated.namespace.filter(|namespace| !namespace.is_empty());
-        let name = match namespace {
-            Some(namespace) if self.kind.is_cluster_scoped() => {
-                let message = format!("passed over: a {} is in no namespace, found \"{namespace}\"", self.kind);
-                self.report.warn("metadata.namespace", message);
-                ObjectName::cluster(&stated.name)
-            }
-            None if self.kind.is_cluster_scoped() => ObjectName::cluster(&stated.name),
-            namespace => ObjectName::new(namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE), &stated.name),
-        };
-        Some(Meta {
-            name,
-            generation: stated.generation,
-            created: stated.creation_timestamp.map(|created| created.0),
-            labels: stated.labels,
-            annotations: stated.annotations,
-            resource_version: stated.resource_version,
-            uid: stated.uid,
-        })
+        Some(stated.of(&self.kind, &mut self.report))
     }
 
     fn endpoint_slice(&mut self, meta: Option<Meta>) -> Option<EndpointSlice> {
@@ -233,49 +211,6 @@ impl Document {
         let stated: StatedSlice = typed(fields, "", &mut self.unknown, &mut self.report)?;
         let StatedSlice { address_type, endpoints, ports } = stated;
         Some(EndpointSlice { meta: meta?, address_type, endpoints, ports })
-    }
-
-    /// No message may quote what a Secret holds, so its contents are taken apart by hand.
-    fn secret(&mut self, meta: Option<Meta>) -> Option<Secret> {
-        let mut data = BTreeMap::new();
-        for (key, value) in self.secret_entries("data") {
-            match STANDARD.decode(value.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect::<Vec<_>>()) {
-                Ok(value) => drop(data.insert(key, value)),
-                Err(_) => self.report.refuse(format!("data.{key}"), "expected base64, found something else"),
-            }
-        }
-        for (key, value) in self.secret_entries("stringData") {
-            data.insert(key, value.into_bytes());
-        }
-        let secret_type = match self.fields.remove("type") {
-            Some(Value::String(text)) => text,
-            None => "Opaque".to_owned(),
-            Some(other) => {
-                self.report.refuse("type", format!("expected a string, found {}", what(&other)));
-                return None;
-            }
-        };
-        Some(Secret { meta: meta?, secret_type, data })
-    }
-
-    fn secret_entries(&mut self, field: &str) -> Vec<(String, String)> {
-        let entries = match self.fields.remove(field) {
-            None => return Vec::new(),
-            Some(Value::Object(entries)) => entries,
-            Some(other) => {
-                self.report.refuse(field, format!("expected an object of strings, found {}", what(&other)));
-                return Vec::new();
-            }
-        };
-        let mut strings = Vec::with_capacity(entries.len());
-        for (key, value) in entries {
-            if let Value::String(text) = value {
-                strings.push((key, text));
-            } else {
-                self.report.refuse(format!("{field}.{key}"), format!("expected a string, found {}", what(&value)));
-            }
-        }
-        strings
     }
 
     /// Whatever is left at the top is unknown too.
@@ -301,59 +236,6 @@ impl Document {
     }
 }
 
-/// `metadata` as written; fields that exist but do not matter are named so that they are not unknown.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct StatedMeta {
-    name: String,
-    #[serde(default)]
-    namespace: Option<String>,
-    #[serde(default)]
-    generation: i64,
-    #[serde(default)]
-    creation_timestamp: Option<Timestamp>,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
-    #[serde(default)]
-    resource_version: Option<String>,
-    #[serde(default)]
-    uid: Option<String>,
-    #[serde(default, rename = "generateName")]
-    _generate_name: IgnoredAny,
-    #[serde(default, rename = "selfLink")]
-    _self_link: IgnoredAny,
-    #[serde(default, rename = "deletionTimestamp")]
-    _deletion_timestamp: IgnoredAny,
-    #[serde(default, rename = "deletionGracePeriodSeconds")]
-    _deletion_grace_period_seconds: IgnoredAny,
-    #[serde(default, rename = "ownerReferences")]
-    _owner_references: IgnoredAny,
-    #[serde(default, rename = "finalizers")]
-    _finalizers: IgnoredAny,
-    #[serde(default, rename = "managedFields")]
-    _managed_fields: IgnoredAny,
-}
-
-/// Seconds since 1970, written as RFC 3339 has it.
-struct Timestamp(i64);
-
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let expected = "a time such as 2026-01-31T12:00:00Z (RFC 3339)";
-        let time: jiff::Timestamp =
-            text.parse().map_err(|_| serde::de::Error::invalid_value(serde::de::Unexpected::Str(&text), &expected))?;
-        Ok(Self(time.as_second()))
-    }
-}
-
-fn namespace(mut meta: Meta) -> Namespace {
-    meta.labels.insert(NAME_LABEL.to_owned(), meta.name.name().to_owned());
-    Namespace { meta }
-}
-
 /// `apiVersion`, taken apart into group and version.
 fn api_version(fields: &mut Map<String, Value>, report: &mut Report) -> Option<(String, String)> {
     let text = text(fields, "apiVersion", report)?;
@@ -373,29 +255,6 @@ fn text(fields: &mut Map<String, Value>, field: &str, report: &mut Report) -> Op
         None => report.refuse(field, "expected a string, found none"),
     }
     None
-}
-
-/// Remarks on a version the kind never had.
-fn check_version(kind: &Kind, version: &str, report: &mut Report) {
-    let served = versions(kind);
-    let Some(best) = served.first().filter(|_| !served.contains(&version)) else { return };
-    let slash = if kind.group().is_empty() { "" } else { "/" };
-    let message = format!("{kind} never had version {version}; read as {}{slash}{best}", kind.group());
-    report.warn("apiVersion", message);
-}
-
-/// The versions a kind has or had, the best first; none for a kind that is not ours to judge.
-fn versions(kind: &Kind) -> &'static [&'static str] {
-    match kind {
-        Kind::GatewayClass | Kind::Gateway | Kind::HttpRoute => &["v1", "v1beta1", "v1alpha2"],
-        Kind::GrpcRoute | Kind::TcpRoute | Kind::UdpRoute => &["v1", "v1alpha2"],
-        Kind::TlsRoute => &["v1", "v1alpha3", "v1alpha2"],
-        Kind::ReferenceGrant => &["v1", "v1beta1", "v1alpha2"],
-        Kind::Namespace | Kind::Service | Kind::Secret => &["v1"],
-        Kind::EndpointSlice => &["v1", "v1beta1", "v1alpha1"],
-        Kind::DirectResponse | Kind::GatewayParameters => &["v1alpha1"],
-        Kind::Extension(_) => &[],
-    }
 }
 
 /// The name to call the object by before its metadata are read.
@@ -428,17 +287,250 @@ fn prune(value: &mut Value) {
     }
 }
 
-/// What kind of value this is, without what it says.
-fn what(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(text) if text.is_empty() => "an empty string",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::resource::fixture::{document, object, outcome, reader, value};
+
+    const V1: &str = "gateway.networking.k8s.io/v1";
+
+    #[test]
+    fn what_is_no_object_says_so() {
+        for (yaml, object, path, part) in [
+            ("null", "document", "", "found nothing"),
+            ("[]", "document", "", "found a list"),
+            ("a", "document", "", "found a string"),
+            ("{}", "document", "apiVersion", "expected a string, found none"),
+            ("{apiVersion: v1}", "document", "kind", "expected a string, found none"),
+            ("{apiVersion: v1, kind: ''}", "document", "kind", "found an empty string"),
+            ("{apiVersion: 1, kind: Service}", "Service", "apiVersion", "found a number"),
+            ("{apiVersion: a/b/c, kind: Service}", "Service", "apiVersion", "found \"a/b/c\""),
+            ("{apiVersion: a/, kind: Service}", "Service", "apiVersion", "expected group/version"),
+            ("{apiVersion: v1, kind: Service}", "Service", "metadata", "expected an object with a name"),
+            ("{apiVersion: v1, kind: Service, metadata: []}", "Service", "metadata", "found a list"),
+            ("{apiVersion: v1, kind: Service, metadata: {}}", "Service", "metadata.name", "expected a value, found none"),
+            ("{apiVersion: v1, kind: Service, metadata: {name: null}}", "Service", "metadata.name", "found none"),
+            ("{apiVersion: v1, kind: Service, metadata: {name: ''}}", "Service default/", "metadata.name", "a DNS label"),
+            ("{apiVersion: v1, kind: Service, metadata: {name: a.b}}", "Service default/a.b", "metadata.name", "a DNS label"),
+            ("{apiVersion: v1, kind: Service, metadata: {name: [a]}}", "Service", "metadata.name", "expected a string"),
+            (
+                "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: A}}",
+                "Service A/s",
+                "metadata.namespace",
+                "a DNS label",
+            ),
+            ("{apiVersion: v1, kind: Secret, metadata: {name: A_b}}", "Secret default/A_b", "metadata.name", "a DNS name"),
+            (
+                "{apiVersion: v1, kind: Secret, metadata: {name: s, creationTimestamp: yesterday}}",
+                "Secret default/s",
+                "metadata.creationTimestamp",
+                "a time such as 2026-01-31T12:00:00Z (RFC 3339), found string \"yesterday\"",
+            ),
+            (
+                "{apiVersion: v1, kind: Secret, metadata: {name: s, labels: {a: 1}}}",
+                "Secret default/s",
+                "metadata.labels.a",
+                "expected a string, found integer `1`",
+            ),
+            (
+                "{apiVersion: v1, kind: Secret, metadata: {name: s, labels: {a: b c}}}",
+                "Secret default/s",
+                "metadata.labels.a",
+                "a label value",
+            ),
+            (
+                "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r}}",
+                "HTTPRoute default/r",
+                "spec",
+                "expected an object, found none",
+            ),
+            (
+                "{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: c}, spec: 5}",
+                "GatewayClass c",
+                "spec",
+                "expected an object, found integer `5`",
+            ),
+        ] {
+            let invalid = read(value(yaml), &reader()).unwrap_err();
+            assert_eq!((invalid[0].object.as_str(), invalid[0].path.as_str()), (object, path), "{yaml}: {}", invalid[0]);
+            assert!(invalid[0].expected.contains(part), "{yaml}: {}", invalid[0]);
+        }
+    }
+
+    #[test]
+    fn metadata_are_read() {
+        let yaml = "apiVersion: v1
+kind: Secret
+metadata:
+  name: s
+  namespace: team
+  generation: 7
+  creationTimestamp: '2024-02-29T12:00:00Z'
+  resourceVersion: '12'
+  uid: u
+  annotations: {pingora-gateway.dev/order: '1'}
+  ownerReferences: [{whatever: true}]
+";
+        let object = object(yaml);
+        assert_eq!(object.id().to_string(), "Secret team/s");
+        let meta = object.meta();
+        assert_eq!((meta.generation, meta.created), (7, Some(1_709_208_000)));
+        assert_eq!((meta.resource_version.as_deref(), meta.uid.as_deref()), (Some("12"), Some("u")));
+        assert_eq!(meta.annotations["pingora-gateway.dev/order"], "1");
+    }
+
+    #[test]
+    fn what_states_no_namespace_is_in_default() {
+        for (yaml, id) in [
+            ("{apiVersion: v1, kind: Service, metadata: {name: s, creationTimestamp: null}}", "Service default/s"),
+            ("{apiVersion: v1, kind: Service, metadata: {name: s, namespace: ''}}", "Service default/s"),
+            ("{apiVersion: v1, kind: Namespace, metadata: {name: s}}", "Namespace s"),
+        ] {
+            assert_eq!(object(yaml).id().to_string(), id);
+        }
+        let yaml = "{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: c, namespace: x}, spec: {controllerName: a.b/c}}";
+        let (object, warnings) = outcome(yaml).unwrap();
+        assert_eq!(object.id().to_string(), "GatewayClass c");
+        assert_eq!(warnings[0].path, "metadata.namespace");
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let types = "spec: {parentRefs: [{name: g, port: 0}], hostnames: a.com, rules: [{backendRefs: [{name: b, port: http}], retry: {codes: [200]}}]}";
+        let rules = "spec: {parentRefs: [{name: ''}], hostnames: ['*'], rules: [{matches: [{path: {value: a}}], backendRefs: [{name: b}]}], other: 1}\nmore: 1";
+        for (fields, paths) in [
+            (
+                types,
+                &[
+                    "spec.parentRefs[0].port",
+                    "spec.hostnames",
+                    "spec.rules[0].backendRefs[0].port",
+                    "spec.rules[0].retry.codes[0]",
+                ][..],
+            ),
+            (rules, &["spec.other", "more"]),
+        ] {
+            let invalid = outcome(&document(V1, "HTTPRoute", fields)).unwrap_err();
+            let found: BTreeSet<_> = invalid.iter().map(|invalid| invalid.path.as_str()).collect();
+            assert_eq!(found, paths.iter().copied().collect(), "{invalid:#?}");
+        }
+        let rules = rules.replace(", other: 1", "").replace("more: 1", "");
+        let invalid = outcome(&document(V1, "HTTPRoute", &rules)).unwrap_err();
+        assert_eq!(invalid.len(), 4, "{invalid:#?}");
+    }
+
+    #[test]
+    fn unknown_fields_are_judged_as_asked() {
+        let ours = "metadata: {name: x, lables: {}}\nspec: {hostname: a, rules: [{backendRefs: [{name: b, port: 1, wieght: 2}]}]}\nspecs: {}";
+        let ours = format!("apiVersion: {V1}\nkind: HTTPRoute\n{ours}");
+        let paths = ["metadata.lables", "spec.hostname", "spec.rules[0].backendRefs[0].wieght", "specs"];
+        let judged = |validation| read(value(&ours), &Reader { validation, ..reader() });
+
+        let invalid = judged(FieldValidation::Strict).unwrap_err();
+        let found: Vec<_> = invalid.iter().map(|invalid| invalid.path.as_str()).collect();
+        assert_eq!(found, paths);
+        assert!(invalid.iter().all(|invalid| invalid.expected.contains("a field of HTTPRoute")));
+
+        let Ok(Reading::Object { warnings, .. }) = judged(FieldValidation::Warn) else { panic!("accepted with warnings") };
+        let found: Vec<_> = warnings.iter().map(|warning| warning.path.as_str()).collect();
+        assert_eq!(found, paths);
+
+        let Ok(Reading::Object { warnings, .. }) = judged(FieldValidation::Ignore) else { panic!("accepted") };
+        assert_eq!(warnings, []);
+
+        let core = "apiVersion: v1\nkind: Service\nmetadata: {name: x, other: 1}\nspec: {other: 1}\nmore: 1";
+        assert!(outcome(core).is_ok(), "core kinds ignore what is not modelled");
+    }
+
+    #[test]
+    fn other_kinds_are_foreign_unless_registered() {
+        let yaml = "apiVersion: example.com/v1\nkind: Sign\nmetadata: {name: s, namespace: team}\nspec: {key: null, other: 1}\nstatus: {a: 1}";
+        let kind = GroupKind::new("example.com", "Sign");
+        let foreign = Reading::Foreign { kind: kind.clone(), name: "s".to_owned() };
+        assert_eq!(read(value(yaml), &reader()), Ok(foreign));
+        let reader = Reader { extensions: vec![kind.clone()], ..reader() };
+        let Ok(Reading::Object { object: Object::Extension(extension), warnings }) = read(value(yaml), &reader) else {
+            panic!("an extension")
+        };
+        assert_eq!(extension.kind, kind);
+        assert_eq!(extension.body, serde_json::json!({"spec": {"other": 1}}));
+        assert_eq!(Object::Extension(extension).id().to_string(), "Sign team/s");
+        assert_eq!(warnings, []);
+        let nameless = read(value("{apiVersion: kustomize.config.k8s.io/v1, kind: Kustomization}"), &reader);
+        assert!(matches!(nameless, Ok(Reading::Foreign { name, .. }) if name.is_empty()));
+    }
+
+    #[test]
+    fn status_is_kept_as_it_stands() {
+        let yaml = document(
+            V1,
+            "HTTPRoute",
+            "spec: {}\nstatus: {parents: [{controllerName: other, conditions: null}], unknown: [null]}",
+        );
+        let Object::HttpRoute(route) = object(&yaml) else { panic!("no HTTPRoute") };
+        let expected = serde_json::json!({"parents": [{"controllerName": "other", "conditions": null}], "unknown": [null]});
+        assert_eq!(route.status, Some(expected));
+    }
+
+    #[test]
+    fn what_is_stored_is_not_judged_by_the_rules() {
+        let yaml = document(V1, "HTTPRoute", "spec: {hostnames: ['*'], rules: [{backendRefs: [{name: b}]}]}");
+        assert_eq!(read(value(&yaml), &reader()).unwrap_err().len(), 2);
+        let Ok(Reading::Object { object, .. }) = read_stored(value(&yaml), &reader()) else { panic!("read") };
+        assert_eq!(validate(&object).len(), 2);
+    }
+
+    #[test]
+    fn what_people_write_is_accepted_with_a_remark() {
+        for (api_version, kind, fields, remarks) in [
+            (
+                "gateway.networking.k8s.io/v1beta1",
+                "GatewayClass",
+                "spec: {controllerName: a.b/c, parametersRef: {group: nobody.example, kind: Config, name: c}}",
+                &["metadata.namespace"][..],
+            ),
+            (
+                "gateway.networking.k8s.io/v1beta1",
+                "TCPRoute",
+                "spec: {parentRefs: [{name: g, namespace: infra, sectionName: db}], rules: [{backendRefs: [{name: db, port: 5432, weight: 100}]}]}",
+                &["apiVersion"],
+            ),
+            (
+                "gateway.networking.k8s.io/v1beta1",
+                "TLSRoute",
+                "spec: {parentRefs: [{name: g}], hostnames: [a.example], rules: [{backendRefs: [{name: b, port: 8443}]}]}",
+                &["apiVersion"],
+            ),
+            (
+                "gateway.networking.k8s.io/v1beta1",
+                "GRPCRoute",
+                "spec: {rules: [{matches: [{method: {service: UserService, method: GetUser}}], backendRefs: [{name: b, port: 9000}]}]}",
+                &["apiVersion"],
+            ),
+            (
+                "gateway.networking.k8s.io/v1beta1",
+                "HTTPRoute",
+                "spec: {rules: [{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {remove: [{name: X-Old}]}}], backendRefs: [{name: b, port: 80}]}]}",
+                &["spec.rules[0].filters[0].requestHeaderModifier.remove[0]"],
+            ),
+            (
+                "gateway.networking.k8s.io/v1beta1",
+                "HTTPRoute",
+                "spec: {rules: [{filters: [{type: DirectResponse, directResponse: {statusCode: 200, body: fine}}]}]}",
+                &["spec.rules[0].filters[0]"],
+            ),
+            (
+                "gateway.networking.k8s.io/v1beta1",
+                "Gateway",
+                "spec: {gatewayClassName: unheard-of, listeners: [{name: dns, protocol: UDP, port: 53, allowedRoutes: {kinds: [{kind: UDPRoute}]}}]}",
+                &[],
+            ),
+        ] {
+            let (_, warnings) = outcome(&document(api_version, kind, fields)).unwrap();
+            let found: Vec<_> = warnings.iter().map(|warning| warning.path.as_str()).collect();
+            assert_eq!(found, remarks, "{kind}");
+        }
     }
 }
-
-const DEFAULT_NAMESPACE: &str = "default";

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::{GATEWAY_GROUP, ObjectName};
 
-use super::number;
+use super::place::Place;
+use super::report::Report;
+use super::{number, syntax};
 
 /// A parent a route wants to attach to. Serialised as status repeats it: as stored, defaulted group and kind included.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
@@ -44,6 +46,41 @@ impl ParentRef {
     }
 }
 
+/// What must hold of all parents of a route together, and of each.
+pub(super) fn check_parents(parents: &[ParentRef], at: &Place<'_>, report: &mut Report) {
+    let at = at.field("parentRefs");
+    report.count(&at, parents.len(), 0, MAX_PARENTS);
+    for (index, parent) in parents.iter().enumerate() {
+        let at = at.entry(index);
+        report.text(&at.field("group"), &parent.group, syntax::GROUP);
+        report.text(&at.field("kind"), &parent.kind, syntax::KIND);
+        report.optional_text(&at.field("namespace"), parent.namespace.as_deref(), syntax::LABEL);
+        report.text(&at.field("name"), &parent.name, syntax::NAME);
+        report.optional_text(&at.field("sectionName"), parent.section_name.as_deref(), syntax::SUBDOMAIN);
+        for (earlier, other) in parents.iter().enumerate().take(index.min(MAX_PARENTS)) {
+            let is_same = |a: &ParentRef, b: &ParentRef| {
+                (&a.group, &a.kind, &a.namespace, &a.name) == (&b.group, &b.kind, &b.namespace, &b.name)
+            };
+            let names = |parent: &ParentRef| (parent.section_name.is_some(), parent.port.is_some());
+            if !is_same(parent, other) {
+                continue;
+            }
+            if names(parent) != names(other) {
+                let expected = "expected sectionName or port, the same of both, in every reference to the same parent";
+                report.refuse(&at, format!("{expected}, found entry {earlier} to differ in this"));
+            } else if (&parent.section_name, parent.port) == (&other.section_name, other.port) {
+                report.refuse(
+                    &at,
+                    format!("expected another sectionName or port for the same parent, found those of entry {earlier} again"),
+                );
+            } else {
+                continue;
+            }
+            break;
+        }
+    }
+}
+
 /// Where requests, streams or datagrams are sent, without a share.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -76,6 +113,22 @@ impl BackendObjectRef {
     }
 }
 
+impl BackendObjectRef {
+    pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Self { group, kind, name, namespace, port } = self;
+        report.text(&at.field("group"), group, syntax::GROUP);
+        report.text(&at.field("kind"), kind, syntax::KIND);
+        report.text(&at.field("name"), name, syntax::NAME);
+        report.optional_text(&at.field("namespace"), namespace.as_deref(), syntax::LABEL);
+        if self.is_service() && port.is_none() {
+            report.refuse(&at.field("port"), "expected a port, as the kind is Service, found none");
+        }
+        if group == XBACKEND.0 && kind == XBACKEND.1 && port.is_some() {
+            report.refuse(&at.field("port"), "expected none, as the port is that of the XBackend, found one");
+        }
+    }
+}
+
 /// A backend and its share, of a rule without filters at backends: TLSRoute, TCPRoute, UDPRoute.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "StatedBackendRef")]
@@ -84,6 +137,16 @@ pub struct BackendRef {
     pub object: BackendObjectRef,
     /// Its share of the sum of all weights of the rule; 1 unless stated.
     pub weight: u32,
+}
+
+/// The rule of a TLSRoute, TCPRoute or UDPRoute.
+pub(super) fn check_rule(name: Option<&str>, backends: &[BackendRef], at: &Place<'_>, report: &mut Report) {
+    report.optional_text(&at.field("name"), name, syntax::SUBDOMAIN);
+    let at = at.field("backendRefs");
+    report.count(&at, backends.len(), 1, MAX_BACKENDS);
+    for (index, backend) in backends.iter().enumerate() {
+        backend.object.check(&at.entry(index), report);
+    }
 }
 
 /// The fields of a [`BackendRef`] side by side, as manifests have them: flattening would hide unknown fields from the reader.
@@ -177,6 +240,16 @@ impl SecretObjectRef {
     }
 }
 
+impl SecretObjectRef {
+    pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Self { group, kind, name, namespace } = self;
+        report.text(&at.field("group"), group, syntax::GROUP);
+        report.text(&at.field("kind"), kind, syntax::KIND);
+        report.text(&at.field("name"), name, syntax::NAME);
+        report.optional_text(&at.field("namespace"), namespace.as_deref(), syntax::LABEL);
+    }
+}
+
 /// An object of any kind, perhaps in another namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -192,6 +265,16 @@ pub struct ObjectRef {
     pub namespace: Option<String>,
 }
 
+impl ObjectRef {
+    pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Self { group, kind, name, namespace } = self;
+        report.text(&at.field("group"), group, syntax::GROUP);
+        report.text(&at.field("kind"), kind, syntax::KIND);
+        report.text(&at.field("name"), name, syntax::NAME);
+        report.optional_text(&at.field("namespace"), namespace.as_deref(), syntax::LABEL);
+    }
+}
+
 /// An object of any kind in the same namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -202,6 +285,15 @@ pub struct LocalObjectRef {
     pub kind: String,
     /// The name.
     pub name: String,
+}
+
+impl LocalObjectRef {
+    pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Self { group, kind, name } = self;
+        report.text(&at.field("group"), group, syntax::GROUP);
+        report.text(&at.field("kind"), kind, syntax::KIND);
+        report.text(&at.field("name"), name, syntax::NAME);
+    }
 }
 
 pub(super) fn gateway_group() -> String {
@@ -223,3 +315,104 @@ fn secret_kind() -> String {
 const GATEWAY_KIND: &str = "Gateway";
 const SERVICE_KIND: &str = "Service";
 const SECRET_KIND: &str = "Secret";
+
+/// Group and kind of a backend whose port is its own.
+const XBACKEND: (&str, &str) = ("gateway.networking.x-k8s.io", "XBackend");
+const MAX_PARENTS: usize = 32;
+/// The most backends of a rule.
+pub(super) const MAX_BACKENDS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::fixture::{assert_accepted, assert_refused, many};
+
+    const V1: &str = "gateway.networking.k8s.io/v1";
+
+    fn parents(refs: &str) -> String {
+        format!("{{parentRefs: {refs}, rules: [{{backendRefs: [{{name: b, port: 1}}]}}]}}")
+    }
+
+    fn backend(reference: &str) -> String {
+        format!("{{rules: [{{backendRefs: [{reference}]}}]}}")
+    }
+
+    #[test]
+    fn status_repeats_a_parent_as_stored() {
+        let parent: ParentRef = serde_json::from_str(r#"{"name": "g", "sectionName": "s"}"#).unwrap();
+        let repeated = serde_json::to_value(&parent).unwrap();
+        let expected =
+            serde_json::json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "g", "sectionName": "s"});
+        assert_eq!(repeated, expected);
+        assert_eq!(parent.target("team").as_str(), "team/g");
+        assert!(parent.is_gateway());
+    }
+
+    #[test]
+    fn parents_are_few_and_distinct() {
+        assert_refused(
+            V1,
+            "TCPRoute",
+            &[
+                (parents(&many(33, "{name: g#}")), "spec.parentRefs", "at most 32"),
+                (parents("[{name: g}, {name: g}]"), "spec.parentRefs[1]", "another sectionName or port"),
+                (
+                    parents("[{name: g, sectionName: a}, {name: g}]"),
+                    "spec.parentRefs[1]",
+                    "the same of both, in every reference to the same parent",
+                ),
+                (parents("[{name: g, port: 1}, {name: g, sectionName: a}]"), "spec.parentRefs[1]", "found entry 0 to differ"),
+                (
+                    parents("[{name: g, sectionName: a, port: 1}, {name: g, sectionName: a, port: 1}]"),
+                    "spec.parentRefs[1]",
+                    "found those of entry 0 again",
+                ),
+                (parents("[{name: ''}]"), "spec.parentRefs[0].name", "1 to 253"),
+                (parents("[{name: g, namespace: a.b}]"), "spec.parentRefs[0].namespace", "a DNS label"),
+                (parents("[{name: g, sectionName: ''}]"), "spec.parentRefs[0].sectionName", "a DNS name"),
+                (parents("[{name: g, port: 65536}]"), "spec.parentRefs[0].port", "a port from 1 to 65535"),
+                (parents("[{name: g, group: a_b}]"), "spec.parentRefs[0].group", "an API group"),
+                (parents("[{name: g, kind: ''}]"), "spec.parentRefs[0].kind", "a kind"),
+            ],
+        );
+        assert_accepted(
+            V1,
+            "TCPRoute",
+            &[
+                parents("[{name: g, sectionName: a}, {name: g, sectionName: b}]"),
+                parents("[{name: g, port: 1}, {name: g, port: 2}]"),
+                parents("[{name: g}, {name: g, namespace: other}, {name: g, kind: Service, group: ''}]"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_service_has_a_port_and_a_share() {
+        assert_refused(
+            V1,
+            "TCPRoute",
+            &[
+                (backend("{name: b}"), "spec.rules[0].backendRefs[0].port", "as the kind is Service, found none"),
+                (
+                    backend("{name: b, group: gateway.networking.x-k8s.io, kind: XBackend, port: 1}"),
+                    "spec.rules[0].backendRefs[0].port",
+                    "the port is that of the XBackend",
+                ),
+                (backend("{name: b, port: 1, weight: -1}"), "spec.rules[0].backendRefs[0].weight", "from 0 to 1000000"),
+                (backend("{name: b, port: 1, weight: 1000001}"), "spec.rules[0].backendRefs[0].weight", "from 0 to 1000000"),
+                (backend("{port: 1}"), "spec.rules[0].backendRefs[0].name", "expected a value, found none"),
+                (backend("{name: b, port: '80'}"), "spec.rules[0].backendRefs[0].port", "found string \"80\""),
+                (backend("{name: b, port: 1, namespace: ''}"), "spec.rules[0].backendRefs[0].namespace", "a DNS label"),
+            ],
+        );
+        assert_accepted(
+            V1,
+            "TCPRoute",
+            &[
+                backend("{name: b, port: 1, weight: 0}"),
+                backend("{name: b, group: multicluster.x-k8s.io, kind: ServiceImport}"),
+                backend("{name: b, group: gateway.networking.x-k8s.io, kind: XBackend}"),
+            ],
+        );
+    }
+}

@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+
 use super::Meta;
+use super::report::{Report, what};
 
 /// A Secret as read.
 #[derive(Clone, PartialEq)]
@@ -16,6 +21,46 @@ pub struct Secret {
     pub data: BTreeMap<String, Vec<u8>>,
 }
 
+impl Secret {
+    /// Takes the fields of a Secret apart by hand, since no message may quote what stands in them.
+    pub(super) fn decode(meta: Option<Meta>, fields: &mut Map<String, Value>, report: &mut Report) -> Option<Self> {
+        let mut data = BTreeMap::new();
+        for (key, value) in strings(fields, "data", report) {
+            match STANDARD.decode(value.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect::<Vec<_>>()) {
+                Ok(value) => drop(data.insert(key, value)),
+                Err(_) => report.refuse(format!("data.{key}"), "expected base64, found something else"),
+            }
+        }
+        for (key, value) in strings(fields, "stringData", report) {
+            data.insert(key, value.into_bytes());
+        }
+        let stated = fields.remove("type").unwrap_or_else(|| Value::String(OPAQUE.to_owned()));
+        let Value::String(secret_type) = stated else {
+            report.refuse("type", format!("expected a string, found {}", what(&stated)));
+            return None;
+        };
+        Some(Self { meta: meta?, secret_type, data })
+    }
+}
+
+/// The entries of a map of strings.
+fn strings(fields: &mut Map<String, Value>, field: &str, report: &mut Report) -> Vec<(String, String)> {
+    let stated = fields.remove(field).unwrap_or_else(|| Value::Object(Map::new()));
+    let Value::Object(entries) = stated else {
+        report.refuse(field, format!("expected an object of strings, found {}", what(&stated)));
+        return Vec::new();
+    };
+    let mut strings = Vec::with_capacity(entries.len());
+    for (key, value) in entries {
+        if let Value::String(text) = value {
+            strings.push((key, text));
+        } else {
+            report.refuse(format!("{field}.{key}"), format!("expected a string, found {}", what(&value)));
+        }
+    }
+    strings
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Secret")
@@ -23,5 +68,51 @@ impl fmt::Debug for Secret {
             .field("secret_type", &self.secret_type)
             .field("data", &self.data.keys().collect::<Vec<_>>())
             .finish()
+    }
+}
+
+const OPAQUE: &str = "Opaque";
+
+#[cfg(test)]
+mod tests {
+    use crate::resource::Object;
+    use crate::resource::fixture::{object, outcome};
+
+    fn secret(fields: &str) -> String {
+        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: x}}\n{fields}")
+    }
+
+    #[test]
+    fn contents_are_decoded_and_strings_win() {
+        let yaml =
+            secret("type: kubernetes.io/tls\ndata: {a: aGVs\\\n bG8=, b: Yg==}\nstringData: {b: other}").replace("\\\n ", "");
+        let Object::Secret(secret) = object(&yaml) else { panic!("no Secret") };
+        assert_eq!(secret.secret_type, "kubernetes.io/tls");
+        assert_eq!(secret.data["a"], b"hello");
+        assert_eq!(secret.data["b"], b"other");
+        assert_eq!(secret.meta.name.as_str(), "default/x");
+        let Object::Secret(wrapped) = object(&self::secret("data: {a: \"aGVs\\nbG8=\\n\"}")) else { panic!("no Secret") };
+        assert_eq!(wrapped.data["a"], b"hello", "line breaks inside base64 are passed over");
+        assert_eq!(wrapped.secret_type, "Opaque");
+    }
+
+    #[test]
+    fn no_message_tells_what_a_secret_holds() {
+        for fields in [
+            "data: {a: hunter2!}",
+            "data: {a: 4242}",
+            "data: {a: [hunter2]}",
+            "data: hunter2",
+            "data: 4242",
+            "stringData: {a: 4242}",
+            "stringData: hunter2",
+            "stringData: {a: {hunter2: 4242}}",
+        ] {
+            let invalid = outcome(&secret(fields)).unwrap_err();
+            let shown = format!("{invalid:?} {}", invalid[0]);
+            assert!(!shown.contains("hunter2") && !shown.contains("4242"), "{shown}");
+        }
+        let shown = format!("{:?}", object(&secret("stringData: {key: hunter2}")));
+        assert!(shown.contains("key") && !shown.contains("hunter2") && !shown.contains("104"), "{shown}");
     }
 }

@@ -68,3 +68,35 @@ open_enum! {
         DoesNotExist = "DoesNotExist",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::fixture::value;
+
+    #[test]
+    fn every_requirement_must_hold() {
+        let labels = BTreeMap::from([("team".to_owned(), "a".to_owned()), ("stage".to_owned(), "prod".to_owned())]);
+        for (selector, selected) in [
+            ("{}", true),
+            ("{matchLabels: {team: a}}", true),
+            ("{matchLabels: {team: a, stage: dev}}", false),
+            ("{matchLabels: {other: a}}", false),
+            ("{matchExpressions: [{key: team, operator: In, values: [a, b]}]}", true),
+            ("{matchExpressions: [{key: team, operator: In, values: [b]}]}", false),
+            ("{matchExpressions: [{key: other, operator: In, values: [b]}]}", false),
+            ("{matchExpressions: [{key: team, operator: NotIn, values: [b]}]}", true),
+            ("{matchExpressions: [{key: team, operator: NotIn, values: [a]}]}", false),
+            ("{matchExpressions: [{key: other, operator: NotIn, values: [a]}]}", true),
+            ("{matchExpressions: [{key: team, operator: Exists}]}", true),
+            ("{matchExpressions: [{key: other, operator: Exists}]}", false),
+            ("{matchExpressions: [{key: team, operator: DoesNotExist}]}", false),
+            ("{matchExpressions: [{key: other, operator: DoesNotExist}]}", true),
+            ("{matchExpressions: [{key: team, operator: Like}]}", false),
+            ("{matchLabels: {team: a}, matchExpressions: [{key: other, operator: Exists}]}", false),
+        ] {
+            let read: LabelSelector = serde_json::from_value(value(selector)).unwrap();
+            assert_eq!(read.matches(&labels), selected, "{selector}");
+        }
+    }
+}

@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
-use super::{Meta, number, open::open_enum};
+use super::place::Place;
+use super::report::Report;
+use super::{Meta, number, open::open_enum, syntax};
 
 /// A Service as read.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +37,22 @@ impl ServiceSpec {
     /// The port with this number and protocol.
     pub fn port(&self, number: u16, protocol: &TransportProtocol) -> Option<&ServicePort> {
         self.ports.iter().find(|port| port.port == number && port.protocol == *protocol)
+    }
+}
+
+impl ServiceSpec {
+    pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Self { service_type, cluster_ip: _, external_name, ports } = self;
+        if *service_type == ServiceType::ExternalName {
+            let name = external_name.as_deref().unwrap_or_default();
+            let name = name.strip_suffix('.').unwrap_or(name);
+            report.text(&at.field("externalName"), name, syntax::PRECISE_HOSTNAME);
+        }
+        let at = at.field("ports");
+        report.unique(&at, ports.iter().map(|port| (port.port, &port.protocol)), "a port and protocol");
+        if ports.len() > 1 {
+            report.unique(&at, ports.iter().map(|port| &port.name), "a name");
+        }
     }
 }
 
@@ -83,5 +101,47 @@ open_enum! {
         Udp = "UDP",
         /// SCTP.
         Sctp = "SCTP",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::Object;
+    use crate::resource::fixture::{assert_accepted, assert_refused, document, object};
+
+    #[test]
+    fn of_a_service_only_routing_is_read() {
+        let spec =
+            "spec: {clusterIP: None, selector: {app: a}, ports: [{port: 80, targetPort: http, appProtocol: kubernetes.io/h2c}]}";
+        let Object::Service(service) = object(&document("v1", "Service", spec)) else { panic!("no Service") };
+        assert_eq!(service.spec.service_type, ServiceType::ClusterIp);
+        assert_eq!(service.spec.cluster_ip.as_deref(), Some("None"));
+        let port = service.spec.port(80, &TransportProtocol::Tcp).unwrap();
+        assert_eq!((port.name.as_str(), port.app_protocol.as_deref()), ("", Some("kubernetes.io/h2c")));
+        assert_eq!(service.spec.port(80, &TransportProtocol::Udp), None);
+    }
+
+    #[test]
+    fn ports_are_ports_and_distinct() {
+        assert_refused(
+            "v1",
+            "Service",
+            &[
+                ("{ports: [{port: 0}]}", "spec.ports[0].port", "from 1 to 65535"),
+                ("{ports: [{name: a}]}", "spec.ports[0].port", "expected a value, found none"),
+                ("{ports: [{name: a, port: 1}, {name: b, port: 1}]}", "spec.ports[1]", "a port and protocol of its own"),
+                ("{ports: [{port: 1}, {port: 2}]}", "spec.ports[1]", "a name of its own"),
+                ("{type: ExternalName}", "spec.externalName", "a lower-case host name"),
+            ],
+        );
+        assert_accepted(
+            "v1",
+            "Service",
+            &[
+                "{type: ExternalName, externalName: example.com.}",
+                "{ports: [{name: a, port: 53}, {name: b, port: 53, protocol: UDP}]}",
+            ],
+        );
     }
 }

@@ -3,7 +3,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{BackendRef, DefaultGateways, Meta, ParentRef};
+use super::place::Place;
+use super::report::Report;
+use super::{BackendRef, DefaultGateways, Meta, ParentRef, reference};
 
 /// A TCPRoute as read.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +32,18 @@ pub struct TcpRouteSpec {
     pub rules: Vec<TcpRule>,
 }
 
+impl TcpRouteSpec {
+    pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Self { parent_refs, use_default_gateways: _, rules } = self;
+        reference::check_parents(parent_refs, at, report);
+        let at = at.field("rules");
+        report.count(&at, rules.len(), 1, 1);
+        for (index, TcpRule { name, backend_refs }) in rules.iter().enumerate() {
+            reference::check_rule(name.as_deref(), backend_refs, &at.entry(index), report);
+        }
+    }
+}
+
 /// The rule of a TCPRoute.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -40,4 +54,35 @@ pub struct TcpRule {
     /// Where the connections go.
     #[serde(default)]
     pub backend_refs: Vec<BackendRef>,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::resource::fixture::{assert_accepted, assert_refused, many};
+
+    #[test]
+    fn there_is_one_rule_with_backends() {
+        let backends = format!("{{rules: [{{backendRefs: {}}}]}}", many(17, "{name: b#, port: 1}"));
+        assert_refused(
+            "gateway.networking.k8s.io/v1",
+            "TCPRoute",
+            &[
+                ("{}", "spec.rules", "expected a value, found none"),
+                ("{rules: []}", "spec.rules", "exactly 1 entry, found 0"),
+                (
+                    "{rules: [{backendRefs: [{name: b, port: 1}]}, {backendRefs: [{name: b, port: 1}]}]}",
+                    "spec.rules",
+                    "exactly 1 entry, found 2",
+                ),
+                ("{rules: [{}]}", "spec.rules[0].backendRefs", "1 to 16 entries, found 0"),
+                (&backends, "spec.rules[0].backendRefs", "1 to 16 entries, found 17"),
+                ("{rules: [{name: A, backendRefs: [{name: b, port: 1}]}]}", "spec.rules[0].name", "a DNS name"),
+            ],
+        );
+        assert_accepted(
+            "gateway.networking.k8s.io/v1",
+            "TCPRoute",
+            &["{useDefaultGateways: All, rules: [{backendRefs: [{name: b, port: 1}]}]}"],
+        );
+    }
 }

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Segment, Track};
 
+use super::json::Json;
 use super::report::Report;
 
 /// What the value means, if it fits. Fields nobody knows are added to `unknown`.
@@ -20,7 +21,7 @@ pub(super) fn typed<T: DeserializeOwned>(
     for _ in 0..MAX_COMPLAINTS {
         let mut track = Track::new();
         let mut ignored = Vec::new();
-        let read = serde_path_to_error::Deserializer::new(&value, &mut track);
+        let read = serde_path_to_error::Deserializer::new(Json(&value), &mut track);
         let error = match serde_ignored::deserialize(read, |path| ignored.push(field(at, &path))) {
             Ok(part) => {
                 unknown.append(&mut ignored);
@@ -122,7 +123,7 @@ fn complaint(error: &str, missing: Option<&str>) -> String {
     let found = match found {
         "map" => "an object",
         "sequence" => "a list",
-        "null" => "nothing",
+        "null" | "unit value" => "nothing",
         other => other,
     };
     format!("expected {expected}, found {found}")
@@ -130,3 +131,56 @@ fn complaint(error: &str, missing: Option<&str>) -> String {
 
 /// More complaints about one object help nobody.
 const MAX_COMPLAINTS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::HttpRule;
+    use crate::resource::fixture::value;
+
+    fn complaints(yaml: &str) -> Vec<String> {
+        let mut report = Report::on(String::new());
+        assert!(typed::<HttpRule>(value(yaml), "spec", &mut Vec::new(), &mut report).is_none(), "{yaml}");
+        report.invalid.into_iter().map(|invalid| format!("{}: {}", invalid.path, invalid.expected)).collect()
+    }
+
+    #[test]
+    fn complaints_say_what_was_expected_and_what_was_found() {
+        for (yaml, expected) in [
+            ("5", "spec: expected an object, found integer `5`"),
+            ("[]", "spec: expected an object, found a list"),
+            ("{matches: {}}", "spec.matches: expected a list, found an object"),
+            ("{matches: [null]}", "spec.matches[0]: expected an object, found nothing"),
+            ("{matches: [[]]}", "spec.matches[0]: expected an object, found a list"),
+            ("{name: 5}", "spec.name: expected a string, found integer `5`"),
+            ("{name: {}}", "spec.name: expected a string, found an object"),
+            ("{matches: [{path: [Exact, /]}]}", "spec.matches[0].path: expected an object, found a list"),
+            (
+                "{matches: [{path: {value: ', expected '}, method: 1.5}]}",
+                "spec.matches[0].method: expected a string, found floating point `1.5`",
+            ),
+            ("{retry: {attempts: 1.5}}", "spec.retry.attempts: expected a whole number, found floating point `1.5`"),
+            (
+                "{retry: {attempts: 99999999999999999999}}",
+                "spec.retry.attempts: expected a whole number, found floating point `1e+20`",
+            ),
+            (
+                "{timeouts: {request: ', expected '}}",
+                "spec.timeouts.request: expected a duration such as 1h30m, 10s or 500ms (GEP-2257), found string \", expected \"",
+            ),
+            ("{backendRefs: [{port: 1}]}", "spec.backendRefs[0].name: expected a value, found none"),
+        ] {
+            assert_eq!(complaints(yaml), [expected], "{yaml}");
+        }
+    }
+
+    #[test]
+    fn what_a_removal_causes_is_not_told() {
+        assert_eq!(
+            complaints("{backendRefs: [{name: 5, port: 1}]}"),
+            ["spec.backendRefs[0].name: expected a string, found integer `5`"]
+        );
+        let many = format!("{{matches: [{}]}}", vec!["{method: 1}"; 40].join(", "));
+        assert_eq!(complaints(&many).len(), MAX_COMPLAINTS);
+    }
+}
