@@ -30,7 +30,7 @@ pub(crate) fn objects(yaml: &str) -> Vec<Object> {
     documents
         .map(|document| {
             let value: serde_json::Value = serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{error}\n{document}"));
-            match resource::read(value, &reader) {
+            match resource::read_stored(value, &reader) {
                 Ok(Reading::Object { object, .. }) => object,
                 Ok(Reading::Foreign { kind, name }) => panic!("{kind} {name} is not read"),
                 Err(invalid) => panic!("{invalid:?}\n{document}"),
