@@ -2,14 +2,25 @@
 //!
 //! In: where a request arrived and its head. Out: the listener that answers for its host, and the path in normal form; or a
 //! `Refusal`. Looks at no route. Framing (lengths, transfer codings) is the business of whoever reads the bytes.
+//!
+//! The listener is the one that answers for the host, over TLS also for the server name of the handshake: one that answers for
+//! less is never tried instead, and a request for another listener's host on this connection is misdirected (GEP-3567).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use http::StatusCode;
 use http::request::Parts;
+use http::{Method, StatusCode};
 
-use crate::snapshot::{Listener, Rule, Snapshot, Socket};
+use crate::snapshot::matching::path::{self, Slashes};
+use crate::snapshot::{Listener, Listeners, Rule, Site, Snapshot, Socket};
+
+#[cfg(test)]
+pub(crate) mod fixture;
+pub(crate) mod host;
+
+use host::Host;
 
 /// What is known of a connection before its first request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +42,9 @@ pub struct Handshake {
 #[derive(Clone, Debug)]
 pub struct Admitted {
     pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) listener: Arc<Listener>,
+    pub(crate) site: Arc<Site>,
+    /// `None` for HTTP/1.0 without Host.
+    pub(crate) host: Option<Host>,
     /// The path in normal form, where it differs from the head's.
     pub(crate) path: Option<Box<str>>,
 }
@@ -39,7 +52,7 @@ pub struct Admitted {
 impl Admitted {
     /// The listener.
     pub fn listener(&self) -> &Arc<Listener> {
-        &self.listener
+        &self.site.listener
     }
 
     /// The path in normal form: what routes are matched with, and what must be forwarded.
@@ -123,11 +136,58 @@ impl fmt::Display for Reason {
     }
 }
 
+impl Refusal {
+    fn new(reason: Reason) -> Self {
+        Self { reason, listener: None, rule: None }
+    }
+}
+
 /// Finds the listener of a request and puts its path into normal form.
 ///
 /// # Errors
 /// A `Refusal` with status 400, 404, 405 or 421 (listener selection: `GatewaySpec.Listeners`, GEP-3567).
 pub fn admit(snapshot: &Arc<Snapshot>, arrival: &Arrival, head: &Parts) -> Result<Admitted, Refusal> {
-    let _ = (snapshot, arrival, head);
-    unimplemented!("being written")
+    if head.method == Method::CONNECT || head.method == Method::TRACE {
+        return Err(Refusal::new(Reason::MethodNotServed));
+    }
+    let target = head.uri.path();
+    let is_asterisk = target == "*" && head.method == Method::OPTIONS;
+    if !target.starts_with('/') && !is_asterisk {
+        return Err(Refusal::new(Reason::BadTarget));
+    }
+    let host = host::of(head).map_err(|_| Refusal::new(Reason::BadHost))?;
+    let listeners = snapshot.listeners(&arrival.socket).ok_or_else(|| Refusal::new(Reason::NoListener))?;
+    let name = host.as_ref().and_then(Host::name);
+    let site = select(listeners, arrival.tls.as_ref(), name).map_err(Refusal::new)?;
+    let slashes = if site.listener.settings.merge_slashes { Slashes::Merge } else { Slashes::Keep };
+    let path = match path::normal(target, slashes) {
+        _ if is_asterisk => None,
+        Ok(Cow::Borrowed(_)) => None,
+        Ok(Cow::Owned(path)) => Some(path.into_boxed_str()),
+        Err(_) => {
+            let listener = Some(Arc::clone(&site.listener));
+            return Err(Refusal { reason: Reason::BadTarget, listener, rule: None });
+        }
+    };
+    Ok(Admitted { snapshot: Arc::clone(snapshot), site: Arc::clone(site), host, path })
 }
+
+/// The listener that answers for a host, on a connection that arrived so.
+fn select<'a>(listeners: &'a Listeners, tls: Option<&Handshake>, host: Option<&str>) -> Result<&'a Arc<Site>, Reason> {
+    if tls.is_some() != listeners.is_tls() {
+        return Err(Reason::Misdirected);
+    }
+    let best = listeners.site(host).ok_or(Reason::NoListener)?;
+    if let Some(handshake) = tls {
+        let shaken = listeners.site(handshake.server_name.as_deref());
+        // Where the host's best listener is another, either it answers for the host more specifically or the handshake's does not
+        // answer for it at all.
+        if shaken.is_none_or(|shaken| shaken.listener.id != best.listener.id) {
+            return Err(Reason::Misdirected);
+        }
+    }
+    if best.listener.is_open() { Ok(best) } else { Err(Reason::NoListener) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ use map::{Map, Seed};
 pub(crate) use names::Tier;
 pub use rule::{Action, Rule, RuleId, Target};
 pub use split::{Split, Turn};
-pub(crate) use table::{Bucket, Candidate, HEADER_COLUMNS, QUERY_COLUMNS, Slot};
+pub(crate) use table::{Bucket, Candidate, HEADER_COLUMNS, QUERY_COLUMNS};
 
 /// What a running gateway knows at one moment.
 #[derive(Clone, Debug)]

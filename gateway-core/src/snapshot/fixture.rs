@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::filters::Step;
 use super::matching::{Age, Expression, HeaderMatch, Match, PathPattern, QueryMatch, ValuePattern};
-use super::{Action, Listener, ListenerId, Place, Protocol, Rule, RuleId, Settings, Socket, Transport};
+use super::{
+    Action, CertificateSet, Listener, ListenerId, Place, Protocol, Rule, RuleId, Settings, Snapshot, Socket, Transport, Writer,
+};
 use crate::name::{Kind, ObjectId, ObjectName};
 
 /// Port `port` of all addresses.
@@ -27,6 +29,26 @@ pub(crate) fn listener(name: &str, hostname: Option<&str>) -> Listener {
         certificates: None,
         settings: Arc::new(Settings::default()),
     }
+}
+
+/// A listener that ends TLS on port 443.
+pub(crate) fn tls_listener(name: &str, hostname: Option<&str>) -> Listener {
+    let certificates = Some(Arc::new(CertificateSet { certificates: Box::default(), fingerprint: 1 }));
+    Listener { protocol: Protocol::Https, port: 443, certificates, ..listener(name, hostname) }
+}
+
+/// A snapshot of listeners, each on the socket of its port, and routes.
+pub(crate) fn snapshot(
+    listeners: impl IntoIterator<Item = Listener>,
+    routes: impl IntoIterator<Item = (Place, Arc<Match>)>,
+) -> Arc<Snapshot> {
+    let mut writer = Writer::new(1);
+    for listener in listeners {
+        let socket = socket(listener.port);
+        writer.put_listener(Arc::new(listener), &[socket]);
+    }
+    routes.into_iter().for_each(|(place, candidate)| writer.add(place, candidate));
+    writer.commit()
 }
 
 /// The id of an HTTPRoute.

@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use http::{HeaderName, Method};
 
-pub use expression::{Expression, Expressions};
+pub(crate) use expression::TooLong;
+pub use expression::{Expression, Expressions, LONGEST};
 
 use super::names::Tier;
 use super::rule::Rule;

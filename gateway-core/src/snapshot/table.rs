@@ -59,13 +59,10 @@ impl<'a> Slot<'a> {
 
 impl Paths {
     /// The buckets that may hold a match for a path in normal form, the best first.
-    pub(crate) fn buckets<'p>(&self, path: &'p str) -> impl Iterator<Item = (Slot<'p>, &Arc<Bucket>)> {
+    pub(crate) fn buckets(&self, path: &str) -> impl Iterator<Item = &Bucket> {
         let exact = if path.len() <= self.longest { self.exact.get(path) } else { None };
-        let exact = exact.map(|bucket| (Slot::Exact(path), bucket));
-        let expressions = self.expressions.as_ref().map(|bucket| (Slot::Expressions, bucket));
-        let prefixes = self.depths.prefixes(path);
-        let prefixes = prefixes.filter_map(|prefix| self.prefixes.get(prefix).map(|bucket| (Slot::Prefix(prefix), bucket)));
-        exact.into_iter().chain(expressions).chain(prefixes)
+        let prefixes = self.depths.prefixes(path).filter_map(|prefix| self.prefixes.get(prefix));
+        exact.into_iter().chain(&self.expressions).chain(prefixes).map(|bucket| &**bucket)
     }
 
     /// The bucket at a slot.

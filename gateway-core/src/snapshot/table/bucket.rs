@@ -90,13 +90,10 @@ impl Bucket {
         self.queries.as_ref().map_or(&[], |columns| &columns.names)
     }
 
-    /// The column of a query parameter.
-    pub(crate) fn query_column(&self, matches: impl Fn(&str) -> bool, name: impl FnOnce() -> Option<String>) -> Option<usize> {
-        let columns = self.queries.as_ref()?;
-        match &columns.by_name {
-            None => columns.names.iter().position(|known| matches(known)),
-            Some(by_name) => by_name.get(&*name()?).map(|column| *column as usize),
-        }
+    /// The column of a query parameter, where the bucket has more than `QUERY_COLUMNS`.
+    pub(crate) fn hashed_query_column(&self, name: &str) -> Option<usize> {
+        let by_name = self.queries.as_ref()?.by_name.as_ref()?;
+        by_name.get(name).map(|column| *column as usize)
     }
 }
 

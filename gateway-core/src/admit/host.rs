@@ -1,0 +1,248 @@
+//! The host a request is for.
+//!
+//! In: the target's authority and the Host header. Out: one host in lower case, without port and without trailing dot, and its port;
+//! or the finding that there is none or that it is malformed. Only letters, digits, `-`, `_` and dots make a name: what holds more
+//! (user information, lists, escapes) is refused, since others might read another host in it.
+//!
+//! Invariants: a host has at most 253 bytes, as DNS names have.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use http::header::HOST;
+use http::request::Parts;
+use http::{HeaderValue, Version};
+
+/// The longest host name there is, in bytes.
+const LONGEST: usize = 253;
+
+/// A host in lower case.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Host {
+    bytes: [u8; LONGEST],
+    length: u8,
+    is_name: bool,
+}
+
+/// A host with the port it was written with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Authority {
+    host: Host,
+    port: Option<u16>,
+}
+
+/// The Host is missing or malformed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadHost;
+
+impl Host {
+    /// The host, an IPv6 address in its brackets.
+    pub(crate) fn as_str(&self) -> &str {
+        // It holds ASCII alone.
+        self.bytes.get(..usize::from(self.length)).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+
+    /// The host where it is a name; an address matches no host name.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.is_name.then(|| self.as_str())
+    }
+
+    /// Copies a host in lower case.
+    fn new(written: &[u8], is_name: bool) -> Result<Self, BadHost> {
+        let mut host = Self { bytes: [0; LONGEST], length: u8::try_from(written.len()).map_err(|_| BadHost)?, is_name };
+        let bytes = host.bytes.get_mut(..written.len()).ok_or(BadHost)?;
+        bytes.copy_from_slice(written);
+        bytes.make_ascii_lowercase();
+        Ok(host)
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The host a request is for. `None`: HTTP/1.0 without Host.
+pub(crate) fn of(head: &Parts) -> Result<Option<Host>, BadHost> {
+    let mut written = head.headers.get_all(HOST).iter();
+    let header = written.next().map(HeaderValue::as_bytes).map(parse).transpose()?;
+    if written.next().is_some() {
+        return Err(BadHost);
+    }
+    let target = head.uri.authority().map(|authority| parse(authority.as_str().as_bytes())).transpose()?;
+    match (target, header) {
+        // RFC 9112 3.2 and RFC 9113 8.3.1: HTTP/1 needs the header even then, and the two must not differ.
+        (Some(target), Some(header)) if target == header => Ok(Some(target.host)),
+        (Some(target), None) if head.version != Version::HTTP_11 => Ok(Some(target.host)),
+        (None, Some(header)) => Ok(Some(header.host)),
+        (None, None) if head.version < Version::HTTP_11 => Ok(None),
+        (Some(_), _) | (None, None) => Err(BadHost),
+    }
+}
+
+/// The authority, as the request writes it: what a header match on Host is compared with.
+pub(crate) fn written(head: &Parts) -> Option<&[u8]> {
+    match head.uri.authority() {
+        Some(authority) => Some(authority.as_str().as_bytes()),
+        None => head.headers.get(HOST).map(HeaderValue::as_bytes),
+    }
+}
+
+fn parse(written: &[u8]) -> Result<Authority, BadHost> {
+    let (host, port) = if written.first() == Some(&b'[') {
+        let end = written.iter().position(|byte| *byte == b']').ok_or(BadHost)? + 1;
+        let (address, port) = written.split_at(end);
+        (ipv6(address)?, port)
+    } else {
+        let end = written.iter().position(|byte| *byte == b':').unwrap_or(written.len());
+        let (host, port) = written.split_at(end);
+        (name(host)?, port)
+    };
+    Ok(Authority { host, port: port_of(port)? })
+}
+
+fn ipv6(written: &[u8]) -> Result<Host, BadHost> {
+    let inner = written.get(1..written.len() - 1).and_then(|inner| std::str::from_utf8(inner).ok()).ok_or(BadHost)?;
+    inner.parse::<Ipv6Addr>().map_err(|_| BadHost)?;
+    Host::new(written, false)
+}
+
+/// A name or an IPv4 address, without one trailing dot.
+fn name(written: &[u8]) -> Result<Host, BadHost> {
+    let written = written.strip_suffix(b".").unwrap_or(written);
+    let mut last = b'.';
+    for byte in written {
+        let good = match byte {
+            b'.' => last != b'.',
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => true,
+            _ => false,
+        };
+        if !good {
+            return Err(BadHost);
+        }
+        last = *byte;
+    }
+    if last == b'.' {
+        return Err(BadHost);
+    }
+    let is_address = last.is_ascii_digit() && std::str::from_utf8(written).is_ok_and(|name| name.parse::<Ipv4Addr>().is_ok());
+    Host::new(written, !is_address)
+}
+
+/// Nothing, or a colon and digits, possibly none (RFC 3986 3.2.3).
+fn port_of(written: &[u8]) -> Result<Option<u16>, BadHost> {
+    match written {
+        [] | [b':'] => Ok(None),
+        [b':', digits @ ..] if digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit) => {
+            let port = digits.iter().fold(0, |port: u32, digit| port * 10 + u32::from(digit - b'0'));
+            u16::try_from(port).map(Some).map_err(|_| BadHost)
+        }
+        _ => Err(BadHost),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn found(version: Version, target: &str, hosts: &[&str]) -> Result<Option<String>, BadHost> {
+        let mut request = Request::builder().version(version).uri(target);
+        for host in hosts {
+            request = request.header(HOST, HeaderValue::from_bytes(host.as_bytes()).unwrap());
+        }
+        of(&request.body(()).unwrap().into_parts().0).map(|host| host.map(|host| host.as_str().to_owned()))
+    }
+
+    #[test]
+    fn port_and_trailing_dot_are_removed_and_case_does_not_matter() {
+        let rows = [
+            ("example.com", "example.com"),
+            ("Example.COM:1234", "example.com"),
+            ("example.com.", "example.com"),
+            ("example.com.:80", "example.com"),
+            ("example.com:", "example.com"),
+            ("_sip.xn--caf-dma.example:65535", "_sip.xn--caf-dma.example"),
+            ("localhost", "localhost"),
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("[2001:DB8::1]:80", "[2001:db8::1]"),
+        ];
+        for (written, host) in rows {
+            assert_eq!(found(Version::HTTP_11, "/", &[written]), Ok(Some(host.to_owned())), "{written}");
+        }
+        let long = ["a".repeat(126), "b".repeat(126)].join(".");
+        assert_eq!(found(Version::HTTP_11, "/", &[&long]), Ok(Some(long.clone())));
+    }
+
+    #[test]
+    fn what_is_not_one_host_with_an_optional_port_is_refused() {
+        let long = "a".repeat(254);
+        let rows = [
+            "",
+            ".",
+            "..",
+            ":80",
+            "a,b",
+            "a/b",
+            "a b",
+            " ",
+            "user@a",
+            "a:65536",
+            "a:-1",
+            "a:+80",
+            "a:8o",
+            "a:000080",
+            "a..b",
+            ".a",
+            "a%41",
+            "a:1:2",
+            "[::1",
+            "[]",
+            "[a]",
+            "[127.0.0.1]",
+            "[::1]x",
+            "[fe80::1%25en0]",
+            "::1",
+            "é",
+            "a\\b",
+            "a?b",
+            "a#b",
+            "*.a",
+            &long,
+        ];
+        for written in rows {
+            assert_eq!(found(Version::HTTP_11, "/", &[written]), Err(BadHost), "{written:?}");
+        }
+        assert_eq!(found(Version::HTTP_11, "/", &["a", "a"]), Err(BadHost), "more than one");
+    }
+
+    #[test]
+    fn only_http_1_0_may_do_without_a_host() {
+        assert_eq!(found(Version::HTTP_10, "/", &[]), Ok(None));
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            assert_eq!(found(version, "/", &[]), Err(BadHost), "{version:?}");
+        }
+        assert_eq!(found(Version::HTTP_10, "/", &["a", "b"]), Err(BadHost));
+    }
+
+    #[test]
+    fn the_authority_of_the_target_and_the_host_header_must_agree() {
+        assert_eq!(found(Version::HTTP_2, "http://A.example/x", &[]), Ok(Some("a.example".to_owned())));
+        assert_eq!(found(Version::HTTP_2, "/x", &["a.example"]), Ok(Some("a.example".to_owned())));
+        assert_eq!(found(Version::HTTP_11, "http://a.example:80/x", &["A.example.:80"]), Ok(Some("a.example".to_owned())));
+        assert_eq!(found(Version::HTTP_11, "http://a.example/x", &[]), Err(BadHost));
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            assert_eq!(found(version, "http://a.example/x", &["b.example"]), Err(BadHost), "{version:?}");
+            assert_eq!(found(version, "http://a.example/x", &["a.example:81"]), Err(BadHost), "{version:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_no_name() {
+        let named = |written: &str| parse(written.as_bytes()).unwrap().host.name().is_some();
+        assert!(named("a1") && named("1.2.3.4.example") && named("1.2.3"));
+        assert!(!named("1.2.3.4") && !named("1.2.3.4.") && !named("[::1]"));
+    }
+}
