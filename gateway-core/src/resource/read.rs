@@ -20,7 +20,7 @@ use super::{
 };
 
 /// What a reader is prepared to accept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reader {
     /// What becomes of unknown fields of Gateway API and own kinds; core kinds ignore them always.
     pub validation: FieldValidation,
