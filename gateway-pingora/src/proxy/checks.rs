@@ -6,6 +6,8 @@
 use http::{HeaderMap, HeaderName, StatusCode, Version, header};
 use pingora_http::RequestHeader;
 
+use gateway_core::admit::Reason;
+
 use crate::observe::Fault;
 
 /// Why a head is refused.
@@ -19,6 +21,10 @@ pub(super) struct Flaw {
 /// Judges a head.
 pub(super) fn check(head: &RequestHeader, is_grpc: bool) -> Result<(), Flaw> {
     let framing = |status, what| Err(Flaw { status, fault: Fault::Framing(what), is_framing: true });
+    if !has_form(head) {
+        let fault = Fault::Refused(Reason::BadTarget);
+        return Err(Flaw { status: StatusCode::BAD_REQUEST, fault, is_framing: false });
+    }
     let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
     if let Some(coding) = codings.next()
         && (!coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") || codings.next().is_some())
@@ -40,6 +46,16 @@ pub(super) fn check(head: &RequestHeader, is_grpc: bool) -> Result<(), Flaw> {
         return Err(Flaw { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, fault: Fault::GrpcOverHttp1, is_framing: false });
     }
     Ok(())
+}
+
+/// Whether the target is in origin, absolute or asterisk form (RFC 9112, section 3.2). Pingora makes a path of anything else.
+fn has_form(head: &RequestHeader) -> bool {
+    let target = head.raw_path();
+    match target.first() {
+        Some(b'/') => true,
+        Some(b'*') => target == b"*",
+        _ => target.windows(3).any(|part| part == b"://"),
+    }
 }
 
 /// Removes what concerns only the client's connection, so that no later edit can be undone by a `Connection` field that names it. A

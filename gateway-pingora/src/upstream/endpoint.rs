@@ -46,23 +46,22 @@ impl Endpoint {
         self.ejected.load(Ordering::Relaxed) <= now
     }
 
-    /// Whether it would likely answer one more request sooner than `other`. Latencies count once both are known, and an old one
-    /// counts for less: who was slow once is asked again.
+    /// Whether it would likely answer one more request sooner than `other`. Latencies count where both are known and one is at least
+    /// twice the other: less is noise, and would leave an endpoint without work for being a little further away.
     pub(super) fn beats(&self, other: &Self, now: u64) -> bool {
         let waiting = |endpoint: &Self| u64::from(endpoint.in_flight.load(Ordering::Relaxed)) + 1;
-        match (self.latency(now), other.latency(now)) {
-            (0, _) | (_, 0) => waiting(self) < waiting(other),
-            (mine, theirs) => mine.saturating_mul(waiting(self)) < theirs.saturating_mul(waiting(other)),
+        let (mine, theirs) = (self.latency(now), other.latency(now));
+        if mine.max(theirs) < 2 * mine.min(theirs) {
+            return waiting(self) < waiting(other);
         }
+        mine.saturating_mul(waiting(self)) < theirs.saturating_mul(waiting(other))
     }
 
-    /// The average, halved for every second since it last moved.
+    /// The average, halved for every second since it last moved, so that who was slow once is asked again. What is unknown or very
+    /// short counts as a millisecond.
     fn latency(&self, now: u64) -> u64 {
         let age = now.saturating_sub(self.sampled.load(Ordering::Relaxed)) / 1000;
-        match self.latency.load(Ordering::Relaxed) {
-            0 => 0,
-            known => (known >> age.min(63)).max(1),
-        }
+        (self.latency.load(Ordering::Relaxed) >> age.min(63)).max(SHORT)
     }
 
     /// Takes it out of use until `restore`; false when it is already.
@@ -96,7 +95,7 @@ impl Endpoint {
         }
         let sample = latency.as_micros() as u64;
         let now = now();
-        let known = self.latency(now);
+        let known = self.latency.load(Ordering::Relaxed);
         // A lost update loses one sample of many.
         let average = if known == 0 { sample } else { (known * 7 + sample) / 8 };
         self.latency.store(average.max(1), Ordering::Relaxed);
@@ -144,6 +143,8 @@ pub(super) fn now() -> u64 {
     FIRST.elapsed().as_millis() as u64 + 1
 }
 
+/// Microseconds below which latencies are not told apart.
+const SHORT: u64 = 1000;
 const UNTIL_PROBED: u64 = u64::MAX;
 /// Failed exchanges in a row that eject an endpoint.
 const TOLERATED: u32 = 5;

@@ -1,0 +1,237 @@
+//! Backends: servers that answer as a test tells them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// A backend; dropping it closes its port and its connections.
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
+    /// Connections accepted.
+    pub(crate) accepted: Arc<AtomicUsize>,
+    /// Requests read.
+    pub(crate) asked: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
+}
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    /// Which connection, counting from 1.
+    pub(crate) connection: usize,
+}
+
+/// What a backend does about a request.
+pub(crate) enum Reply {
+    /// Sends these bytes and waits for the next request.
+    Bytes(Vec<u8>),
+    /// Closes the connection without a word.
+    Close,
+    /// Sends these bytes, then closes.
+    Last(Vec<u8>),
+    /// Sends these bytes, then gives back whatever it receives.
+    Mirror(Vec<u8>),
+    /// Never answers.
+    Hang,
+}
+
+impl Reply {
+    pub(crate) fn status(code: u16) -> Self {
+        Self::Bytes(format!("HTTP/1.1 {code} Said\r\nContent-Length: 0\r\n\r\n").into_bytes())
+    }
+
+    pub(crate) fn text(text: &str) -> Self {
+        Self::Bytes(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()).into_bytes())
+    }
+}
+
+impl Backend {
+    /// Answers every request with its own head and body, in JSON.
+    pub(crate) async fn echo(name: &'static str) -> Self {
+        Self::answering(move |asked| {
+            let body = json!({
+                "backend": name, "method": asked.method, "target": asked.target, "headers": asked.headers,
+                "body": String::from_utf8_lossy(&asked.body), "connection": asked.connection,
+            })
+            .to_string();
+            let head = format!("HTTP/1.1 200 OK\r\nX-Backend: {name}\r\nContent-Length: {}\r\n\r\n", body.len());
+            Reply::Bytes([head.into_bytes(), body.into_bytes()].concat())
+        })
+        .await
+    }
+
+    /// Answers as told.
+    pub(crate) async fn answering(answer: impl Fn(Asked) -> Reply + Send + Sync + 'static) -> Self {
+        Self::answering_at((Ipv4Addr::LOCALHOST, 0).into(), answer).await
+    }
+
+    /// The same at a known address.
+    pub(crate) async fn answering_at(address: SocketAddr, answer: impl Fn(Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let answer = Arc::new(answer);
+        Self::accepting(address, move |stream, number, asked| {
+            let answer = Arc::clone(&answer);
+            async move {
+                let _ = converse(stream, number, &asked, &*answer).await;
+            }
+        })
+        .await
+    }
+
+    /// Speaks HTTP/2 in clear by prior knowledge: echoes the head in JSON, for gRPC with trailers.
+    pub(crate) async fn h2c(name: &'static str) -> Self {
+        Self::accepting((Ipv4Addr::LOCALHOST, 0).into(), move |stream, _, asked| async move {
+            let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                asked.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    let (head, mut body) = request.into_parts();
+                    let mut text = Vec::new();
+                    while let Some(Ok(piece)) = body.data().await {
+                        let _ = body.flow_control().release_capacity(piece.len());
+                        text.extend_from_slice(&piece);
+                    }
+                    let headers: Vec<(String, String)> = head
+                        .headers
+                        .iter()
+                        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+                        .collect();
+                    let told = json!({
+                        "backend": name, "method": head.method.as_str(), "target": head.uri.path_and_query().unwrap().as_str(),
+                        "authority": head.uri.authority().map(|authority| authority.as_str()), "headers": headers,
+                        "body": String::from_utf8_lossy(&text),
+                    });
+                    let mut response = http::Response::builder();
+                    let is_grpc = head.headers.get("content-type").is_some_and(|kind| kind == "application/grpc");
+                    if is_grpc {
+                        response = response.header("content-type", "application/grpc");
+                    }
+                    let Ok(mut stream) = respond.send_response(response.body(()).unwrap(), false) else { return };
+                    let _ = stream.send_data(Bytes::from(told.to_string()), !is_grpc);
+                    if is_grpc {
+                        let mut trailers = http::HeaderMap::new();
+                        trailers.insert("grpc-status", "0".parse().unwrap());
+                        let _ = stream.send_trailers(trailers);
+                    }
+                });
+            }
+        })
+        .await
+    }
+
+    async fn accepting<F, T>(address: SocketAddr, serve: F) -> Self
+    where
+        F: Fn(TcpStream, usize, Arc<AtomicUsize>) -> T + Send + 'static,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (accepted, asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (count, requests) = (Arc::clone(&accepted), Arc::clone(&asked));
+        let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let number = count.fetch_add(1, Ordering::SeqCst) + 1;
+                connections.spawn(serve(stream, number, Arc::clone(&requests)));
+            }
+        });
+        Self { address, accepted, asked, task }
+    }
+
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Closes everything; the address refuses connections when this returns.
+    pub(crate) async fn stop(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn converse(
+    mut stream: TcpStream,
+    connection: usize,
+    count: &AtomicUsize,
+    answer: &(dyn Fn(Asked) -> Reply + Send + Sync),
+) -> std::io::Result<()> {
+    let mut read = Vec::new();
+    loop {
+        let end = loop {
+            if let Some(at) = read.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if stream.read_buf(&mut read).await? == 0 {
+                return Ok(());
+            }
+        };
+        let head = String::from_utf8_lossy(&read[..end]).into_owned();
+        read.drain(..end);
+        let mut lines = head.split("\r\n");
+        let mut first = lines.next().unwrap_or("").split(' ');
+        let headers: Vec<(String, String)> =
+            lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let mut asked = Asked {
+            method: first.next().unwrap_or("").to_owned(),
+            target: first.next().unwrap_or("").to_owned(),
+            headers,
+            body: Vec::new(),
+            connection,
+        };
+        let value = |name: &str| asked.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        if value("expect").is_some() {
+            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        }
+        if value("transfer-encoding").is_some() {
+            while !read.ends_with(b"0\r\n\r\n") {
+                if stream.read_buf(&mut read).await? == 0 {
+                    return Ok(());
+                }
+            }
+            asked.body = std::mem::take(&mut read);
+        } else if let Some(length) = value("content-length").and_then(|length| length.parse::<usize>().ok()) {
+            while read.len() < length {
+                if stream.read_buf(&mut read).await? == 0 {
+                    return Ok(());
+                }
+            }
+            asked.body = read.drain(..length).collect();
+        }
+        count.fetch_add(1, Ordering::SeqCst);
+        match answer(asked) {
+            Reply::Bytes(bytes) => stream.write_all(&bytes).await?,
+            Reply::Close => return Ok(()),
+            Reply::Last(bytes) => {
+                stream.write_all(&bytes).await?;
+                return Ok(());
+            }
+            Reply::Mirror(bytes) => {
+                stream.write_all(&bytes).await?;
+                stream.write_all(&read).await?;
+                let (mut from, mut to) = stream.split();
+                tokio::io::copy(&mut from, &mut to).await?;
+                return Ok(());
+            }
+            Reply::Hang => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The gateway over real sockets of the loopback interface: manifests in, bytes on the wire out.
+//!
+//! Every test waits for conditions, never for a time, and is bounded by one.
+
+mod backend;
+mod client;
+mod endpoints;
+mod extensions;
+mod forwarding;
+mod limits;
+mod listeners;
+mod malformed;
+mod protocols;
+mod tls;
+mod world;

@@ -1,0 +1,269 @@
+//! Protocols on either side: keep-alive, pipelining, HTTP/1.0, HTTP/2 in clear, gRPC, `100-continue`, upgrades.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+
+use crate::backend::{Backend, Reply};
+use crate::client::{Client, get};
+use crate::world::{World, gateway, route, run, service, speaking, until};
+
+const ALL: &str = "[{backendRefs: [{name: web, port: 80}]}]";
+
+async fn world(endpoint: SocketAddr) -> World {
+    World::of(&(gateway("") + &route("all", ALL) + &service("web", &[endpoint]))).await
+}
+
+/// An HTTP/2 client in clear.
+pub(crate) async fn h2(address: SocketAddr) -> h2::client::SendRequest<Bytes> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (send, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    send
+}
+
+/// A request over HTTP/2, its response with body and trailers.
+pub(crate) async fn ask(
+    send: &h2::client::SendRequest<Bytes>,
+    request: http::Request<&'static [u8]>,
+) -> Result<(http::response::Parts, Vec<u8>, Option<http::HeaderMap>), h2::Error> {
+    let mut send = send.clone().ready().await?;
+    let (head, body) = request.into_parts();
+    let (response, mut stream) = send.send_request(http::Request::from_parts(head, ()), body.is_empty())?;
+    if !body.is_empty() {
+        stream.send_data(Bytes::from_static(body), true)?;
+    }
+    let (head, mut body) = response.await?.into_parts();
+    let mut bytes = Vec::new();
+    while let Some(piece) = body.data().await {
+        let piece = piece?;
+        body.flow_control().release_capacity(piece.len())?;
+        bytes.extend_from_slice(&piece);
+    }
+    let trailers = body.trailers().await?;
+    Ok((head, bytes, trailers))
+}
+
+pub(crate) fn request(uri: &str) -> http::Request<&'static [u8]> {
+    http::Request::builder().uri(uri).body(&b""[..]).unwrap()
+}
+
+fn grpc(uri: &str) -> http::Request<&'static [u8]> {
+    let builder = http::Request::builder().method("POST").uri(uri).header("content-type", "application/grpc");
+    builder.header("te", "trailers").body(&b"abc"[..]).unwrap()
+}
+
+#[test]
+fn a_connection_serves_many_requests_and_so_does_one_to_the_backend() {
+    run(async {
+        let backend = Backend::echo("web").await;
+        let world = world(backend.address).await;
+        let mut client = Client::connect(world.at(80)).await;
+        for _ in 0..5 {
+            assert_eq!(client.get("a", "/").await.header("connection"), "keep-alive");
+        }
+        assert_eq!(backend.accepted(), 1);
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        assert_eq!(client.response().await.header("connection"), "close");
+        assert!(client.ends().await);
+        assert_eq!(world.gateway.counters().connections_accepted(), 1);
+        until("the connection is gone", || world.gateway.counters().connections_open() == 0).await;
+    });
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    run(async {
+        let backend = Backend::echo("web").await;
+        let world = world(backend.address).await;
+        let mut client = Client::connect(world.at(80)).await;
+        client
+            .send(
+                "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\nHost: a\r\n\r\n\
+                 GET /3 HTTP/1.1\r\nHost: a\r\n\r\nGET /4 HTTP/1.1\r\nHo",
+            )
+            .await;
+        for target in ["/1", "/2", "/3"] {
+            assert_eq!(client.response().await.json()["target"], target);
+        }
+        client.send("st: a\r\n\r\n").await;
+        assert_eq!(client.response().await.json()["target"], "/4");
+    });
+}
+
+#[test]
+fn http10_gets_what_it_can_read() {
+    run(async {
+        let backend = Backend::answering(|asked| match asked.target.as_str() {
+            "/chunked" => Reply::Bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".to_vec()),
+            _ => Reply::text("abc"),
+        })
+        .await;
+        let world = world(backend.address).await;
+        let mut client = Client::connect(world.at(80)).await;
+        client.send("GET /chunked HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n").await;
+        let response = client.response().await;
+        assert!(!response.has("transfer-encoding"), "{response:?}");
+        assert_eq!((response.text().as_str(), response.header("connection")), ("abc", "close"));
+        let mut client = Client::connect(world.at(80)).await;
+        client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await;
+        assert_eq!(client.response().await.header("connection"), "keep-alive");
+        client.send("GET / HTTP/1.0\r\n\r\n").await;
+        assert_eq!(client.response().await.text(), "abc");
+        assert!(client.ends().await);
+        // Shorter than the preface of HTTP/2, which must not keep it waiting.
+        let mut client = Client::connect(world.at(80)).await;
+        client.send("GET / HTTP/1.0\r\n\r\n").await;
+        assert_eq!(client.response().await.status, 200);
+    });
+}
+
+#[test]
+fn http2_by_prior_knowledge_reaches_http1_backends() {
+    run(async {
+        let backend = Backend::echo("web").await;
+        let world = world(backend.address).await;
+        let send = h2(world.at(80)).await;
+        let asked = ["/a", "/b", "/c"].map(|path| request(&format!("http://a.example{path}")));
+        let answers = futures(asked.map(|request| ask(&send, request))).await;
+        for (answer, path) in answers.into_iter().zip(["/a", "/b", "/c"]) {
+            let (head, body, _) = answer.unwrap();
+            let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!((head.status.as_u16(), &json["target"]), (200, &path.into()));
+            assert!(body.windows(9).any(|part| part == b"a.example"));
+        }
+        let (head, _, _) = ask(&send, http::Request::post("http://a.example/").body(&b"xyz"[..]).unwrap()).await.unwrap();
+        assert_eq!(head.status, 200);
+        let mut bad = request("http://a.example/");
+        *bad.method_mut() = http::Method::TRACE;
+        assert_eq!(ask(&send, bad).await.unwrap().0.status, 405);
+        assert_eq!(world.gateway.counters().connections_accepted(), 1);
+    });
+}
+
+async fn futures<T, const N: usize>(all: [impl Future<Output = T>; N]) -> Vec<T> {
+    let mut done = Vec::new();
+    for one in all {
+        done.push(one.await);
+    }
+    done
+}
+
+#[test]
+fn grpc_goes_through_with_its_trailers_and_errors_are_told_its_way() {
+    run(async {
+        let backend = Backend::h2c("grpc").await;
+        let rules = "
+  - {matches: [{path: {value: /ok.S}}], backendRefs: [{name: web, port: 80}]}
+  - {matches: [{path: {value: /bad.S}}], backendRefs: [{name: absent, port: 80}]}
+";
+        let yaml = gateway("") + &route("all", rules) + &speaking("web", "kubernetes.io/h2c", &[backend.address]);
+        let world = World::of(&yaml).await;
+        let send = h2(world.at(80)).await;
+        let (head, body, trailers) = ask(&send, grpc("http://a.example/ok.S/M")).await.unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((head.status.as_u16(), &json["authority"], &json["body"]), (200, &"a.example".into(), &"abc".into()));
+        assert_eq!(trailers.unwrap()["grpc-status"], "0");
+        for (path, status) in [("/none.S/M", "12"), ("/bad.S/M", "14")] {
+            let (head, body, trailers) = ask(&send, grpc(&format!("http://a.example{path}"))).await.unwrap();
+            assert_eq!((head.status.as_u16(), body.len(), trailers.is_none()), (200, 0, true));
+            assert_eq!(
+                (&head.headers["grpc-status"], &head.headers["content-type"]),
+                (&status.parse().unwrap(), &"application/grpc".parse().unwrap())
+            );
+        }
+    });
+}
+
+#[test]
+fn a_backend_of_http2_gets_host_rewrites_as_authority() {
+    run(async {
+        let backend = Backend::h2c("inner").await;
+        let rules = "
+  - filters: [{type: URLRewrite, urlRewrite: {hostname: inner.example, path: {type: ReplaceFullPath, replaceFullPath: /x}}}]
+    backendRefs: [{name: web, port: 80}]
+";
+        let yaml = gateway("") + &route("all", rules) + &speaking("web", "kubernetes.io/h2c", &[backend.address]);
+        let world = World::of(&yaml).await;
+        let json = get(world.at(80), "a.example", "/y?q").await.json();
+        assert_eq!((&json["authority"], &json["target"]), (&"inner.example".into(), &"/x?q".into()));
+        let (_, body, _) = ask(&h2(world.at(80)).await, request("http://a.example/y?q")).await.unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&json["authority"], &json["target"]), (&"inner.example".into(), &"/x?q".into()));
+    });
+}
+
+#[test]
+fn leave_to_send_a_body_is_given() {
+    run(async {
+        let (h1, h2c) = (Backend::echo("one").await, Backend::h2c("two").await);
+        let rules = "
+  - {matches: [{path: {value: /one}}], backendRefs: [{name: one, port: 80}]}
+  - {matches: [{path: {value: /two}}], backendRefs: [{name: two, port: 80}]}
+";
+        let services = service("one", &[h1.address]) + &speaking("two", "kubernetes.io/h2c", &[h2c.address]);
+        let world = World::of(&(gateway("") + &route("all", rules) + &services)).await;
+        for path in ["/one", "/two"] {
+            let mut client = Client::connect(world.at(80)).await;
+            client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")).await;
+            assert_eq!(client.response().await.status, 100, "{path}");
+            client.send("abc").await;
+            assert_eq!(client.response().await.json()["body"], "abc", "{path}");
+        }
+        let mut client = Client::connect(world.at(80)).await;
+        client.send("POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n").await;
+        let response = client.response().await;
+        assert_eq!((response.status, response.header("connection")), (404, "close"), "it would not know whether to send");
+    });
+}
+
+#[test]
+fn a_websocket_is_a_tunnel() {
+    run(async {
+        let backend = Backend::answering(|asked| {
+            let upgrade = asked.headers.iter().any(|(name, value)| name.eq_ignore_ascii_case("upgrade") && value == "websocket");
+            assert!(upgrade, "{asked:?}");
+            Reply::Mirror(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n".to_vec())
+        })
+        .await;
+        let yaml = gateway("") + &route("all", ALL) + &speaking("web", "kubernetes.io/ws", &[backend.address]);
+        let world = World::of(&yaml).await;
+        let mut client = Client::connect(world.at(80)).await;
+        client
+            .send(
+                "GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            )
+            .await;
+        let response = client.response().await;
+        assert_eq!((response.status, response.header("upgrade")), (101, "websocket"));
+        for n in 0..10 {
+            let message = vec![n; 1000 * usize::from(n) + 1];
+            client.send(&message).await;
+            assert_eq!(client.bytes(message.len()).await, message);
+        }
+        drop(client);
+        assert_eq!(world.record(1).await.status, 101);
+    });
+}
+
+#[test]
+fn large_bodies_pass_both_ways() {
+    run(async {
+        let backend = Backend::answering(|asked| {
+            let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", asked.body.len()).into_bytes();
+            answer.extend_from_slice(&asked.body);
+            Reply::Bytes(answer)
+        })
+        .await;
+        let world = world(backend.address).await;
+        let body: Vec<u8> = (0..3_000_000u32).map(|n| n as u8).collect();
+        let mut client = Client::connect(world.at(80)).await;
+        for _ in 0..2 {
+            client.send(format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len())).await;
+            client.send(&body).await;
+            assert!(client.response().await.body == body);
+        }
+    });
+}
