@@ -138,6 +138,11 @@ fn clamp(n: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::collection::{btree_set, vec};
+    use proptest::prelude::*;
+
     use super::*;
 
     fn depths(keys: &[&str], separator: char, extra: usize) -> Depths {
@@ -181,5 +186,28 @@ mod tests {
         depths.remove(1);
         depths.remove(1);
         assert_eq!(depths.prefixes("/x").count(), 0);
+    }
+    proptest! {
+        #[test]
+        fn every_key_is_tried_and_no_more_than_one_of_each_depth(
+            keys in btree_set(vec(prop::sample::select(vec!["a", "bb", "ccc"]), 0..6), 0..12),
+            asked in vec(prop::sample::select(vec!["a", "bb", "ccc", ""]), 0..80),
+        ) {
+            let paths: BTreeSet<String> = keys.iter().map(|key| key.iter().map(|part| format!("/{part}")).collect()).collect();
+            let known = depths(&paths.iter().map(String::as_str).collect::<Vec<_>>(), '/', 0);
+            let path: String = format!("/{}", asked.join("/"));
+            let tried: Vec<_> = known.prefixes(&path).collect();
+            let is_prefix = |key: &&String| format!("{path}/").starts_with(&format!("{key}/"));
+            prop_assert!(paths.iter().filter(is_prefix).all(|key| tried.contains(&key.as_str())), "{:?}", tried);
+            prop_assert!(tried.is_sorted_by(|a, b| a.len() > b.len()) && tried.len() <= known.0.len());
+
+            let names: BTreeSet<String> = keys.iter().filter(|key| !key.is_empty()).map(|key| key.join(".")).collect();
+            let known = depths(&names.iter().map(String::as_str).collect::<Vec<_>>(), '.', 1);
+            let host = asked.join(".");
+            let tried: Vec<_> = known.suffixes(&host).collect();
+            let is_suffix = |key: &&String| host.ends_with(&format!(".{key}"));
+            prop_assert!(names.iter().filter(is_suffix).all(|key| tried.contains(&key.as_str())), "{:?}", tried);
+            prop_assert!(tried.is_sorted_by(|a, b| a.len() > b.len()) && tried.len() <= known.0.len());
+        }
     }
 }

@@ -2,6 +2,13 @@ use super::*;
 use crate::snapshot::fixture::{listener, listener_id, marker, path, route, socket};
 use crate::snapshot::{BackendId, BackendName, BackendProtocol};
 
+impl Writer {
+    /// Whether nothing is remembered of what was removed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty() && self.settings.is_empty() && self.snapshot.sockets.is_empty()
+    }
+}
+
 fn with_one_route() -> Writer {
     let mut writer = Writer::new(1);
     writer.put_listener(Arc::new(listener("a", None)), &[socket(80)]);
@@ -48,7 +55,7 @@ fn routes_come_and_go_while_their_listener_stands_nowhere_and_nothing_is_kept_of
     let (place, _) = path("/a", &marker("one")).at("a", Some("example.com"));
     writer.remove(place, &route("one"));
     assert!(Arc::ptr_eq(&between, &writer.commit()), "traffic does not see it");
-    assert!(writer.known.is_empty());
+    assert!(writer.is_empty());
     assert!(!before.outline().is_empty(), "an old snapshot is untouched");
 }
 
