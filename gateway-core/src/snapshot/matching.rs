@@ -210,12 +210,45 @@ impl fmt::Display for Match {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::Action;
+    use crate::snapshot::fixture::{marker, path, rule};
 
     #[test]
     fn the_older_route_is_lesser_and_one_without_a_timestamp_is_the_youngest() {
         let ages = [(Some(-1), None), (None, Some(1)), (None, Some(2)), (None, None), (Some(1), Some(0))];
         let ages = ages.map(|(order, created)| Age::new(order, created));
         assert!(ages.is_sorted_by(|a, b| a < b), "{ages:?}");
+    }
+
+    #[test]
+    fn the_first_criterion_that_differs_decides() {
+        let on = |written: &str, route: &str| path(written, &marker(route));
+        let second_rule = Arc::new(rule("a", 1, Action::Fail("".into())));
+        let ranked = [
+            (Some("longer.example.com"), on("/", "z")),
+            (Some("a.example.com"), on("=/a", "z")),
+            (Some("a.example.com"), on("~/abc.*", "z")),
+            (Some("a.example.com"), on("~/a.*", "a")),
+            (Some("a.example.com"), on("/longer/still", "z")),
+            (Some("a.example.com"), on("/longer/", "z").with_method("GET")),
+            (Some("a.example.com"), on("/longer", "z").with_header("a", "1").with_header("b", "1")),
+            (Some("a.example.com"), on("/longer", "z").with_header("a", "1").with_query("c", "1")),
+            (Some("a.example.com"), on("/longer", "z").with_header("a", "1")),
+            (Some("a.example.com"), on("/longer", "z").with_query("a", "1").with_query("b", "1")),
+            (Some("a.example.com"), on("/longer", "z").with_query("a", "1")),
+            (Some("a.example.com"), on("/longer", "z").with_age(1)),
+            (Some("a.example.com"), on("/longer", "a-b").with_age(2)),
+            (Some("a.example.com"), on("/longer", "a").with_age(3)),
+            (Some("a.example.com"), Match { index: 1, ..on("/longer", "a").with_age(3) }),
+            (Some("a.example.com"), path("/longer", &second_rule).with_age(3)),
+            (Some("a.example.com"), on("/longer", "b").with_age(3)),
+            (Some("a.example.com"), on("/longer", "a")),
+            (Some("*.a.example.com"), on("=/a", "a")),
+            (Some("*.example.com"), on("=/a", "a")),
+            (None, on("=/a", "a")),
+        ];
+        let ranks: Vec<_> = ranked.iter().map(|(host, matched)| matched.rank(*host)).collect();
+        assert!(ranks.is_sorted_by(|better, worse| better > worse), "{ranks:#?}");
     }
 
     #[test]
