@@ -55,7 +55,9 @@ pub use self::check::validate;
 pub use self::direct_response::{DirectResponse, DirectResponseSpec};
 pub use self::duration::{Duration, NotADuration};
 pub use self::endpoint_slice::{Endpoint, EndpointAddressType, EndpointConditions, EndpointPort, EndpointSlice};
-pub use self::filter::{Cors, ExternalAuth, ExternalAuthProtocol, ForwardBody, Fraction, GrpcAuth, HeaderModifier, HeaderValue, HttpAuth};
+pub use self::filter::{
+    Cors, ExternalAuth, ExternalAuthProtocol, ForwardBody, Fraction, GrpcAuth, HeaderModifier, HeaderValue, HttpAuth,
+};
 pub use self::gateway::{
     AddressType, AllowedListeners, DefaultGateways, FrontendTls, FrontendTlsConfig, FrontendTlsPort, FrontendTlsValidation,
     FrontendValidationMode, Gateway, GatewayAddress, GatewayBackendTls, GatewayInfrastructure, GatewaySpec, GatewayTls,
@@ -67,8 +69,8 @@ pub use self::grpc_route::{
     GrpcFilter, GrpcFilterPayload, GrpcFilterType, GrpcMatch, GrpcMethodMatch, GrpcRoute, GrpcRouteSpec, GrpcRule,
 };
 pub use self::http_filter::{
-    HttpFilter, HttpFilterPayload, HttpFilterType, PathModifier, PathModifierType, PathReplacement, RedirectScheme, RequestMirror,
-    RequestRedirect, UrlRewrite,
+    HttpFilter, HttpFilterPayload, HttpFilterType, PathModifier, PathModifierType, PathReplacement, RedirectScheme,
+    RequestMirror, RequestRedirect, UrlRewrite,
 };
 pub use self::http_match::{HeaderMatch, HttpMatch, HttpMethod, MatchType, PathMatch, PathMatchType, QueryParamMatch};
 pub use self::http_route::{HttpRetry, HttpRoute, HttpRouteSpec, HttpRule, HttpTimeouts};
@@ -79,7 +81,9 @@ pub use self::listener::{
 pub use self::meta::Meta;
 pub use self::namespace::Namespace;
 pub use self::read::{FieldValidation, Reader, Reading, read, read_stored};
-pub use self::reference::{BackendObjectRef, BackendRef, FilteredBackendRef, LocalObjectRef, ObjectRef, ParentRef, SecretObjectRef};
+pub use self::reference::{
+    BackendObjectRef, BackendRef, FilteredBackendRef, LocalObjectRef, ObjectRef, ParentRef, SecretObjectRef,
+};
 pub use self::reference_grant::{GrantFrom, GrantTo, Reference, ReferenceGrant, ReferenceGrantSpec};
 pub use self::report::{Invalid, Warning};
 pub use self::secret::Secret;

@@ -385,9 +385,9 @@ impl State {
             return old.translated.clone();
         }
         let Route::Http(http) = route else { return Arc::default() };
-        let turns = old.map(|old| &old.translated.turns);
-        let none = http::Turns::new();
-        Arc::new(http::translate(http, id, references, turns.unwrap_or(&none), options.support, &mut self.expressions))
+        let none = http::Shared::new();
+        let before = old.map_or(&none, |old| &old.translated.shared);
+        Arc::new(http::translate(http, id, references, before, options.support, &mut self.expressions))
     }
 
     fn retract(&mut self, id: &ObjectId, old: &RouteState, dirty: &mut Dirty) {

@@ -78,20 +78,28 @@ fn a_reference_that_leads_nowhere_says_why_and_its_requests_get_500() {
     for (backend, reason, why) in rows {
         let world = world(&format!("{{backendRefs: [{backend}]}}"), &more);
         assert_eq!(world.condition("HTTPRoute team/r", "ResolvedRefs"), reason, "{backend}");
-        assert!(world.message("HTTPRoute team/r", "ResolvedRefs").contains(why), "{}", world.message("HTTPRoute team/r", "ResolvedRefs"));
+        assert!(
+            world.message("HTTPRoute team/r", "ResolvedRefs").contains(why),
+            "{}",
+            world.message("HTTPRoute team/r", "ResolvedRefs")
+        );
         assert_eq!(world.get("http://h/", &[]), "500", "{backend}");
     }
 }
 
 #[test]
 fn of_several_faults_the_gravest_is_reported() {
-    let world = world("{backendRefs: [{name: missing, port: 80}, {name: s, kind: Odd}, {name: s, namespace: other, port: 80}]}", "");
+    let world =
+        world("{backendRefs: [{name: missing, port: 80}, {name: s, kind: Odd}, {name: s, namespace: other, port: 80}]}", "");
     assert_eq!(world.condition("HTTPRoute team/r", "ResolvedRefs"), "!RefNotPermitted");
 }
 
 #[test]
 fn invalid_references_take_exactly_their_share_of_requests() {
-    let world = world("{backendRefs: [{name: s, port: 80, weight: 3}, {name: missing, port: 80, weight: 1}]}", &service("team", "s", "10.0.0.1"));
+    let world = world(
+        "{backendRefs: [{name: s, port: 80, weight: 3}, {name: missing, port: 80, weight: 1}]}",
+        &service("team", "s", "10.0.0.1"),
+    );
     let answers: Vec<String> = (0..400).map(|_| world.get("http://h/", &[])).collect();
     assert_eq!(answers.iter().filter(|answer| *answer == "500").count(), 100);
     assert_eq!(answers.iter().filter(|answer| *answer == "team/s:80 /").count(), 300);
@@ -99,7 +107,8 @@ fn invalid_references_take_exactly_their_share_of_requests() {
 
 #[test]
 fn weights_are_exact_over_any_window_and_survive_a_change_of_the_route() {
-    let rules = "{backendRefs: [{name: a, port: 80, weight: 90}, {name: b, port: 80, weight: 10}, {name: c, port: 80, weight: 0}]}";
+    let rules =
+        "{backendRefs: [{name: a, port: 80, weight: 90}, {name: b, port: 80, weight: 10}, {name: c, port: 80, weight: 0}]}";
     let services = ["a", "b", "c"].map(|name| service("team", name, "10.0.0.1")).concat();
     let mut world = world(rules, &services);
     let mut answers: Vec<String> = (0..50).map(|_| world.get("http://h/", &[])).collect();
@@ -120,7 +129,10 @@ fn no_backend_refs_and_all_weights_zero_are_500_with_resolved_refs() {
 
 #[test]
 fn a_service_without_ready_endpoints_is_503_until_endpoints_arrive() {
-    let mut world = world("{backendRefs: [{name: s, port: 80}]}", "\n---\n{apiVersion: v1, kind: Service, metadata: {name: s, namespace: team}, spec: {ports: [{port: 80}]}}");
+    let mut world = world(
+        "{backendRefs: [{name: s, port: 80}]}",
+        "\n---\n{apiVersion: v1, kind: Service, metadata: {name: s, namespace: team}, spec: {ports: [{port: 80}]}}",
+    );
     assert_eq!(world.get("http://h/", &[]), "503");
     assert_eq!(world.condition("HTTPRoute team/r", "ResolvedRefs"), "ResolvedRefs");
     assert!(world.compiler.problems().contains_key(&id("Service team/s")));
@@ -157,7 +169,11 @@ fn endpoints_are_the_ready_ones_or_else_those_that_still_serve_while_they_termin
     let terminating = "{addresses: [10.0.0.2], conditions: {ready: false, serving: true, terminating: true}}";
     let dead = "{addresses: [10.0.0.3], conditions: {ready: false, serving: false, terminating: true}}";
     world.put(&slice("one", "[{port: 8080}]", &format!("[{{addresses: [10.0.0.1]}}, {terminating}, {dead}]")));
-    world.put(&slice("two", "[{port: 8080}]", "[{addresses: [10.0.0.1], conditions: {ready: true}}, {addresses: [10.0.0.4], conditions: {ready: false}}]"));
+    world.put(&slice(
+        "two",
+        "[{port: 8080}]",
+        "[{addresses: [10.0.0.1], conditions: {ready: true}}, {addresses: [10.0.0.4], conditions: {ready: false}}]",
+    ));
     assert_eq!(endpoints(&world.snapshot), ["10.0.0.1:8080"], "each once");
     world.put(&slice("one", "[{port: 8080}]", &format!("[{terminating}, {dead}]")));
     world.remove("EndpointSlice team/two");

@@ -6,7 +6,9 @@ use gateway_core::status::Status;
 use super::world::{World, id};
 
 fn class(parameters: &str) -> String {
-    format!("---\napiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {{name: c}}\nspec: {{controllerName: example.com/x{parameters}}}\n")
+    format!(
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {{name: c}}\nspec: {{controllerName: example.com/x{parameters}}}\n"
+    )
 }
 
 const GATEWAY: &str = "
@@ -47,10 +49,20 @@ fn a_bundle_that_is_not_known_is_an_unsupported_version() {
 
 #[test]
 fn a_gateways_parameters_lie_over_its_classs_and_the_defaults() {
-    let parameters = |namespace: &str, name: &str, spec: &str| format!("\n---\napiVersion: pingora-gateway.dev/v1alpha1\nkind: GatewayParameters\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {spec}\n");
-    let gateway = GATEWAY.replace("gatewayClassName: c,", "gatewayClassName: c, infrastructure: {parametersRef: {group: pingora-gateway.dev, kind: GatewayParameters, name: own}},");
+    let parameters = |namespace: &str, name: &str, spec: &str| {
+        format!(
+            "\n---\napiVersion: pingora-gateway.dev/v1alpha1\nkind: GatewayParameters\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {spec}\n"
+        )
+    };
+    let gateway = GATEWAY.replace(
+        "gatewayClassName: c,",
+        "gatewayClassName: c, infrastructure: {parametersRef: {group: pingora-gateway.dev, kind: GatewayParameters, name: own}},",
+    );
     let class = class(", parametersRef: {group: pingora-gateway.dev, kind: GatewayParameters, name: shared, namespace: infra}");
-    let mut world = World::of(&format!("{class}{gateway}{}", parameters("infra", "shared", "{mergeSlashes: false, limits: {idleTimeout: 5s}}")));
+    let mut world = World::of(&format!(
+        "{class}{gateway}{}",
+        parameters("infra", "shared", "{mergeSlashes: false, limits: {idleTimeout: 5s}}")
+    ));
     assert_eq!(world.condition("GatewayClass c", "Accepted"), "Accepted");
     assert_eq!(world.condition("Gateway infra/gw", "Accepted"), "!InvalidParameters");
     assert_eq!(world.snapshot.sockets().count(), 0, "nobody knows how it should be served");

@@ -63,7 +63,9 @@ fn a_redirect_names_the_port_of_the_listener_unless_it_is_the_schemes_own() {
 
 #[test]
 fn a_redirect_keeps_the_query_and_replaces_host_path_and_status() {
-    let filter = |redirect: &str| format!("{{matches: [{{path: {{value: /old}}}}], filters: [{{type: RequestRedirect, requestRedirect: {{{redirect}}}}}]}}");
+    let filter = |redirect: &str| {
+        format!("{{matches: [{{path: {{value: /old}}}}], filters: [{{type: RequestRedirect, requestRedirect: {{{redirect}}}}}]}}")
+    };
     let full = world(&filter("hostname: example.org, statusCode: 308, path: {type: ReplaceFullPath, replaceFullPath: /new}"));
     assert_eq!(full.get("http://h/old/x?a=b%20c", &[]), "308 http://example.org/new?a=b%20c");
     let prefix = world(&filter("path: {type: ReplacePrefixMatch, replacePrefixMatch: /new/}"));
@@ -73,7 +75,11 @@ fn a_redirect_keeps_the_query_and_replaces_host_path_and_status() {
 
 #[test]
 fn a_rewrite_replaces_the_matched_prefix_or_the_whole_path_and_the_host() {
-    let rewrite = |path: &str, more: &str| format!("{{matches: [{{path: {{value: /api/v1}}}}], filters: [{{type: URLRewrite, urlRewrite: {{{more}path: {path}}}}}], {BACKEND}}}");
+    let rewrite = |path: &str, more: &str| {
+        format!(
+            "{{matches: [{{path: {{value: /api/v1}}}}], filters: [{{type: URLRewrite, urlRewrite: {{{more}path: {path}}}}}], {BACKEND}}}"
+        )
+    };
     let strip = world(&rewrite("{type: ReplacePrefixMatch, replacePrefixMatch: /}", ""));
     assert_eq!(strip.get("http://h/api/v1/x", &[]), "infra/s:80 /x");
     assert_eq!(strip.get("http://h/api/v1", &[]), "infra/s:80 /");
@@ -88,17 +94,18 @@ fn a_backends_rewrite_starts_from_the_rewritten_request_and_its_edits_follow_the
           {type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X, value: rule}]}},
           {type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /b}}}],
         backendRefs: [{name: s, port: 80, filters: [
-          {type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: Y, value: backend}]}},
+          {type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: W, value: backend}]}},
           {type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /c}}}]}]}",
     );
-    assert_eq!(world.get("http://h/a/x", &[]), "infra/s:80 /c/x x=rule y=backend");
+    assert_eq!(world.get("http://h/a/x", &[]), "infra/s:80 /c/x x=rule w=backend");
 }
 
 #[test]
 fn a_direct_response_answers_inline_and_by_reference() {
     let inline = world("{filters: [{type: DirectResponse, directResponse: {statusCode: 200, body: healthy}}]}");
     assert_eq!(inline.get("http://h/", &[]), "200 healthy");
-    let by_reference = "{filters: [{type: ExtensionRef, extensionRef: {group: pingora-gateway.dev, kind: DirectResponse, name: d}}]}";
+    let by_reference =
+        "{filters: [{type: ExtensionRef, extensionRef: {group: pingora-gateway.dev, kind: DirectResponse, name: d}}]}";
     let mut world = world(by_reference);
     assert_eq!(world.get("http://h/", &[]), "500", "an unresolved filter is never skipped");
     assert_eq!(world.condition("HTTPRoute infra/r", "ResolvedRefs"), "!BackendNotFound");
@@ -109,7 +116,9 @@ fn a_direct_response_answers_inline_and_by_reference() {
 
 #[test]
 fn an_extension_ref_to_a_kind_nobody_knows_is_invalid_kind_and_500() {
-    let world = world(&format!("{{filters: [{{type: ExtensionRef, extensionRef: {{group: example.com, kind: Odd, name: x}}}}], {BACKEND}}}"));
+    let world = world(&format!(
+        "{{filters: [{{type: ExtensionRef, extensionRef: {{group: example.com, kind: Odd, name: x}}}}], {BACKEND}}}"
+    ));
     assert_eq!(world.condition("HTTPRoute infra/r", "ResolvedRefs"), "!InvalidKind");
     assert_eq!(world.condition("HTTPRoute infra/r", "Accepted"), "Accepted");
     assert_eq!(world.get("http://h/", &[]), "500");
@@ -143,14 +152,18 @@ fn what_is_not_performed_is_refused_and_never_ignored() {
 
 #[test]
 fn replace_prefix_match_with_several_matches_drops_the_rule() {
-    let world = world(&format!("{{matches: [{{path: {{value: /a}}}}, {{path: {{value: /b}}}}], filters: [{{type: URLRewrite, urlRewrite: {{path: {{type: ReplacePrefixMatch, replacePrefixMatch: /c}}}}}}], {BACKEND}}}, {{{BACKEND}}}"));
+    let world = world(&format!(
+        "{{matches: [{{path: {{value: /a}}}}, {{path: {{value: /b}}}}], filters: [{{type: URLRewrite, urlRewrite: {{path: {{type: ReplacePrefixMatch, replacePrefixMatch: /c}}}}}}], {BACKEND}}}, {{{BACKEND}}}"
+    ));
     assert_eq!(world.condition("HTTPRoute infra/r", "PartiallyInvalid"), "UnsupportedValue");
     assert_eq!(world.get("http://h/b", &[]), "500");
 }
 
 #[test]
 fn a_mirror_that_leads_nowhere_is_reported_though_it_is_not_performed() {
-    let world = world(&format!("{{filters: [{{type: RequestMirror, requestMirror: {{backendRef: {{name: missing, port: 80}}}}}}], {BACKEND}}}"));
+    let world = world(&format!(
+        "{{filters: [{{type: RequestMirror, requestMirror: {{backendRef: {{name: missing, port: 80}}}}}}], {BACKEND}}}"
+    ));
     assert_eq!(world.condition("HTTPRoute infra/r", "ResolvedRefs"), "!BackendNotFound");
 }
 

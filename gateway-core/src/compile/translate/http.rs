@@ -12,7 +12,7 @@ use crate::condition::Reason;
 use crate::name::ObjectId;
 use crate::resource::{HttpMatch, HttpMethod, HttpRoute, HttpRule, MatchType, PathMatchType};
 use crate::snapshot::matching::{Expression, Expressions, HeaderMatch, Match, PathPattern, QueryMatch, ValuePattern};
-use crate::snapshot::{Action, Rule, RuleId, Split, Target, Turn};
+use crate::snapshot::{Action, Rule, RuleId, Split, Target};
 use crate::support::Support;
 
 use super::super::age::age;
@@ -29,12 +29,12 @@ pub(crate) struct Translated {
     pub(crate) dropped: Vec<(usize, Fault)>,
     /// How many rules there are.
     pub(crate) rules: usize,
-    /// Turns by rule, for the next version.
-    pub(crate) turns: Turns,
+    /// Rules that share requests among several targets, for the next version.
+    pub(crate) shared: Shared,
 }
 
-/// The turns of a route's rules, by rule name or index.
-pub(crate) type Turns = BTreeMap<RuleKey, Arc<Turn>>;
+/// The rules of a route that share requests among several targets, by rule name or index.
+pub(crate) type Shared = BTreeMap<RuleKey, Arc<Rule>>;
 
 /// What makes a rule the same rule in the route's next version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,12 +45,12 @@ pub(crate) enum RuleKey {
     Index(usize),
 }
 
-/// Translates a route. `before` are the turns of its last version.
+/// Translates a route. `before` are the shared rules of its last version, whose turns go on.
 pub(crate) fn translate(
     route: &HttpRoute,
     id: &ObjectId,
     references: &References,
-    before: &Turns,
+    before: &Shared,
     support: Support,
     expressions: &mut Expressions,
 ) -> Translated {
@@ -71,8 +71,11 @@ pub(crate) fn translate(
             })
             .collect();
         let rule_id = RuleId { route: id.clone(), index, name: stated.name.as_deref().map(Into::into) };
-        let turn = before.get(&key).cloned();
-        let rule = match fault.map_or_else(|| rule(stated, leads, &rule_id, turn, support), Err) {
+        let former = before.get(&key).and_then(|rule| match &rule.action {
+            Action::Forward(split) => Some(split),
+            Action::Redirect(_) | Action::Respond(_) | Action::Fail(_) => None,
+        });
+        let rule = match fault.map_or_else(|| rule(stated, leads, &rule_id, former, support), Err) {
             Ok(rule) => rule,
             Err(why) => {
                 let rule = failing(rule_id, &why.1);
@@ -80,12 +83,10 @@ pub(crate) fn translate(
                 rule
             }
         };
-        if let Action::Forward(split) = &rule.action
-            && let Some(turn) = split.turn()
-        {
-            translated.turns.insert(key, turn.clone());
-        }
         let rule = Arc::new(rule);
+        if matches!(&rule.action, Action::Forward(split) if split.turn().is_some()) {
+            translated.shared.insert(key, rule.clone());
+        }
         translated.matches.extend(criteria.into_iter().map(|(nth, Criteria { path, method, headers, queries })| {
             Arc::new(Match { path, method, headers, queries, age, index: nth, rule: rule.clone() })
         }));
@@ -93,13 +94,7 @@ pub(crate) fn translate(
     translated
 }
 
-fn rule(
-    stated: &HttpRule,
-    leads: &RuleReferences,
-    id: &RuleId,
-    turn: Option<Arc<Turn>>,
-    support: Support,
-) -> Result<Rule, Fault> {
+fn rule(stated: &HttpRule, leads: &RuleReferences, id: &RuleId, former: Option<&Split>, support: Support) -> Result<Rule, Fault> {
     let HttpRule { name: _, matches, filters, backend_refs, timeouts, retry, session_persistence } = stated;
     if session_persistence.is_some() {
         return Err(unsupported("sessionPersistence is not performed by this data plane".to_owned()));
@@ -124,19 +119,29 @@ fn rule(
         let usable = leads.backend.as_ref().ok().filter(|_| own.answer.is_none());
         targets.push((Target { backend: usable.copied(), steps: own.steps.into() }, backend.weight));
     }
+    let is_stated = !targets.is_empty();
+    targets.retain(|(_, weight)| *weight > 0);
     if matches!(translated.answer, Some(Action::Redirect(_))) && !backend_refs.is_empty() {
         return Err((Reason::IncompatibleFilters, "a rule with RequestRedirect must have no backendRefs".to_owned()));
     }
     let action = match translated.answer {
         Some(answer) => answer,
-        None if targets.is_empty() => Action::Fail("the rule has no backendRefs".into()),
-        None if targets.iter().all(|(_, weight)| *weight == 0) => {
-            Action::Fail("all backendRefs of the rule have weight 0".into())
-        }
-        None => Action::Forward(Split::new(targets, turn)),
+        None if !is_stated => Action::Fail("the rule has no backendRefs".into()),
+        None if targets.is_empty() => Action::Fail("all backendRefs of the rule have weight 0".into()),
+        None => Action::Forward(share(targets, former)),
     };
     let repick = retry.is_none();
     Ok(Rule { id: id.clone(), steps: translated.steps.into(), action, repick })
+}
+
+/// Shares requests among targets; the turns of the rule's last version go on.
+fn share(targets: Vec<(Target, u32)>, former: Option<&Split>) -> Split {
+    let turn = || former.and_then(Split::turn).cloned().unwrap_or_default();
+    let turn = (targets.len() > 1).then(turn);
+    match former {
+        Some(former) => Split::following(former, targets, turn),
+        None => Split::new(targets, turn),
+    }
 }
 
 fn failing(id: RuleId, why: &str) -> Rule {
