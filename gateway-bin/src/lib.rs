@@ -1,1 +1,49 @@
-//! .
+//! The gateway program as a library, so that it can be had with one's own filters: [`run`] is all of it.
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! fn main() -> ExitCode {
+//!     gateway_bin::run(gateway_pingora::Gateway::builder()) // .filter(…) adds one's own
+//! }
+//! ```
+
+#![deny(unsafe_code)]
+
+mod addresses;
+mod admin;
+mod args;
+mod board;
+mod files;
+mod memory;
+mod run;
+mod serve;
+mod setup;
+mod state;
+mod tools;
+mod unserved;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use gateway_pingora::Builder;
+use tracing_subscriber::EnvFilter;
+
+use args::{Command, Mode};
+
+/// The whole program: reads the command line, does what it says, and returns the status to exit with. `builder` brings the filters;
+/// its port map and its receiver of records are the program's own to set.
+pub fn run(builder: Builder) -> ExitCode {
+    let command = Command::parse();
+    let filter = EnvFilter::builder().with_env_var("GATEWAY_LOG").try_from_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let done = match &command.mode {
+        Mode::Run(flags) => run::run(flags, builder),
+        Mode::Validate(flags) => tools::validate::validate(flags, builder),
+        Mode::Explain(flags) => tools::explain::explain(flags, builder),
+    };
+    done.unwrap_or_else(|err| {
+        eprintln!("error: {err:#}");
+        ExitCode::FAILURE
+    })
+}

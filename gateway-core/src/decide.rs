@@ -94,6 +94,8 @@ impl<'a> Visitor<'a> for First<'a> {
         self.0 = Some(candidate);
         ControlFlow::Break(())
     }
+
+    fn too_long(&mut self, _: Stand<'a>, _: &Reason) {}
 }
 
 /// What the winner's rule says is to be done.
@@ -150,7 +152,8 @@ fn answer_redirect(admitted: &Admitted, head: &Parts, rule: &Arc<Rule>, redirect
     Decision::Answer(Answer { rule, listener, status: redirect.status, headers, body: Bytes::new() })
 }
 
-fn refuse(admitted: &Admitted, rule: Option<&Arc<Rule>>, reason: Reason) -> Decision {
+/// A refusal after the listener is known.
+pub(crate) fn refuse(admitted: &Admitted, rule: Option<&Arc<Rule>>, reason: Reason) -> Decision {
     Decision::Refuse(Refusal { reason, listener: Some(Arc::clone(admitted.listener())), rule: rule.cloned() })
 }
 

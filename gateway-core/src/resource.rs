@@ -1,10 +1,11 @@
 //! The objects as read: one type per kind, with the defaults of the schema in place, and the rules a real API server would apply.
 //!
-//! In: documents as JSON values, whether from files or from a cluster, and in any version of a kind's group. Out: [`Object`]s, or every reason why a
-//! document is none, each naming object, field and what was expected there. What refers to what, and what is served, is no concern of this room.
+//! In: documents as JSON values, whether from files or from a cluster, and in any version of a kind's group. Out: [`Object`]s, or
+//! every reason why a document is none, each naming object, field and what was expected there. What refers to what, and what is
+//! served, is no concern of this room.
 //!
-//! Invariants: `read` is total and never panics. What the schema fills in is never absent in these types. What the API leaves open, and
-//! enumerations it may extend, never fail a read: an unknown value is kept as written and becomes a condition later.
+//! Invariants: `read` is total and never panics. What the schema fills in is never absent in these types. What the API leaves
+//! open, and enumerations it may extend, never fail a read: an unknown value is kept as written and becomes a condition later.
 
 mod check;
 mod direct_response;
@@ -31,6 +32,7 @@ mod number;
 mod open;
 mod place;
 mod read;
+mod redirect;
 mod reference;
 mod reference_grant;
 mod report;
@@ -68,10 +70,7 @@ pub use self::gateway_parameters::{GatewayParameters, GatewayParametersSpec, Lim
 pub use self::grpc_route::{
     GrpcFilter, GrpcFilterPayload, GrpcFilterType, GrpcMatch, GrpcMethodMatch, GrpcRoute, GrpcRouteSpec, GrpcRule,
 };
-pub use self::http_filter::{
-    HttpFilter, HttpFilterPayload, HttpFilterType, PathModifier, PathModifierType, PathReplacement, RedirectScheme,
-    RequestMirror, RequestRedirect, UrlRewrite,
-};
+pub use self::http_filter::{HttpFilter, HttpFilterPayload, HttpFilterType, RequestMirror};
 pub use self::http_match::{HeaderMatch, HttpMatch, HttpMethod, MatchType, PathMatch, PathMatchType, QueryParamMatch};
 pub use self::http_route::{HttpRetry, HttpRoute, HttpRouteSpec, HttpRule, HttpTimeouts};
 pub use self::listener::{
@@ -81,6 +80,7 @@ pub use self::listener::{
 pub use self::meta::Meta;
 pub use self::namespace::Namespace;
 pub use self::read::{FieldValidation, Reader, Reading, read, read_stored};
+pub use self::redirect::{PathModifier, PathModifierType, PathReplacement, RedirectScheme, RequestRedirect, UrlRewrite};
 pub use self::reference::{
     BackendObjectRef, BackendRef, FilteredBackendRef, LocalObjectRef, ObjectRef, ParentRef, SecretObjectRef,
 };

@@ -46,9 +46,12 @@ pub(crate) use table::{Bucket, Candidate, HEADER_COLUMNS, QUERY_COLUMNS};
 pub struct Snapshot {
     seed: Seed,
     /// By socket.
-    sockets: Arc<[(Socket, Arc<Listeners>)]>,
+    sockets: Sockets,
     backends: Map<BackendId, Arc<Backend>>,
 }
+
+/// Sockets with their listeners, sorted.
+type Sockets = Arc<[(Socket, Arc<Listeners>)]>;
 
 impl Snapshot {
     /// A snapshot without sockets. `seed` is the one of `Options`; it lives as long as the process.

@@ -365,7 +365,8 @@ fn requests_are_shared_by_weight_and_an_invalid_reference_takes_its_share_of_500
             }
             Decision::Refuse(refusal) if refusal.reason == Reason::InvalidBackend => seen[1] += 1,
             Decision::Refuse(refusal) if refusal.reason == Reason::NoEndpoint => seen[2] += 1,
-            other => panic!("{other:?}"),
+            Decision::Refuse(refusal) => panic!("{refusal:?}"),
+            Decision::Answer(answer) => panic!("{answer:?}"),
         }
     }
     assert_eq!((seen, turn.peek()), ([200, 100, 100], 400));

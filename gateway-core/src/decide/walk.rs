@@ -44,6 +44,9 @@ pub(crate) trait Visitor<'a> {
 
     /// The candidate matches. Breaking ends the walk.
     fn hit(&mut self, candidate: Stand<'a>) -> ControlFlow<()>;
+
+    /// An expression of the candidate would have to be tried on too long a value. The walk ends here.
+    fn too_long(&mut self, candidate: Stand<'a>, reason: &Reason);
 }
 
 /// Shows the visitor every candidate whose host and path may match.
@@ -61,12 +64,16 @@ pub(crate) fn walk<'a>(admitted: &'a Admitted, head: &'a Parts, visitor: &mut im
             let mut questions = Questions { head, path, fields: Fields::new(head, bucket), tried: None };
             for candidate in bucket.candidates() {
                 let stand = Stand { tier, matched: candidate.matched };
-                match questions.ask(candidate)? {
-                    Some(miss) => visitor.miss(stand, miss),
-                    None => {
+                match questions.ask(candidate) {
+                    Ok(Some(miss)) => visitor.miss(stand, miss),
+                    Ok(None) => {
                         if visitor.hit(stand).is_break() {
                             return Ok(());
                         }
+                    }
+                    Err(reason) => {
+                        visitor.too_long(stand, &reason);
+                        return Err(reason);
                     }
                 }
             }
@@ -91,10 +98,10 @@ impl<'a> Questions<'a> {
         if matched.method.as_ref().is_some_and(|method| *method != self.head.method) {
             return Ok(Some(Miss::Method));
         }
-        if let PathPattern::Expression(expression) = &matched.path {
-            if !self.path_matches(expression)? {
-                return Ok(Some(Miss::Path));
-            }
+        if let PathPattern::Expression(expression) = &matched.path
+            && !self.path_matches(expression)?
+        {
+            return Ok(Some(Miss::Path));
         }
         for (index, header) in matched.headers.iter().enumerate() {
             if !self.fields.header_is(header, candidate.header_column(index)).map_err(|_| Reason::HeaderTooLong)? {

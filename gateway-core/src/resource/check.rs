@@ -1,7 +1,9 @@
-//! The rules of the schema and its expressions, kind by kind: what an API server would refuse although every field has the right type.
+//! The rules of the schema and its expressions, kind by kind: what an API server would refuse although every field has the right
+//! type.
 //!
-//! In: an object as read. Out: everything it violates. Not violations, because the API wants them in a condition instead: enumerations with an unknown
-//! value, regular expressions nobody can compile, and a replaced prefix where a rule does not match by exactly one prefix.
+//! In: an object as read. Out: everything it violates. Not violations, because the API wants them in a condition instead:
+//! enumerations with an unknown value, regular expressions nobody can compile, and a replaced prefix where a rule does not match
+//! by exactly one prefix.
 
 use std::collections::BTreeMap;
 

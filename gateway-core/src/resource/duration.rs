@@ -1,7 +1,7 @@
 //! Durations as GEP-2257 writes them: one to four groups of one to five digits and a unit of `h`, `m`, `s` or `ms`.
 //!
-//! In: text such as `1h30m` or `500ms`. Out: whole milliseconds. There is no sign and no fraction, and groups may stand in any order, as in the
-//! pattern of the schema. `Display` writes the shortest form with descending units.
+//! In: text such as `1h30m` or `500ms`. Out: whole milliseconds. There is no sign and no fraction, and groups may stand in any
+//! order, as in the pattern of the schema. `Display` writes the shortest form with descending units.
 
 use std::fmt;
 use std::str::FromStr;

@@ -15,7 +15,8 @@ pub struct GatewayParameters {
     pub spec: GatewayParametersSpec,
 }
 
-/// The parameters of a Gateway. What is not stated is left to the parameters of its class, then to the defaults of the data plane.
+/// The parameters of a Gateway. What is not stated is left to the parameters of its class, then to the defaults of the data
+/// plane.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayParametersSpec {

@@ -1,6 +1,7 @@
 //! What an HTTPRoute asks of a request: path, method, headers, query. Within one match all criteria must hold.
 //!
-//! In: an entry of `matches` as written. Out: the same with path and types filled in. Regular expressions are kept as text and not looked at.
+//! In: an entry of `matches` as written. Out: the same with path and types filled in. Regular expressions are kept as text and
+//! not looked at.
 
 use serde::Deserialize;
 

@@ -1,6 +1,7 @@
 //! HTTPRoute: which requests, what is done to them, and where they go.
 //!
-//! Matches stand in `http_match`, filters in `http_filter`. A rule always has at least one match, and a match always has a path, as the schema fills them in.
+//! Matches stand in `http_match`, filters in `http_filter`. A rule always has at least one match, and a match always has a path,
+//! as the schema fills them in.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! A JSON value as an API server reads it: an object is written as an object. Derived readers would take a list of its fields too.
+//! A JSON value as an API server reads it: an object is written as an object. Derived readers would take a list of its fields
+//! too.
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{self, Deserializer, IntoDeserializer, Unexpected, Visitor};

@@ -1,7 +1,9 @@
-//! Two forms that people write in files though the API lacks them: objects in a header modifier's `remove`, and an inline DirectResponse.
+//! Two forms that people write in files though the API lacks them: objects in a header modifier's `remove`, and an inline
+//! DirectResponse.
 //!
-//! In: the specification of an HTTPRoute or GRPCRoute as JSON. Out: the same in the form of the API, with a warning for each that quotes that form; the
-//! inline DirectResponse stays, as it has no other. Where the forms are not admitted, the first is left for the types to refuse and the second is refused here.
+//! In: the specification of an HTTPRoute or GRPCRoute as JSON. Out: the same in the form of the API, with a warning for each that
+//! quotes that form; the inline DirectResponse stays, as it has no other. Where the forms are not admitted, the first is left for
+//! the types to refuse and the second is refused here.
 
 use serde_json::Value;
 

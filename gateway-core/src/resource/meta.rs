@@ -1,7 +1,7 @@
 //! Who an object is: the part of `metadata` that matters here.
 //!
-//! In: `metadata` as written. Out: the same with its namespace settled and its time as a number. Fields that exist but do not matter are known by name,
-//! so that a misspelt one is noticed.
+//! In: `metadata` as written. Out: the same with its namespace settled and its time as a number. Fields that exist but do not
+//! matter are known by name, so that a misspelt one is noticed.
 
 use std::collections::BTreeMap;
 

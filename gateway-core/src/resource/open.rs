@@ -1,7 +1,8 @@
-//! Enumerations the Gateway API may extend: an unknown value is kept as written and becomes a condition later, never a failed read.
+//! Enumerations the Gateway API may extend: an unknown value is kept as written and becomes a condition later, never a failed
+//! read.
 //!
-//! In: a string of a manifest. Out: a named variant, or `Other` with the text. Equality of two `Other`s is equality of their texts, and a known
-//! text never becomes an `Other`.
+//! In: a string of a manifest. Out: a named variant, or `Other` with the text. Equality of two `Other`s is equality of their
+//! texts, and a known text never becomes an `Other`.
 
 /// Declares an enumeration with one variant for each known text and `Other` for the rest.
 macro_rules! open_enum {

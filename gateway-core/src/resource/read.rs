@@ -1,7 +1,7 @@
 //! From a document to an object: which kind it is, its metadata, its fields, and then the rules of its schema.
 //!
-//! In: a JSON value and what the reader is prepared to accept. Out: the object, or that its kind is none of ours, or all that is wrong with it. `null`
-//! counts as absent, as an API server has it.
+//! In: a JSON value and what the reader is prepared to accept. Out: the object, or that its kind is none of ours, or all that is
+//! wrong with it. `null` counts as absent, as an API server has it.
 
 use std::sync::Arc;
 
@@ -24,7 +24,8 @@ use super::{
 pub struct Reader {
     /// What becomes of unknown fields of Gateway API and own kinds; core kinds ignore them always.
     pub validation: FieldValidation,
-    /// Whether the forms of files are accepted, with a warning: objects in a header modifier's `remove`, an inline DirectResponse.
+    /// Whether the forms of files are accepted, with a warning: objects in a header modifier's `remove`, an inline
+    /// DirectResponse.
     pub lenient_forms: bool,
     /// The kinds registered as extension filters.
     pub extensions: Vec<GroupKind>,
@@ -73,7 +74,8 @@ pub fn read(document: Value, reader: &Reader) -> Result<Reading, Vec<Invalid>> {
     Ok(reading)
 }
 
-/// Reads a document that an API server has stored: refused is only what no object can hold. What else [`validate`] would say is left to the caller.
+/// Reads a document that an API server has stored: refused is only what no object can hold. What else [`validate`] would say is
+/// left to the caller.
 pub fn read_stored(document: Value, reader: &Reader) -> Result<Reading, Vec<Invalid>> {
     let Value::Object(mut fields) = document else {
         let mut report = Report::on("document".to_owned());

@@ -1,7 +1,7 @@
 //! References from one object to another, with the groups and kinds the schema infers where a manifest leaves them out.
 //!
-//! In: references as written. Out: references whose group and kind are always stated. Whether the target exists, and whether it may be referred to, is
-//! asked elsewhere.
+//! In: references as written. Out: references whose group and kind are always stated. Whether the target exists, and whether it
+//! may be referred to, is asked elsewhere.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,5 @@
-//! What is wrong with a document, or odd about it, said so that its author can mend it: which object, which field, what was expected.
+//! What is wrong with a document, or odd about it, said so that its author can mend it: which object, which field, what was
+//! expected.
 //!
 //! No message holds the contents of a Secret.
 

@@ -1,4 +1,5 @@
-//! Label selectors, as Kubernetes evaluates them: every label of `matchLabels` and every expression must hold, and an empty selector selects all.
+//! Label selectors, as Kubernetes evaluates them: every label of `matchLabels` and every expression must hold, and an empty
+//! selector selects all.
 //!
 //! In: a selector as read and the labels of one object. Out: whether it is selected. An operator nobody knows selects nothing.
 

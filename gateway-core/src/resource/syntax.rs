@@ -1,6 +1,7 @@
 //! What texts of the API must look like: names, host names, paths, headers. The patterns of the schema, written as functions.
 //!
-//! In: a text. Out: what was expected, if it is not that. Lengths are part of each pattern; enumerations and regular expressions of users are no concern here.
+//! In: a text. Out: what was expected, if it is not that. Lengths are part of each pattern; enumerations and regular expressions
+//! of users are no concern here.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,7 +1,8 @@
-//! From a JSON value to a typed part of an object: every field that does not fit is reported, not only the first, and unknown ones are noticed.
+//! From a JSON value to a typed part of an object: every field that does not fit is reported, not only the first, and unknown
+//! ones are noticed.
 //!
-//! In: a value and where it stands. Out: the typed part, or what was expected where. A field that does not fit is taken out and the rest tried again,
-//! which ends at the first complaint that the taking out itself may have caused.
+//! In: a value and where it stands. Out: the typed part, or what was expected where. A field that does not fit is taken out and
+//! the rest tried again, which ends at the first complaint that the taking out itself may have caused.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;

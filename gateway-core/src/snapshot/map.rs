@@ -44,10 +44,12 @@ const FEW: usize = 8;
 #[derive(Clone, Debug)]
 pub(crate) enum Few<V> {
     /// In order of insertion; `None` when empty.
-    Few(Option<Arc<Vec<(Arc<str>, V)>>>),
+    Few(Option<Arc<Entries<V>>>),
     /// By hash.
     Many(Map<Arc<str>, V>),
 }
+
+type Entries<V> = Vec<(Arc<str>, V)>;
 
 impl<V> Default for Few<V> {
     fn default() -> Self {

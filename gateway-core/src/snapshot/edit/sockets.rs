@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::snapshot::listener::{Listener, Settings};
 use crate::snapshot::listeners::{Listeners, Site};
-use crate::snapshot::{Snapshot, Socket};
+use crate::snapshot::{Snapshot, Socket, Sockets};
 
 #[derive(Debug)]
 pub(super) struct SocketEdits<'a> {
@@ -49,7 +49,7 @@ impl<'a> SocketEdits<'a> {
     }
 
     /// The sockets after the edits; `None` when they stay as they are.
-    pub(super) fn finish(self) -> Option<Arc<[(Socket, Arc<Listeners>)]>> {
+    pub(super) fn finish(self) -> Option<Sockets> {
         if self.edited.is_empty() {
             return None;
         }

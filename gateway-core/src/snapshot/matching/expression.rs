@@ -81,8 +81,10 @@ impl Expression {
 
 /// Parses a pattern by itself, so that `a)|(b` stays an error, in ASCII where that can be.
 fn parse(pattern: &str) -> Result<Hir, String> {
-    let with = |unicode| ParserBuilder::new().unicode(unicode).utf8(false).build().parse(pattern);
-    with(false).or_else(|_| with(true)).map_err(|error| match error {
+    if let Ok(ascii) = ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern) {
+        return Ok(ascii);
+    }
+    ParserBuilder::new().utf8(false).build().parse(pattern).map_err(|error| match error {
         regex_syntax::Error::Parse(error) => error.kind().to_string(),
         regex_syntax::Error::Translate(error) => error.kind().to_string(),
         other => other.to_string(),

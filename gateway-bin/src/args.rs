@@ -1,0 +1,388 @@
+//! Every flag, once.
+//!
+//! In: the command line. Out: what was said, as values that are already checked one by one. What follows from them is worked out by
+//! the mode that reads them. A value that cannot be used ends the program with status 2 and the usage.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gateway_core::name::ObjectName;
+use gateway_core::snapshot::BackendName;
+use http::{HeaderName, HeaderValue, Method, Uri};
+
+/// Serves plain Gateway API manifests, and judges them.
+#[derive(Debug, Parser)]
+#[command(name = "gateway", version, arg_required_else_help = true, disable_help_subcommand = true)]
+pub(crate) struct Command {
+    #[command(subcommand)]
+    pub(crate) mode: Mode,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mode {
+    /// Serve the manifests, following their changes
+    Run(Box<Run>),
+    /// Judge the manifests without serving them; status 1 when anything is not accepted
+    Validate(Validate),
+    /// Say which rule would answer a request, and why the others would not
+    Explain(Explain),
+}
+
+/// How manifests are found and read: the same in every mode.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Reading {
+    /// Manifests: files, folders (read with all below them), or `-` for standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Where a Service's port is served: `namespace/name:port=address[,address]…`, as in `shop/cart:80=127.0.0.1:9000`.
+    /// An address without a port takes the Service's; without `namespace/` it is `default`
+    #[arg(long = "backend", value_name = "SERVICE=ADDRESS,…")]
+    pub(crate) backends: Vec<Backend>,
+
+    /// Serve only GatewayClasses of this controller; without it all that are given
+    #[arg(long, value_name = "NAME", value_parser = controller_name)]
+    pub(crate) controller_name: Option<String>,
+
+    /// What a field that the API does not have does to its object
+    #[arg(long, value_enum, default_value_t = FieldValidation::Strict)]
+    pub(crate) field_validation: FieldValidation,
+
+    /// Addresses to listen on. One is shared by all Gateways; of several each Gateway takes one. Without it, all of the machine's
+    #[arg(long = "address", value_name = "IP")]
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+/// `gateway run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+
+    /// Bind another port than the listeners name, as a NAT in front would: `80=8080,443=8443`
+    #[arg(long, value_name = "PORT=PORT,…", value_delimiter = ',')]
+    pub(crate) port_map: Vec<PortPair>,
+
+    /// Peers whose X-Forwarded-* headers are believed and extended
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',', value_parser = network)]
+    pub(crate) trusted_proxies: Vec<String>,
+
+    /// How a line of the access log looks
+    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
+    pub(crate) log_format: LogFormat,
+
+    /// Where health, status and metrics are answered, or `off`
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9901")]
+    pub(crate) admin: Admin,
+
+    /// Look for changes twice a second, where file events do not come (network file systems)
+    #[arg(long)]
+    pub(crate) poll: bool,
+
+    /// How long requests may finish after SIGTERM, or after their listener is gone
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub(crate) drain_timeout: Duration,
+
+    /// Serve the quickstart's Services from this process too
+    #[arg(long)]
+    pub(crate) demo_backends: bool,
+}
+
+/// `gateway validate`.
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+
+    /// How to show the conditions
+    #[arg(short, long, value_enum, default_value_t = ValidateOutput::Table)]
+    pub(crate) output: ValidateOutput,
+}
+
+/// `gateway explain`.
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The request's method
+    #[arg(value_parser = method)]
+    pub(crate) method: Method,
+
+    /// The request's URL, as in `http://shop.example.com:8080/cart?item=1`
+    #[arg(value_parser = url)]
+    pub(crate) url: Uri,
+
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+
+    /// A header of the request: `Name: value`
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    pub(crate) headers: Vec<Header>,
+
+    /// How to show the explanation
+    #[arg(short, long, value_enum, default_value_t = ExplainOutput::Text)]
+    pub(crate) output: ExplainOutput,
+}
+
+/// What a field that the API does not have does to its object, in the words of kubectl.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FieldValidation {
+    /// Refuse the object
+    Strict,
+    /// Take the object and say so
+    Warn,
+    /// Take the object
+    Ignore,
+}
+
+/// How a line of the access log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One JSON object a line
+    Json,
+    /// Words for people
+    Text,
+}
+
+/// How `validate` shows conditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ValidateOutput {
+    /// A line a condition
+    Table,
+    /// Statuses as an API server would hold them
+    Yaml,
+}
+
+/// How `explain` shows its reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainOutput {
+    /// Sentences
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Where a Service's port is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Backend {
+    pub(crate) name: BackendName,
+    pub(crate) endpoints: Vec<SocketAddr>,
+}
+
+impl FromStr for Backend {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (service, addresses) = text.split_once('=').ok_or("expected namespace/name:port=address[,address]…")?;
+        let (path, port) = service.rsplit_once(':').ok_or("the Service lacks its port, as in shop/cart:80")?;
+        let port = port_number(port)?;
+        let (namespace, name) = path.split_once('/').unwrap_or(("default", path));
+        for label in [namespace, name] {
+            if !is_label(label) {
+                return Err(format!("{label:?} is not a name: expected lower case letters, digits and '-'"));
+            }
+        }
+        let endpoints = addresses.split(',').map(|address| endpoint(address, port)).collect::<Result<_, _>>()?;
+        Ok(Self { name: BackendName { service: ObjectName::new(namespace, name), port }, endpoints })
+    }
+}
+
+/// Reads `IP:PORT`, or `IP` with the Service's port; `localhost` is 127.0.0.1.
+fn endpoint(text: &str, port: u16) -> Result<SocketAddr, String> {
+    let text = text.trim();
+    let literal = text.strip_prefix("localhost").map(|rest| format!("{}{rest}", Ipv4Addr::LOCALHOST));
+    let literal = literal.as_deref().unwrap_or(text);
+    let read = literal.parse::<SocketAddr>();
+    let read = read.or_else(|_| literal.trim_matches(['[', ']']).parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port)));
+    match read {
+        Ok(endpoint) if endpoint.port() == 0 => Err(format!("{text}: port 0 cannot be connected to")),
+        Ok(endpoint) if endpoint.ip().is_unspecified() => Err(format!("{text}: name the address the backend is reached at")),
+        Ok(endpoint) => Ok(endpoint),
+        Err(_) => Err(format!("{text:?} is not an address: expected IP:PORT, as in 127.0.0.1:9000 or [::1]:9000")),
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'.';
+    !text.is_empty()
+        && text.len() <= 253
+        && text.bytes().all(inner)
+        && !text.starts_with(['-', '.'])
+        && !text.ends_with(['-', '.'])
+}
+
+fn port_number(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(port) if port != 0 => Ok(port),
+        Ok(_) | Err(_) => Err(format!("{text:?} is not a port: expected 1 to 65535")),
+    }
+}
+
+/// A port as listeners name it, and the one to bind in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PortPair {
+    pub(crate) named: u16,
+    pub(crate) bound: u16,
+}
+
+impl FromStr for PortPair {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (named, bound) = text.split_once('=').ok_or("expected port=port, as in 80=8080")?;
+        Ok(Self { named: port_number(named.trim())?, bound: port_number(bound.trim())? })
+    }
+}
+
+/// Where the admin server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admin {
+    Off,
+    At(SocketAddr),
+}
+
+impl FromStr for Admin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            address => address.parse().map(Self::At).map_err(|_| "expected IP:PORT, as in 127.0.0.1:9901, or off".into()),
+        }
+    }
+}
+
+/// A header of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) name: HeaderName,
+    pub(crate) value: HeaderValue,
+}
+
+impl FromStr for Header {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once(':').ok_or("expected 'Name: value'")?;
+        let name = name.trim();
+        Ok(Self {
+            name: name.parse().map_err(|_| format!("{name:?} is not a header name"))?,
+            value: value.trim().parse().map_err(|_| format!("the value of {name} holds characters a header cannot"))?,
+        })
+    }
+}
+
+fn method(text: &str) -> Result<Method, String> {
+    Method::from_bytes(text.to_ascii_uppercase().as_bytes()).map_err(|_| "not an HTTP method".into())
+}
+
+fn url(text: &str) -> Result<Uri, String> {
+    let expected = "expected http://host/path or https://host/path";
+    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let uri: Uri = whole.parse().map_err(|err| format!("{expected}: {err}"))?;
+    match uri.scheme_str() {
+        Some("http" | "https") => Ok(uri),
+        Some(_) | None => Err(expected.into()),
+    }
+}
+
+fn controller_name(text: &str) -> Result<String, String> {
+    match text.split_once('/') {
+        Some((domain, path)) if is_label(domain) && !path.is_empty() && text.len() <= 253 => Ok(text.to_owned()),
+        Some(_) | None => Err("expected domain/path, as in pingora-gateway.dev/controller".into()),
+    }
+}
+
+fn network(text: &str) -> Result<String, String> {
+    match gateway_core::snapshot::Network::parse(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("expected a network in CIDR form, as in 10.0.0.0/8".into()),
+    }
+}
+
+/// Reads one number with `ms`, `s`, `m` or `h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let expected = || "expected a number with a unit, as in 30s, 500ms or 2m".to_owned();
+    let number: u64 = number.parse().map_err(|_| expected())?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(expected()),
+    };
+    number.checked_mul(millis).filter(|all| *all <= 24 * 3_600_000).map(Duration::from_millis).ok_or_else(|| "at most 24h".into())
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=", self.name)?;
+        for (at, endpoint) in self.endpoints.iter().enumerate() {
+            write!(f, "{}{endpoint}", if at == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_table_of_flags_is_sound() {
+        Command::command().debug_assert();
+    }
+
+    #[test]
+    fn a_backend_names_a_service_port_and_its_addresses() {
+        let read = |text: &str| text.parse::<Backend>().map(|backend| backend.to_string());
+        let rows = [
+            ("shop/cart:80=127.0.0.1:9000", "shop/cart:80=127.0.0.1:9000"),
+            ("cart:80=127.0.0.1:9000,127.0.0.1:9001", "default/cart:80=127.0.0.1:9000,127.0.0.1:9001"),
+            ("cart:80=10.0.0.1", "default/cart:80=10.0.0.1:80"),
+            ("cart:80=localhost:9000", "default/cart:80=127.0.0.1:9000"),
+            ("cart:80=[::1]:9000,::1", "default/cart:80=[::1]:9000,[::1]:80"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(read(text).as_deref(), Ok(expected), "{text}");
+        }
+        for bad in [
+            "",
+            "cart",
+            "cart:80",
+            "cart=1.2.3.4",
+            "cart:0=1.2.3.4",
+            "Cart:80=1.2.3.4",
+            "cart:80=host",
+            "cart:80=",
+            "cart:80=0.0.0.0:1",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_have_one_number_and_one_unit() {
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for bad in ["", "30", "s", "-1s", "1.5s", "1d", "99999999999999999999s", "9999999999999999h"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ports_map_in_pairs() {
+        assert_eq!("80=8080".parse(), Ok(PortPair { named: 80, bound: 8080 }));
+        for bad in ["80", "80=", "80=0", "80=70000", "a=b"] {
+            assert!(bad.parse::<PortPair>().is_err(), "{bad}");
+        }
+    }
+}

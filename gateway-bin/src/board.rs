@@ -1,0 +1,328 @@
+//! What is known about every object now: its conditions, and what no condition says.
+//!
+//! In: the compiler's updates. Out: the conditions as rows for people and as statuses for machines, and which objects changed their
+//! verdict. Judges nothing: an object is fine when its own conditions say so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gateway_core::compile::Update;
+use gateway_core::condition::{Condition, ConditionType, Truth};
+use gateway_core::name::{Kind, OWN_GROUP, ObjectId};
+use gateway_core::resource::ParentRef;
+use gateway_core::status::Status;
+use serde_json::{Value, json};
+
+/// The present state of all statuses.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Board {
+    statuses: BTreeMap<ObjectId, Status>,
+    remarks: BTreeMap<ObjectId, Vec<String>>,
+    proof: Proof,
+}
+
+/// Whether `Programmed` counts: without a data plane nothing ever is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// It does.
+    #[default]
+    Served,
+    /// It does not.
+    Unserved,
+}
+
+/// One condition with the part of the object it speaks of.
+#[derive(Clone, Debug)]
+pub(crate) struct Row<'a> {
+    /// Empty for the object as a whole; else a listener, or the parent a route attaches to.
+    pub(crate) part: String,
+    pub(crate) condition: &'a Condition,
+}
+
+/// What is to be said about an object in one word, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// All that it asks for holds.
+    Accepted,
+    /// Something does not; each entry says what.
+    Faulty(Vec<String>),
+}
+
+impl Board {
+    /// Knows nothing yet.
+    pub(crate) fn new(proof: Proof) -> Self {
+        Self { proof, ..Self::default() }
+    }
+
+    /// Takes in what an update says, and returns the objects whose verdict is another now.
+    pub(crate) fn absorb(&mut self, update: &Update) -> BTreeSet<ObjectId> {
+        let told: BTreeSet<&ObjectId> = update.statuses.keys().chain(update.problems.keys()).collect();
+        let before: Vec<_> = told.iter().map(|id| self.verdict(id)).collect();
+        for (id, status) in &update.statuses {
+            match status {
+                Some(status) => drop(self.statuses.insert(id.clone(), status.clone())),
+                None => drop(self.statuses.remove(id)),
+            }
+        }
+        for (id, remarks) in &update.problems {
+            if remarks.is_empty() {
+                self.remarks.remove(id);
+            } else {
+                self.remarks.insert(id.clone(), remarks.clone());
+            }
+        }
+        let turned = told.into_iter().zip(before).filter(|(id, before)| self.verdict(id) != *before);
+        turned.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The objects something is known of.
+    pub(crate) fn objects(&self) -> BTreeSet<&ObjectId> {
+        self.statuses.keys().chain(self.remarks.keys()).collect()
+    }
+
+    /// How many routes are attached to a listener of a Gateway.
+    pub(crate) fn attached_routes(&self, gateway: &ObjectId, listener: &str) -> usize {
+        match self.statuses.get(gateway) {
+            Some(Status::Gateway(status)) => {
+                status.listeners.iter().find(|one| one.name == listener).map_or(0, |one| one.attached_routes)
+            }
+            Some(Status::GatewayClass(_) | Status::Route(_)) | None => 0,
+        }
+    }
+
+    /// The addresses of a Gateway, as its status shows them.
+    pub(crate) fn addresses(&self, gateway: &ObjectId) -> Vec<String> {
+        match self.statuses.get(gateway) {
+            Some(Status::Gateway(status)) => status.addresses.iter().map(|address| address.value.clone()).collect(),
+            Some(Status::GatewayClass(_) | Status::Route(_)) | None => Vec::new(),
+        }
+    }
+
+    /// What a person should know of an object and no condition says.
+    pub(crate) fn remarks(&self, id: &ObjectId) -> &[String] {
+        self.remarks.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// The conditions of an object, in the order of its status.
+    pub(crate) fn rows(&self, id: &ObjectId) -> Vec<Row<'_>> {
+        let rows = self.statuses.get(id).map(rows).unwrap_or_default();
+        match self.proof {
+            Proof::Served => rows,
+            Proof::Unserved => rows.into_iter().filter(|row| row.condition.kind != ConditionType::Programmed).collect(),
+        }
+    }
+
+    /// Whether all is well with an object; `None` where nothing is ever said about its kind.
+    pub(crate) fn verdict(&self, id: &ObjectId) -> Option<Verdict> {
+        let routes_nowhere = match self.statuses.get(id) {
+            Some(Status::Route(status)) => status.parents.is_empty(),
+            Some(Status::GatewayClass(_) | Status::Gateway(_)) => false,
+            None => is_route(&id.kind),
+        };
+        let mut faults: Vec<_> = self.rows(id).iter().filter(|row| is_fault(row.condition)).map(fault).collect();
+        if routes_nowhere {
+            faults.push("it attaches to no Gateway that is known here".into());
+        }
+        if faults.is_empty() && !self.statuses.contains_key(id) {
+            return None;
+        }
+        if routes_nowhere {
+            faults.splice(..0, self.remarks(id).iter().cloned());
+        }
+        faults.dedup();
+        Some(if faults.is_empty() { Verdict::Accepted } else { Verdict::Faulty(faults) })
+    }
+
+    /// Everything as JSON, in the form in which kubectl prints several objects.
+    pub(crate) fn to_json(&self) -> Value {
+        let items = self.objects().into_iter().map(|id| self.object_json(id)).collect();
+        json!({ "apiVersion": "v1", "kind": "List", "items": Value::Array(items) })
+    }
+
+    fn object_json(&self, id: &ObjectId) -> Value {
+        let version = match id.kind.group() {
+            "" => "v1".to_owned(),
+            OWN_GROUP => format!("{OWN_GROUP}/v1alpha1"),
+            group => format!("{group}/v1"),
+        };
+        let mut metadata = json!({ "name": id.name.name() });
+        if let (false, Some(metadata)) = (id.name.namespace().is_empty(), metadata.as_object_mut()) {
+            metadata.insert("namespace".into(), id.name.namespace().into());
+        }
+        let mut object = json!({ "apiVersion": version, "kind": id.kind.as_str(), "metadata": metadata });
+        let status = self.statuses.get(id).and_then(|status| serde_json::to_value(status).ok());
+        if let Some(fields) = object.as_object_mut() {
+            if let Some(status) = status {
+                fields.insert("status".into(), status);
+            }
+            if !self.remarks(id).is_empty() {
+                fields.insert("remarks".into(), self.remarks(id).into());
+            }
+        }
+        object
+    }
+
+    /// Everything as a table, a line a condition.
+    pub(crate) fn to_table(&self) -> String {
+        let mut rows = vec![["OBJECT", "PART", "CONDITION", "STATUS", "REASON", "MESSAGE"].map(str::to_owned)];
+        for id in self.objects() {
+            let mut name = id.to_string();
+            for row in self.rows(id) {
+                let condition = row.condition;
+                let status = truth(condition.status).to_owned();
+                let (kind, reason) = (condition.kind.to_string(), condition.reason.to_string());
+                rows.push([std::mem::take(&mut name), row.part, kind, status, reason, condition.message.clone()]);
+            }
+            for remark in self.remarks(id) {
+                let empty = String::new;
+                rows.push([std::mem::take(&mut name), empty(), empty(), empty(), empty(), remark.clone()]);
+            }
+        }
+        table(&rows)
+    }
+}
+
+/// Whether a kind is one of routes.
+pub(crate) fn is_route(kind: &Kind) -> bool {
+    matches!(kind, Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute)
+}
+
+fn rows(status: &Status) -> Vec<Row<'_>> {
+    fn of(part: String, conditions: &[Condition]) -> impl Iterator<Item = Row<'_>> {
+        conditions.iter().map(move |condition| Row { part: part.clone(), condition })
+    }
+    match status {
+        Status::GatewayClass(class) => of(String::new(), &class.conditions).collect(),
+        Status::Gateway(gateway) => {
+            let listeners = gateway.listeners.iter();
+            let listeners = listeners.flat_map(|listener| of(format!("listener {}", listener.name), &listener.conditions));
+            of(String::new(), &gateway.conditions).chain(listeners).collect()
+        }
+        Status::Route(route) => {
+            route.parents.iter().flat_map(|parent| of(parent_name(&parent.parent_ref), &parent.conditions)).collect()
+        }
+    }
+}
+
+fn parent_name(parent: &ParentRef) -> String {
+    let mut name = format!("{} ", parent.kind);
+    if let Some(namespace) = &parent.namespace {
+        name.push_str(namespace);
+        name.push('/');
+    }
+    name.push_str(&parent.name);
+    if let Some(section) = &parent.section_name {
+        name.push_str(" listener ");
+        name.push_str(section);
+    }
+    if let Some(port) = parent.port {
+        name.push_str(&format!(" port {port}"));
+    }
+    name
+}
+
+/// What it means that a condition holds.
+enum Sense {
+    /// All is well.
+    Good,
+    /// Something stated is not in force.
+    Bad,
+    /// Nothing is lost.
+    Neutral,
+}
+
+fn sense(kind: ConditionType) -> Sense {
+    match kind {
+        ConditionType::Accepted | ConditionType::Programmed | ConditionType::ResolvedRefs | ConditionType::SupportedVersion => {
+            Sense::Good
+        }
+        ConditionType::Conflicted | ConditionType::PartiallyInvalid => Sense::Bad,
+        ConditionType::OverlappingTlsConfig => Sense::Neutral,
+    }
+}
+
+fn is_fault(condition: &Condition) -> bool {
+    match (sense(condition.kind), condition.status) {
+        (Sense::Good, Truth::False) | (Sense::Bad, Truth::True) => true,
+        (Sense::Good, Truth::True | Truth::Unknown) | (Sense::Bad, Truth::False | Truth::Unknown) | (Sense::Neutral, _) => false,
+    }
+}
+
+fn fault(row: &Row<'_>) -> String {
+    let Row { part, condition } = row;
+    let part = if part.is_empty() { String::new() } else { format!("{part}: ") };
+    let not = if condition.status == Truth::False { "not " } else { "" };
+    let kind = match condition.kind {
+        ConditionType::Accepted => "accepted",
+        ConditionType::Programmed => "programmed",
+        ConditionType::ResolvedRefs => "resolved",
+        ConditionType::SupportedVersion => "of a supported version",
+        ConditionType::Conflicted => "conflicted",
+        ConditionType::PartiallyInvalid => "valid only in part",
+        ConditionType::OverlappingTlsConfig => "overlapping",
+    };
+    format!("{part}{not}{kind}: {} ({})", condition.message, condition.reason)
+}
+
+fn truth(truth: Truth) -> &'static str {
+    match truth {
+        Truth::True => "True",
+        Truth::False => "False",
+        Truth::Unknown => "Unknown",
+    }
+}
+
+/// Columns wide enough for their cells; the last is not padded.
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (at, (cell, width)) in row.iter().zip(widths).enumerate() {
+            line.push_str(cell);
+            if at + 1 < N {
+                line.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use gateway_core::condition::Reason;
+
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_cells() {
+        let rows = [["A", "B", "C"].map(str::to_owned), ["long", "", "x"].map(str::to_owned), ["", "é", ""].map(str::to_owned)];
+        assert_eq!(table(&rows), "A     B  C\nlong     x\n      é\n");
+    }
+
+    #[test]
+    fn a_fault_is_a_good_condition_that_fails_or_a_bad_one_that_holds() {
+        let reason = Reason::BackendNotFound;
+        let condition = |kind, status| Condition { kind, status, reason, message: "why".into(), observed_generation: 0 };
+        let rows = [
+            (ConditionType::Accepted, Truth::False, true),
+            (ConditionType::Accepted, Truth::True, false),
+            (ConditionType::Programmed, Truth::Unknown, false),
+            (ConditionType::Conflicted, Truth::True, true),
+            (ConditionType::PartiallyInvalid, Truth::True, true),
+            (ConditionType::OverlappingTlsConfig, Truth::True, false),
+        ];
+        for (kind, status, expected) in rows {
+            assert_eq!(is_fault(&condition(kind, status)), expected, "{kind} {status:?}");
+        }
+        let condition = condition(ConditionType::ResolvedRefs, Truth::False);
+        let told = fault(&Row { part: "listener a".into(), condition: &condition });
+        assert_eq!(told, "listener a: not resolved: why (BackendNotFound)");
+    }
+}

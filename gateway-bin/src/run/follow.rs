@@ -1,0 +1,279 @@
+//! The thread that applies changes: from files and facts, through the compiler, to what is served and known.
+//!
+//! In: events. Out: snapshots published, statuses kept, news printed. Each turn of the loop is at most one transaction.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use gateway_core::compile::{Change, Compiler, Fact};
+use gateway_core::name::{Kind, ObjectId};
+use gateway_core::resource::{Gateway, Object};
+use tokio::sync::oneshot;
+
+use super::news::{News, say};
+use super::summary::Scene;
+use crate::addresses::Allotment;
+use crate::args::{self, Backend};
+use crate::files::Files;
+use crate::files::notice::{Batch, Notices, Sighting};
+use crate::files::problem::Problem;
+use crate::files::watch::Watch;
+use crate::memory;
+use crate::setup;
+use crate::state::State;
+
+/// What the thread is told.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Something happened to a name.
+    Sighting(Sighting),
+    /// The adapter found something out.
+    Fact(Fact),
+    /// Everything is to be read again.
+    Reread,
+}
+
+/// What the thread works with beside the flags.
+pub(crate) struct Place {
+    pub(crate) backends: Vec<Backend>,
+    pub(crate) ports: BTreeMap<u16, u16>,
+    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) state: Arc<State>,
+    pub(crate) gateway: gateway_pingora::Gateway,
+}
+
+/// The thread's own state.
+pub(crate) struct Follower {
+    place: Place,
+    files: Files,
+    watch: Option<Watch>,
+    notices: Notices,
+    compiler: Compiler,
+    allotment: Allotment,
+    /// Objects the compiler was given.
+    given: HashSet<ObjectId>,
+    /// What was last said to be wrong with the files.
+    problems: BTreeSet<Problem>,
+    /// When to look for changes without being told.
+    poll_at: Option<Instant>,
+    /// When memory is to be given back.
+    rest_at: Option<Instant>,
+    /// When the summary is printed at the latest; none once it is.
+    summary_by: Option<Instant>,
+}
+
+impl Follower {
+    /// Nothing is read yet.
+    pub(crate) fn new(flags: &args::Run, place: Place, tell: Sender<Event>) -> Self {
+        let extensions = place.gateway.extensions();
+        let files = Files::new(&flags.reading.paths, setup::reader(&flags.reading, extensions), &place.backends);
+        let compiler = Compiler::new(setup::options(&flags.reading, extensions));
+        // The thread may be gone when the last events come.
+        let told = move |sighting| drop(tell.send(Event::Sighting(sighting)));
+        let watch = match flags.poll {
+            true => None,
+            false => Watch::new(told).inspect_err(|err| say(&format!("warning: {err:#}"))).ok(),
+        };
+        let poll_at = watch.is_none().then(|| Instant::now() + POLL);
+        Self {
+            files,
+            watch,
+            notices: Notices::default(),
+            compiler,
+            allotment: Allotment::new(&flags.reading.addresses),
+            given: HashSet::new(),
+            problems: BTreeSet::new(),
+            poll_at,
+            rest_at: None,
+            summary_by: None,
+            place,
+        }
+    }
+
+    /// Reads everything, says whether that worked, and follows events until nobody can send one.
+    pub(crate) fn follow(mut self, events: &Receiver<Event>, began: oneshot::Sender<anyhow::Result<()>>) {
+        let _lost = Lost(Arc::clone(&self.place.state));
+        let first = self.begin();
+        let is_failure = first.is_err();
+        // Nobody waits for the answer any more when the program is told to end meanwhile.
+        let _ = began.send(first);
+        if is_failure {
+            return;
+        }
+        loop {
+            let wait = self.next_turn().map(|at| at.saturating_duration_since(Instant::now()));
+            let event = match wait {
+                Some(wait) => events.recv_timeout(wait),
+                None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match event {
+                Ok(event) => self.turn(std::iter::once(event).chain(events.try_iter().take(MOST_EVENTS))),
+                Err(RecvTimeoutError::Timeout) => self.turn(std::iter::empty()),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn begin(&mut self) -> anyhow::Result<()> {
+        self.files.read_stdin();
+        let changes = self.look_everywhere(true, &BTreeSet::new());
+        if self.files.is_all_missing() {
+            let told: Vec<_> = self.files.problems().iter().map(ToString::to_string).collect();
+            bail!("nothing to serve: {}", told.join("; "));
+        }
+        self.problems = self.files.problems();
+        self.apply(changes);
+        self.summary_by = Some(Instant::now() + PATIENCE);
+        Ok(())
+    }
+
+    fn next_turn(&self) -> Option<Instant> {
+        [self.notices.due_at(), self.poll_at, self.rest_at, self.summary_by].into_iter().flatten().min()
+    }
+
+    fn turn(&mut self, events: impl Iterator<Item = Event>) {
+        let mut changes = Vec::new();
+        let mut everything = None;
+        for event in events {
+            match event {
+                Event::Sighting(sighting) => self.notices.note(sighting, self.files.scan(), Instant::now()),
+                Event::Fact(fact) => changes.push(self.remember(fact)),
+                Event::Reread => everything = Some(true),
+            }
+        }
+        let now = Instant::now();
+        let batch = self.notices.take(now).unwrap_or_default();
+        if self.poll_at.is_some_and(|at| at <= now) {
+            self.poll_at = Some(now + POLL);
+            everything = everything.or(Some(false));
+        }
+        changes.append(&mut self.read(batch, everything));
+        if !changes.is_empty() {
+            self.apply(changes);
+        }
+        self.tell_problems();
+        self.summarise(now);
+        if self.rest_at.is_some_and(|at| at <= now) {
+            self.rest_at = (self.place.gateway.live().collect() > 0).then(|| now + REST);
+            memory::give_back();
+        }
+    }
+
+    fn read(&mut self, batch: Batch, everything: Option<bool>) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if let Some(again) = everything.or(if batch.all { Some(false) } else { None }) {
+            changes.append(&mut self.look_everywhere(again, &batch.unfinished));
+        }
+        if !batch.files.is_empty() {
+            changes.append(&mut self.files.read_some(&batch.files));
+        }
+        changes
+    }
+
+    fn look_everywhere(&mut self, again: bool, unfinished: &BTreeSet<std::path::PathBuf>) -> Vec<Change> {
+        let Self { files, watch, poll_at, .. } = self;
+        files.read_all(again, unfinished, |folder| {
+            if let Some(Err(err)) = watch.as_mut().map(|watch| watch.add(folder)) {
+                say(&format!("warning: {err:#}; looking for changes every {} ms instead", POLL.as_millis()));
+                // What cannot be watched is looked at, from now on.
+                poll_at.get_or_insert_with(|| Instant::now() + POLL);
+            }
+        })
+    }
+
+    fn remember(&self, fact: Fact) -> Change {
+        if let Fact::Socket(socket, bound) = &fact {
+            let mut known = self.place.state.lock();
+            match bound {
+                Some(bound) => drop(known.sockets.insert(*socket, bound.clone())),
+                None => drop(known.sockets.remove(socket)),
+            }
+        }
+        Change::Fact(fact)
+    }
+
+    fn apply(&mut self, mut changes: Vec<Change>) {
+        let concerns_gateways = |change: &Change| match change {
+            Change::Put(object) => matches!(object, Object::Gateway(_)),
+            Change::Remove(id) => id.kind == Kind::Gateway,
+            Change::Fact(_) => false,
+        };
+        if changes.iter().any(concerns_gateways) {
+            changes.append(&mut self.allotment.settle(gateways(&self.files)));
+        }
+        let mut news = News::of(&changes, &mut self.given);
+        let update = self.compiler.apply(changes);
+        self.place.gateway.live().publish(Arc::clone(&update.snapshot));
+        self.rest_at = Some(Instant::now() + REST);
+        let mut known = self.place.state.lock();
+        known.want(&update.snapshot);
+        news.turned(known.board.absorb(&update));
+        known.applied += 1;
+        if self.summary_by.is_none() && known.applied > 1 {
+            news.print(&known.board);
+        }
+    }
+
+    fn tell_problems(&mut self) {
+        if self.files.take_changed() {
+            let now = self.files.problems();
+            if self.summary_by.is_none() {
+                now.difference(&self.problems).for_each(|problem| say(&problem.to_string()));
+                let mended = self.problems.difference(&now).count();
+                if mended > 0 && now.is_empty() {
+                    say("all manifests are in order");
+                }
+            }
+            self.place.state.lock().problems = now.iter().map(ToString::to_string).collect();
+            self.problems = now;
+        }
+    }
+
+    /// Prints the summary once everything was tried, or was given its time.
+    fn summarise(&mut self, now: Instant) {
+        let Some(by) = self.summary_by else { return };
+        let known = self.place.state.lock();
+        if known.waits_for().is_some() && now < by {
+            return;
+        }
+        let scene = Scene {
+            files: &self.files,
+            board: &known.board,
+            sockets: &known.sockets,
+            ports: &self.place.ports,
+            homeless: self.allotment.without().map(|(name, reason)| (name.clone(), reason)).collect(),
+            admin: self.place.admin,
+        };
+        say(scene.summary().trim_end());
+        self.summary_by = None;
+    }
+}
+
+fn gateways(files: &Files) -> impl Iterator<Item = &Gateway> {
+    files.in_force().values().filter_map(|object| if let Object::Gateway(gateway) = object { Some(&**gateway) } else { None })
+}
+
+/// Says that the thread is gone, however it went.
+struct Lost(Arc<State>);
+
+impl Drop for Lost {
+    fn drop(&mut self) {
+        self.0.lock().is_lost = true;
+    }
+}
+
+/// How often changes are looked for where the system does not tell of them.
+const POLL: Duration = Duration::from_millis(500);
+
+/// How long after the last change memory is given back.
+const REST: Duration = Duration::from_secs(1);
+
+/// How long the summary waits for sockets.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many events one turn takes in.
+const MOST_EVENTS: usize = 10_000;

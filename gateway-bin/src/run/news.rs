@@ -1,0 +1,112 @@
+//! What is said about a change once it is in force: a line for each object.
+//!
+//! In: the changes of one transaction, and the objects whose verdict is another now. Out: lines such as
+//! `+ HTTPRoute team-a/users accepted`. A large change is cut short.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io::Write as _;
+
+use gateway_core::compile::Change;
+use gateway_core::name::ObjectId;
+
+use crate::board::{Board, Verdict};
+
+/// What is to be said.
+#[derive(Debug, Default)]
+pub(crate) struct News(BTreeMap<ObjectId, Turn>);
+
+/// What became of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    New,
+    Changed,
+    Gone,
+    /// It is what it was, but what is around it changed.
+    Turned,
+}
+
+impl News {
+    /// What these changes are, to one who was `given` the objects before.
+    pub(crate) fn of(changes: &[Change], given: &mut HashSet<ObjectId>) -> Self {
+        let mut news = Self::default();
+        for change in changes {
+            match change {
+                Change::Put(object) => {
+                    let id = object.id();
+                    let turn = if given.insert(id.clone()) { Turn::New } else { Turn::Changed };
+                    let before = news.0.insert(id.clone(), turn);
+                    if before == Some(Turn::Gone) {
+                        news.0.insert(id, Turn::Changed);
+                    }
+                }
+                Change::Remove(id) => {
+                    given.remove(id);
+                    news.0.insert(id.clone(), Turn::Gone);
+                }
+                Change::Fact(_) => {}
+            }
+        }
+        news
+    }
+
+    /// The verdict on these objects is another now.
+    pub(crate) fn turned(&mut self, ids: BTreeSet<ObjectId>) {
+        for id in ids {
+            self.0.entry(id).or_insert(Turn::Turned);
+        }
+    }
+
+    /// Says it.
+    pub(crate) fn print(&self, board: &Board) {
+        for (id, turn) in self.0.iter().take(MOST) {
+            say(&line(id, *turn, board));
+        }
+        if self.0.len() > MOST {
+            say(&format!("… and {} more", self.0.len() - MOST));
+        }
+    }
+}
+
+fn line(id: &ObjectId, turn: Turn, board: &Board) -> String {
+    let verdict = match board.verdict(id) {
+        Some(Verdict::Accepted) => " accepted".to_owned(),
+        Some(Verdict::Faulty(faults)) => {
+            let more = if faults.len() > 1 { format!(" (and {} more)", faults.len() - 1) } else { String::new() };
+            format!(" {}{more}", faults.first().map_or("", String::as_str))
+        }
+        None => String::new(),
+    };
+    match turn {
+        Turn::New => format!("+ {id}{verdict}"),
+        Turn::Changed => format!("~ {id}{verdict}"),
+        Turn::Gone => format!("- {id}"),
+        Turn::Turned => format!("! {id}{verdict}"),
+    }
+}
+
+/// Says a line to the person who watches. Nobody may be there.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// How many lines one transaction gets.
+const MOST: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use gateway_core::name::{Kind, ObjectName};
+
+    use super::*;
+
+    #[test]
+    fn each_object_gets_a_line() {
+        let id = |name: &str| ObjectId::new(Kind::HttpRoute, ObjectName::new("a", name));
+        let mut given = HashSet::from([id("old")]);
+        let mut news = News::of(&[Change::Remove(id("old"))], &mut given);
+        news.turned(BTreeSet::from([id("old"), id("other")]));
+        let told: Vec<_> = news.0.iter().map(|(id, turn)| line(id, *turn, &Board::default())).collect();
+        assert_eq!(told[0], "- HTTPRoute a/old");
+        assert!(told[1].starts_with("! HTTPRoute a/other"), "{}", told[1]);
+        assert!(given.is_empty());
+    }
+}

@@ -1,0 +1,74 @@
+//! What the running program knows of itself, for those who ask from other threads.
+//!
+//! In: what the applying thread found, after each transaction. Out: readiness, statuses, sockets. Nothing here decides traffic.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use gateway_core::compile::Bound;
+use gateway_core::snapshot::{Snapshot, Socket, Transport};
+use serde_json::Value;
+
+use crate::board::Board;
+
+/// Shared by the applying thread and the admin server.
+#[derive(Debug, Default)]
+pub(crate) struct State(Mutex<Known>);
+
+/// What is known.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) board: Board,
+    /// How each socket that was tried came out.
+    pub(crate) sockets: BTreeMap<Socket, Bound>,
+    /// Sockets the snapshot wants.
+    wanted: BTreeSet<Socket>,
+    /// What is wrong with the files.
+    pub(crate) problems: BTreeSet<String>,
+    /// Transactions applied.
+    pub(crate) applied: u64,
+    /// The applying thread ended before it was told to.
+    pub(crate) is_lost: bool,
+}
+
+impl State {
+    /// What is known. Held for as long as it takes to copy or to print.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// Remembers which sockets the snapshot wants.
+    pub(crate) fn want(&mut self, snapshot: &Snapshot) {
+        let tcp = snapshot.sockets().map(|(socket, _)| *socket).filter(|socket| socket.transport == Transport::Tcp);
+        self.wanted = tcp.collect();
+    }
+
+    /// What readiness still waits for: a first configuration, or a socket that was not tried yet.
+    pub(crate) fn waits_for(&self) -> Option<String> {
+        if self.applied == 0 {
+            return Some("the manifests are being read".into());
+        }
+        self.wanted.iter().find(|socket| !self.sockets.contains_key(socket)).map(|socket| format!("{socket} is being opened"))
+    }
+
+    /// All statuses, as a list of objects.
+    pub(crate) fn status_json(&self) -> Value {
+        let mut json = self.board.to_json();
+        if let Some(fields) = json.as_object_mut() {
+            fields.insert("problems".into(), self.problems.iter().map(String::as_str).collect());
+        }
+        json
+    }
+
+    /// All statuses, for people.
+    pub(crate) fn status_text(&self) -> String {
+        let mut text = self.board.to_table();
+        for problem in &self.problems {
+            text.push_str(problem);
+            text.push('\n');
+        }
+        text
+    }
+}
