@@ -16,6 +16,7 @@ mod dependents;
 mod gateway;
 mod gateways;
 mod grant;
+mod hashed;
 mod merge;
 mod objects;
 mod references;

@@ -13,17 +13,19 @@ use std::sync::Arc;
 use foldhash::quality::FixedState;
 
 use crate::name::{ObjectId, ObjectName};
-use crate::snapshot::{Backend, BackendId, BackendName, BackendProtocol, Writer};
+use crate::snapshot::{Backend, BackendId, BackendName, BackendProtocol, Seed, Writer};
 use crate::support::Support;
 
 use super::gateway::Fault;
+use super::hashed::Hashed;
 use super::objects::Objects;
 use super::resolve;
 
 /// Every backend in use.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Backends {
-    entries: BTreeMap<BackendName, Entry>,
+    /// By Service, then port.
+    entries: Hashed<ObjectName, BTreeMap<u16, Entry>>,
     next: u32,
     /// Services whose entries gained or lost their last endpoint.
     touched: BTreeSet<ObjectName>,
@@ -38,6 +40,10 @@ struct Entry {
 }
 
 impl Backends {
+    pub(super) fn new(seed: Seed) -> Self {
+        Self { entries: Hashed::with_hasher(seed), next: 0, touched: BTreeSet::new() }
+    }
+
     /// Takes note that a route uses a backend. Returns what it leads to.
     pub(super) fn enlist(
         &mut self,
@@ -47,28 +53,31 @@ impl Backends {
         support: Support,
         writer: &mut Writer,
     ) -> Result<BackendId, Fault> {
-        if !self.entries.contains_key(name) {
-            let id = BackendId(self.next);
+        let entry = self.entries.entry(name.service.clone()).or_default().entry(name.port).or_insert_with(|| {
+            let entry = Entry::new(BackendId(self.next), name, objects, support);
             self.next += 1;
-            let entry = Entry::new(id, name, objects, support);
             entry.publish(name, writer);
             self.touched.insert(name.service.clone());
-            self.entries.insert(name.clone(), entry);
-        }
-        let entry = self.entries.get_mut(name).expect("the entry was made above");
+            entry
+        });
         entry.users.insert(route.clone());
         entry.verdict.clone().map(|_| entry.id)
     }
 
     /// Takes note that a route no longer uses a backend.
     pub(super) fn release(&mut self, name: &BackendName, route: &ObjectId, writer: &mut Writer) {
-        let Some(entry) = self.entries.get_mut(name) else { return };
+        let Some(ports) = self.entries.get_mut(&name.service) else { return };
+        let Some(entry) = ports.get_mut(&name.port) else { return };
         entry.users.remove(route);
-        if entry.users.is_empty() {
-            writer.remove_backend(entry.id);
-            self.entries.remove(name);
-            self.touched.insert(name.service.clone());
+        if !entry.users.is_empty() {
+            return;
         }
+        writer.remove_backend(entry.id);
+        ports.remove(&name.port);
+        if ports.is_empty() {
+            self.entries.remove(&name.service);
+        }
+        self.touched.insert(name.service.clone());
     }
 
     /// Looks again at the entries of a Service. Returns the routes for which one became good, bad, or bad in another way.
@@ -80,10 +89,9 @@ impl Backends {
         writer: &mut Writer,
     ) -> BTreeSet<ObjectId> {
         let mut routes = BTreeSet::new();
-        let first = BackendName { service: service.clone(), port: 0 };
-        let last = BackendName { service: service.clone(), port: u16::MAX };
-        for (name, entry) in self.entries.range_mut(first..=last) {
-            let new = Entry::new(entry.id, name, objects, support);
+        for (port, entry) in self.entries.get_mut(service).into_iter().flatten() {
+            let name = BackendName { service: service.clone(), port: *port };
+            let new = Entry::new(entry.id, &name, objects, support);
             if new.verdict != entry.verdict {
                 routes.extend(entry.users.iter().cloned());
             } else if new.endpoints == entry.endpoints {
@@ -94,7 +102,7 @@ impl Backends {
             }
             entry.verdict = new.verdict;
             entry.endpoints = new.endpoints;
-            entry.publish(name, writer);
+            entry.publish(&name, writer);
         }
         routes
     }
@@ -103,10 +111,8 @@ impl Backends {
     pub(super) fn take_touched(&mut self) -> BTreeMap<ObjectName, Vec<u16>> {
         let touched = std::mem::take(&mut self.touched);
         let idle = |service: &ObjectName| {
-            let first = BackendName { service: service.clone(), port: 0 };
-            let last = BackendName { service: service.clone(), port: u16::MAX };
-            let idle = self.entries.range(first..=last).filter(|(_, entry)| entry.verdict.is_ok() && entry.endpoints.is_empty());
-            idle.map(|(name, _)| name.port).collect()
+            let ports = self.entries.get(service).into_iter().flatten();
+            ports.filter(|(_, entry)| entry.verdict.is_ok() && entry.endpoints.is_empty()).map(|(port, _)| *port).collect()
         };
         touched.iter().map(|service| (service.clone(), idle(service))).collect()
     }

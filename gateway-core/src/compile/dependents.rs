@@ -3,19 +3,21 @@
 //! In: what each object refers to, existing or not. Out: who has to be judged again when something changes. Objects that are
 //! missing are names here like any other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
 
 use crate::name::{ObjectId, ObjectName};
+use crate::snapshot::Seed;
 
 use super::Need;
+use super::hashed::{Hashed, HashedSet};
 
 /// References, backwards.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Dependents {
-    users: BTreeMap<ObjectId, BTreeSet<ObjectId>>,
-    crossing: BTreeMap<String, BTreeSet<ObjectId>>,
-    children: BTreeMap<ObjectName, BTreeSet<ObjectId>>,
-    residents: BTreeMap<String, BTreeSet<ObjectId>>,
+    users: Hashed<ObjectId, HashedSet<ObjectId>>,
+    crossing: Hashed<String, HashedSet<ObjectId>>,
+    children: Hashed<ObjectName, HashedSet<ObjectId>>,
+    residents: Hashed<String, HashedSet<ObjectId>>,
 }
 
 /// What one object refers to.
@@ -30,6 +32,15 @@ pub(super) struct Links<'a> {
 }
 
 impl Dependents {
+    pub(super) fn new(seed: Seed) -> Self {
+        Self {
+            users: Hashed::with_hasher(seed),
+            crossing: Hashed::with_hasher(seed),
+            children: Hashed::with_hasher(seed),
+            residents: Hashed::with_hasher(seed),
+        }
+    }
+
     /// Replaces what an object refers to.
     pub(super) fn relink(&mut self, who: &ObjectId, old: Links<'_>, new: Links<'_>) {
         swap(&mut self.users, who, old.uses, new.uses);
@@ -41,7 +52,9 @@ impl Dependents {
     pub(super) fn reside(&mut self, route: &ObjectId, is_there: bool) {
         let namespace = route.name.namespace();
         if is_there {
-            self.residents.entry(namespace.to_owned()).or_default().insert(route.clone());
+            let seed = *self.residents.hasher();
+            let routes = self.residents.entry(namespace.to_owned()).or_insert_with(|| HashedSet::with_hasher(seed));
+            routes.insert(route.clone());
         } else if let Some(routes) = self.residents.get_mut(namespace) {
             routes.remove(route);
             if routes.is_empty() {
@@ -72,7 +85,7 @@ impl Dependents {
 }
 
 /// Moves `who` from the sets of `old` to those of `new`; both are sorted.
-fn swap<K: Ord + Clone>(sets: &mut BTreeMap<K, BTreeSet<ObjectId>>, who: &ObjectId, old: &[K], new: &[K]) {
+fn swap<K: Ord + Hash + Clone>(sets: &mut Hashed<K, HashedSet<ObjectId>>, who: &ObjectId, old: &[K], new: &[K]) {
     for key in old.iter().filter(|key| new.binary_search(key).is_err()) {
         if let Some(set) = sets.get_mut(key) {
             set.remove(who);
@@ -82,18 +95,24 @@ fn swap<K: Ord + Clone>(sets: &mut BTreeMap<K, BTreeSet<ObjectId>>, who: &Object
         }
     }
     for key in new.iter().filter(|key| old.binary_search(key).is_err()) {
-        sets.entry(key.clone()).or_default().insert(who.clone());
+        let seed = *sets.hasher();
+        sets.entry(key.clone()).or_insert_with(|| HashedSet::with_hasher(seed)).insert(who.clone());
     }
 }
 
 /// What each Gateway depends on, counted, so that joining and leaving are seen once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Needs {
-    held: BTreeMap<(ObjectName, ObjectId), u32>,
-    before: BTreeMap<(ObjectName, ObjectId), bool>,
+    held: Hashed<(ObjectName, ObjectId), u32>,
+    /// Whether what was touched in this transaction was held before it.
+    before: Hashed<(ObjectName, ObjectId), bool>,
 }
 
 impl Needs {
+    pub(super) fn new(seed: Seed) -> Self {
+        Self { held: Hashed::with_hasher(seed), before: Hashed::with_hasher(seed) }
+    }
+
     /// One more reason for a Gateway to depend on an object.
     pub(super) fn join(&mut self, gateway: &ObjectName, object: &ObjectId) {
         let key = (gateway.clone(), object.clone());
@@ -113,13 +132,15 @@ impl Needs {
         }
     }
 
-    /// What joined or left since this was asked last.
+    /// What joined or left since this was asked last, in order.
     pub(super) fn take(&mut self) -> Vec<Need> {
-        let touched = std::mem::take(&mut self.before);
-        let changed = touched.into_iter().filter_map(|(key, was_held)| {
+        let changed = self.before.drain().filter_map(|(key, was_held)| {
             let joined = self.held.contains_key(&key);
             (joined != was_held).then(|| Need { gateway: key.0, object: key.1, joined })
         });
-        changed.collect()
+        let mut changed: Vec<Need> = changed.collect();
+        changed.sort_unstable();
+        self.before.shrink_to(64);
+        changed
     }
 }

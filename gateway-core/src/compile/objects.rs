@@ -10,25 +10,26 @@ use crate::resource::{
     DirectResponse, EndpointSlice, Extension, Gateway, GatewayClass, GatewayParameters, Namespace, Object, ReferenceGrant,
     Secret, Service,
 };
-use crate::snapshot::Socket;
+use crate::snapshot::{Seed, Socket};
 
+use super::hashed::Hashed;
 use super::route::{Route, is_same_meta};
 use super::{Addresses, Bound, Bundle};
 
 /// Everything known, by kind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Objects {
     pub(super) classes: BTreeMap<ObjectName, Arc<GatewayClass>>,
     pub(super) gateways: BTreeMap<ObjectName, Arc<Gateway>>,
-    pub(super) routes: BTreeMap<ObjectId, Route>,
-    pub(super) namespaces: BTreeMap<ObjectName, Arc<Namespace>>,
-    pub(super) services: BTreeMap<ObjectName, Arc<Service>>,
+    pub(super) routes: Hashed<ObjectId, Route>,
+    pub(super) namespaces: Hashed<ObjectName, Arc<Namespace>>,
+    pub(super) services: Hashed<ObjectName, Arc<Service>>,
     pub(super) secrets: BTreeMap<ObjectName, Arc<Secret>>,
     pub(super) parameters: BTreeMap<ObjectName, Arc<GatewayParameters>>,
     pub(super) responses: BTreeMap<ObjectName, Arc<DirectResponse>>,
     pub(super) extensions: BTreeMap<ObjectId, Arc<Extension>>,
-    slices: BTreeMap<ObjectName, Arc<EndpointSlice>>,
-    slices_of: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
+    slices: Hashed<ObjectName, Arc<EndpointSlice>>,
+    slices_of: Hashed<ObjectName, BTreeSet<ObjectName>>,
     grants: BTreeMap<ObjectName, Arc<ReferenceGrant>>,
     grants_in: BTreeMap<String, BTreeSet<ObjectName>>,
     pub(super) facts: Facts,
@@ -44,6 +45,25 @@ pub(super) struct Facts {
 }
 
 impl Objects {
+    pub(super) fn new(seed: Seed) -> Self {
+        Self {
+            classes: BTreeMap::new(),
+            gateways: BTreeMap::new(),
+            routes: Hashed::with_hasher(seed),
+            namespaces: Hashed::with_hasher(seed),
+            services: Hashed::with_hasher(seed),
+            secrets: BTreeMap::new(),
+            parameters: BTreeMap::new(),
+            responses: BTreeMap::new(),
+            extensions: BTreeMap::new(),
+            slices: Hashed::with_hasher(seed),
+            slices_of: Hashed::with_hasher(seed),
+            grants: BTreeMap::new(),
+            grants_in: BTreeMap::new(),
+            facts: Facts::default(),
+        }
+    }
+
     /// Keeps an object. Returns the one it replaces.
     pub(super) fn put(&mut self, object: Object) -> Option<Object> {
         let name = object.meta().name.clone();

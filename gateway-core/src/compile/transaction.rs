@@ -20,6 +20,7 @@ use super::backends::Backends;
 use super::certificates::Certificates;
 use super::dependents::{Dependents, Links, Needs};
 use super::gateways::Gateways;
+use super::hashed::Hashed;
 use super::objects::{Objects, service_of};
 use super::references::World;
 use super::route::Route;
@@ -36,7 +37,7 @@ pub(super) struct State {
     classes: BTreeMap<ObjectName, Vec<ObjectId>>,
     linked: BTreeMap<ObjectName, (Vec<ObjectId>, Vec<String>)>,
     gateways: Gateways,
-    routes: BTreeMap<ObjectId, RouteState>,
+    routes: Hashed<ObjectId, RouteState>,
     backends: Backends,
     certificates: Certificates,
     handles: BTreeMap<ObjectId, Result<Handle, String>>,
@@ -56,8 +57,8 @@ struct Dirty {
     routes: BTreeSet<ObjectId>,
     /// Gateways whose status may differ though nothing else does.
     phrased: BTreeSet<ObjectName>,
-    statuses: BTreeMap<ObjectId, Option<Status>>,
-    problems: BTreeMap<ObjectId, Vec<String>>,
+    statuses: Vec<(ObjectId, Option<Status>)>,
+    problems: Vec<(ObjectId, Vec<String>)>,
 }
 
 impl Dirty {
@@ -74,19 +75,21 @@ impl Dirty {
 
 impl State {
     pub(super) fn new(options: &Options) -> Self {
+        let writer = Writer::new(options.seed);
+        let seed = writer.seed();
         Self {
-            objects: Objects::default(),
-            dependents: Dependents::default(),
-            needs: Needs::default(),
+            objects: Objects::new(seed),
+            dependents: Dependents::new(seed),
+            needs: Needs::new(seed),
             classes: BTreeMap::new(),
             linked: BTreeMap::new(),
             gateways: Gateways::default(),
-            routes: BTreeMap::new(),
-            backends: Backends::default(),
+            routes: Hashed::with_hasher(seed),
+            backends: Backends::new(seed),
             certificates: Certificates::default(),
             handles: BTreeMap::new(),
             expressions: Expressions::default(),
-            writer: Writer::new(options.seed),
+            writer,
             said: BTreeMap::new(),
             problems: BTreeMap::new(),
         }
@@ -257,7 +260,7 @@ impl State {
             if !uses.is_empty() {
                 self.classes.insert(name, uses);
             }
-            dirty.statuses.insert(id, status);
+            dirty.statuses.push((id, status));
         }
     }
 
@@ -350,8 +353,8 @@ impl State {
         let attachment =
             routes::attach_route(&route, &labels, |name| gateways.get(name), |name| objects.gateways.contains_key(name));
         let status = routes::status(&route, &options.controller_name, &attachment, &references, &translated);
-        dirty.statuses.insert(id.clone(), Some(Status::Route(status)));
-        dirty.problems.insert(id.clone(), attachment.problems.clone());
+        dirty.statuses.push((id.clone(), Some(Status::Route(status))));
+        dirty.problems.push((id.clone(), attachment.problems.clone()));
         let carried = if routes::invalid(&translated).is_none() { attachment.listeners } else { Vec::new() };
         let attached = carried.iter().map(|(listener, _)| listener.clone()).collect();
         let mut new = RouteState { gateways: route.gateways(), route, references, translated, attached, places: Vec::new() };
@@ -393,8 +396,8 @@ impl State {
     fn retract(&mut self, id: &ObjectId, old: &RouteState, dirty: &mut Dirty) {
         routes::replace(&mut self.writer, id, &old.places, Vec::new());
         self.account(id, Some(old), None, dirty);
-        dirty.statuses.insert(id.clone(), None);
-        dirty.problems.insert(id.clone(), Vec::new());
+        dirty.statuses.push((id.clone(), None));
+        dirty.problems.push((id.clone(), Vec::new()));
     }
 
     /// Keeps the books: counts of listeners, uses of backends, who depends on whom, what Gateways need.
@@ -432,19 +435,19 @@ impl State {
                 let attached = |listener: &str| self.gateways.attached(&name, listener);
                 Status::Gateway(status::gateway(state, &self.objects.facts, options.proof, attached))
             });
-            dirty.statuses.insert(ObjectId::new(Kind::Gateway, name), status);
+            dirty.statuses.push((ObjectId::new(Kind::Gateway, name), status));
         }
     }
 
     fn phrase_backends(&mut self, dirty: &mut Dirty) {
         for (service, ports) in self.backends.take_touched() {
             let say = |port: &u16| format!("port {port} has no ready endpoint; requests to it are answered 503");
-            dirty.problems.insert(ObjectId::new(Kind::Service, service), ports.iter().map(say).collect());
+            dirty.problems.push((ObjectId::new(Kind::Service, service), ports.iter().map(say).collect()));
         }
     }
 
     /// The statuses that differ from those given before.
-    fn news(&mut self, judged: BTreeMap<ObjectId, Option<Status>>) -> BTreeMap<ObjectId, Option<Status>> {
+    fn news(&mut self, judged: Vec<(ObjectId, Option<Status>)>) -> BTreeMap<ObjectId, Option<Status>> {
         let mut news = BTreeMap::new();
         for (id, status) in judged {
             if self.said.get(&id) == status.as_ref() {
@@ -459,7 +462,7 @@ impl State {
         news
     }
 
-    fn complaints(&mut self, found: BTreeMap<ObjectId, Vec<String>>) -> BTreeMap<ObjectId, Vec<String>> {
+    fn complaints(&mut self, found: Vec<(ObjectId, Vec<String>)>) -> BTreeMap<ObjectId, Vec<String>> {
         let mut news = BTreeMap::new();
         for (id, problems) in found {
             let known = self.problems.get(&id).map_or(&[][..], Vec::as_slice);

@@ -17,7 +17,7 @@ use super::listener::{Listener, ListenerId, Settings};
 use super::listeners::Site;
 use super::matching::{Match, PathPattern};
 use super::table::Table;
-use super::{Snapshot, Socket};
+use super::{Seed, Snapshot, Socket};
 use crate::name::ObjectId;
 
 mod routes;
@@ -88,6 +88,11 @@ impl Writer {
             routes: BTreeMap::new(),
             backends: BTreeMap::new(),
         }
+    }
+
+    /// The seed of all maps of this compiler.
+    pub(crate) fn seed(&self) -> Seed {
+        self.snapshot.seed
     }
 
     /// Puts a listener on these sockets, and off others. Its routes stay.
