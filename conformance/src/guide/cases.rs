@@ -216,7 +216,7 @@ fn labels_on_routes_instead_of_namespaces(guide: &Guide, file: &Manifest) -> Res
     for route in &routes {
         let refusal = ("Accepted", "False", "NotAllowedByListeners");
         let message = bare.expect_condition(("HTTPRoute", &route.name), "/parents/0/conditions", refusal)?;
-        for word in ["amespace", route.namespace, label, "route's own"] {
+        for word in ["Namespace", route.namespace, label, "does not count"] {
             ensure!(message.contains(word), "the message does not say {word:?}: {message}");
         }
         bare.expect_status(&route.gateway, &route.get(route.path(0)?), 404)?;
@@ -258,10 +258,9 @@ fn routes_from_elsewhere_on_a_gateway_for_its_own(guide: &Guide, file: &Manifest
     let closed = Scene::of(guide.base_and(file)).start()?;
     let refusal = ("Accepted", "False", "NotAllowedByListeners");
     let message = closed.expect_condition(("HTTPRoute", &route.name), "/parents/0/conditions", refusal)?;
-    ensure!(
-        message.contains("Same") || message.contains("same namespace"),
-        "the message does not say that Same holds: {message}"
-    );
+    for word in ["own namespace", route.namespace, "All"] {
+        ensure!(message.contains(word), "the message does not say {word:?}: {message}");
+    }
     closed.expect_status(&route.gateway, &route.get("/"), 404)?;
     drop(closed);
 
