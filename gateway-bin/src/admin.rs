@@ -2,6 +2,7 @@
 //!
 //! In: what the applying thread and the adapter know now. Out: answers to GET. Nothing can be changed here, and no Secret is shown.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use pingora_core::apps::http_app::ServeHttp;
 use pingora_core::protocols::http::ServerSession;
 use tokio::net::TcpListener;
 
+use crate::args;
+use crate::question::Question;
 use crate::state::State;
 
 /// Binds the admin server's address.
@@ -26,6 +29,8 @@ pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 pub(crate) struct Admin {
     pub(crate) state: Arc<State>,
     pub(crate) gateway: gateway_pingora::Gateway,
+    /// Ports that are bound in place of others.
+    pub(crate) ports: BTreeMap<u16, u16>,
 }
 
 /// What it answers.
@@ -66,6 +71,7 @@ impl Admin {
                 Some(what) => Page::text(StatusCode::SERVICE_UNAVAILABLE, format!("waiting: {what}\n")),
             },
             "/status" => self.status(query),
+            "/explain" => self.explain(query).unwrap_or_else(|why| Page::text(StatusCode::BAD_REQUEST, why + "\n")),
             "/metrics" => Page { status: StatusCode::OK, kind: METRICS, body: self.metrics() },
             "/" => Page::text(StatusCode::OK, INDEX),
             _ => Page::text(StatusCode::NOT_FOUND, INDEX),
@@ -79,6 +85,27 @@ impl Admin {
             Some("text") => Page::text(StatusCode::OK, known.status_text()),
             Some(other) => Page::text(StatusCode::BAD_REQUEST, format!("format={other}: expected json or text\n")),
         }
+    }
+
+    /// Which rule of the running configuration would answer.
+    fn explain(&self, query: &str) -> Result<Page, String> {
+        let (mut method, mut url, mut headers, mut is_json) = (Method::GET, None, Vec::new(), true);
+        for (name, value) in parameters(query) {
+            match name.as_str() {
+                "method" => method = args::method(&value)?,
+                "url" => url = Some(args::url(&value)?),
+                "header" => headers.push(value.parse()?),
+                "format" => is_json = value != "text",
+                other => return Err(format!("{other} is not known; /explain takes method, url, header and format")),
+            }
+        }
+        let url = url.ok_or("url is missing: /explain?method=GET&url=http://host/path")?;
+        let snapshot = Arc::clone(&self.gateway.live().load());
+        let explained = Question { method, url, headers }.ask(&snapshot, &self.ports);
+        Ok(match is_json {
+            true => Page { status: StatusCode::OK, kind: JSON, body: format!("{:#}\n", explained.json) },
+            false => Page::text(StatusCode::OK, explained.text + "\n"),
+        })
     }
 
     /// Counters in the text format of Prometheus.
@@ -148,7 +175,7 @@ const INDEX: &str = "\
 /healthz   whether changes are followed
 /readyz    whether a configuration is applied and every socket was tried
 /status    what became of every object (?format=text for people)
-/explain   which rule would answer: ?method=GET&url=http://host/path&header=Name:%20value
+/explain   which rule would answer: ?method=GET&url=http://host/path&header=Name:%20value&format=text
 /metrics   counters
 ";
 

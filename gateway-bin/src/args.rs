@@ -6,10 +6,11 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use gateway_core::name::ObjectName;
 use gateway_core::snapshot::BackendName;
 use http::{HeaderName, HeaderValue, Method, Uri};
@@ -29,8 +30,23 @@ pub(crate) enum Mode {
     Run(Box<Run>),
     /// Judge the manifests without serving them; status 1 when anything is not accepted
     Validate(Validate),
-    /// Say which rule would answer a request, and why the others would not
+    /// Say which rule would answer a request, and why the others would not; status 1 when none would
     Explain(Explain),
+}
+
+/// Says what is wrong with the command line, with the usage in any case; or the help that was asked for.
+pub(crate) fn refuse(err: &clap::Error) -> ExitCode {
+    // Nobody may be there to read it; the status tells too.
+    let _ = err.print();
+    if err.use_stderr() && !err.to_string().contains("Usage:") {
+        let mut command = Command::command();
+        command.build();
+        let mode = std::env::args().nth(1).unwrap_or_default();
+        let usage = command.find_subcommand_mut(&mode).map(|mode| mode.render_usage());
+        eprintln!("{}", usage.unwrap_or_else(|| Command::command().render_usage()));
+    }
+    // 2 for what cannot be used, 0 for help and version.
+    ExitCode::from(u8::try_from(err.exit_code()).unwrap_or(2))
 }
 
 /// How manifests are found and read: the same in every mode.
@@ -275,11 +291,11 @@ impl FromStr for Header {
     }
 }
 
-fn method(text: &str) -> Result<Method, String> {
+pub(crate) fn method(text: &str) -> Result<Method, String> {
     Method::from_bytes(text.to_ascii_uppercase().as_bytes()).map_err(|_| "not an HTTP method".into())
 }
 
-fn url(text: &str) -> Result<Uri, String> {
+pub(crate) fn url(text: &str) -> Result<Uri, String> {
     let expected = "expected http://host/path or https://host/path";
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let uri: Uri = whole.parse().map_err(|err| format!("{expected}: {err}"))?;
@@ -331,8 +347,6 @@ impl fmt::Display for Backend {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

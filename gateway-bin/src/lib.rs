@@ -16,6 +16,7 @@ mod args;
 mod board;
 mod files;
 mod memory;
+mod question;
 mod run;
 mod serve;
 mod setup;
@@ -34,7 +35,10 @@ use args::{Command, Mode};
 /// The whole program: reads the command line, does what it says, and returns the status to exit with. `builder` brings the filters;
 /// its port map and its receiver of records are the program's own to set.
 pub fn run(builder: Builder) -> ExitCode {
-    let command = Command::parse();
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(err) => return args::refuse(&err),
+    };
     let filter = EnvFilter::builder().with_env_var("GATEWAY_LOG").try_from_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let done = match &command.mode {

@@ -66,7 +66,7 @@ async fn serve_files(flags: &args::Run, builder: Builder) -> anyhow::Result<Exit
     let (began, begun) = oneshot::channel();
     let place = follow::Place {
         backends,
-        ports,
+        ports: ports.clone(),
         admin: admin.as_ref().and_then(|listener| listener.local_addr().ok()),
         state: Arc::clone(&state),
         gateway: gateway.clone(),
@@ -78,7 +78,7 @@ async fn serve_files(flags: &args::Run, builder: Builder) -> anyhow::Result<Exit
     let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     tokio::spawn(pass_on_hangups(hangup, tell));
     if let Some(listener) = admin {
-        answer_admin(listener, Admin { state, gateway: gateway.clone() }, &stopped);
+        answer_admin(listener, Admin { state, gateway: gateway.clone(), ports }, &stopped);
     }
     let serving = tokio::spawn({
         let gateway = gateway.clone();

@@ -1,0 +1,165 @@
+//! A request that is asked about, not sent: which rule would answer it, and what would be done.
+//!
+//! In: method, URL and headers, and a snapshot. Out: core's explanation, with the steps of the winner spelt out. The URL says where
+//! the request would arrive: its port picks the socket, its scheme whether a TLS handshake precedes, its host the name asked for.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use gateway_core::admit::{Arrival, Handshake, admit};
+use gateway_core::decide::{Decision, decide};
+use gateway_core::explain::explain;
+use gateway_core::snapshot::filters::{HeaderEdit, HeaderEdits, PathRewrite, Step};
+use gateway_core::snapshot::{Backend, Snapshot, Socket, Transport, Turn};
+use http::header::HOST;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Uri};
+use serde_json::{Value, json};
+
+use crate::args::Header;
+
+/// The request.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) method: Method,
+    pub(crate) url: Uri,
+    pub(crate) headers: Vec<Header>,
+}
+
+/// What is said about it.
+#[derive(Debug)]
+pub(crate) struct Explained {
+    pub(crate) text: String,
+    pub(crate) json: Value,
+    /// Whether it would be forwarded, or answered by a rule.
+    pub(crate) is_served: bool,
+}
+
+impl Question {
+    /// Asks a snapshot. `ports` are those that are bound in place of others: the URL may name either.
+    pub(crate) fn ask(&self, snapshot: &Arc<Snapshot>, ports: &BTreeMap<u16, u16>) -> Explained {
+        let Some(socket) = self.socket(snapshot, ports) else {
+            let why = format!("nothing listens on port {}{}", self.port(), open(snapshot));
+            return Explained { json: json!({ "outcome": { "does": "nothing", "because": why } }), text: why, is_served: false };
+        };
+        let head = match self.head() {
+            Ok(head) => head,
+            Err(why) => {
+                return Explained {
+                    json: json!({ "outcome": { "does": "nothing", "because": why } }),
+                    text: why,
+                    is_served: false,
+                };
+            }
+        };
+        let server_name =
+            self.url.host().filter(|host| host.parse::<IpAddr>().is_err()).map(|host| host.to_ascii_lowercase().into());
+        let tls = self.is_tls().then_some(Handshake { server_name });
+        let admitted = match admit(snapshot, &Arrival { socket, tls }, &head) {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                let (status, why) = (refusal.reason.status().as_u16(), refusal.reason.to_string());
+                let text = format!("{socket} refuses with {status}: {why}");
+                let json =
+                    json!({ "socket": socket.to_string(), "outcome": { "does": "refuse", "status": status, "because": why } });
+                return Explained { text, json, is_served: false };
+            }
+        };
+        let explanation = explain(&admitted, &head);
+        let decision = decide(&admitted, &head, Turn::peek);
+        let (steps, endpoints, is_served) = match &decision {
+            Decision::Forward(forward) => (forward.steps().map(step).collect(), addresses(&forward.backend), true),
+            Decision::Answer(answer) => (answer.rule.steps.iter().map(step).collect(), Vec::new(), true),
+            Decision::Refuse(_) => (Vec::new(), Vec::new(), false),
+        };
+        let mut text = format!("{socket}: {explanation}");
+        for step in &steps {
+            text.push_str(&format!("\n  first: {step}"));
+        }
+        if !endpoints.is_empty() {
+            text.push_str(&format!("\n  endpoints: {}", endpoints.join(", ")));
+        }
+        let mut json = serde_json::to_value(&explanation).unwrap_or_default();
+        if let Some(fields) = json.as_object_mut() {
+            fields.insert("socket".into(), socket.to_string().into());
+            fields.insert("steps".into(), steps.into());
+            fields.insert("endpoints".into(), endpoints.into());
+        }
+        Explained { text, json, is_served }
+    }
+
+    fn is_tls(&self) -> bool {
+        self.url.scheme_str() == Some("https")
+    }
+
+    fn port(&self) -> u16 {
+        self.url.port_u16().unwrap_or_else(|| if self.is_tls() { 443 } else { 80 })
+    }
+
+    /// The socket the URL leads to: of the port, the one with the URL's address, else the one for all addresses, else the first.
+    fn socket(&self, snapshot: &Snapshot, ports: &BTreeMap<u16, u16>) -> Option<Socket> {
+        let stated = self.port();
+        let named = ports.iter().find(|(_, bound)| **bound == stated).map(|(named, _)| *named);
+        let address = self.url.host().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
+        let of_port = |port: u16| -> Option<Socket> {
+            let sockets =
+                || snapshot.sockets().map(|(socket, _)| *socket).filter(move |s| s.port == port && s.transport == Transport::Tcp);
+            let exact = sockets().find(|socket| address.is_some() && socket.address == address);
+            exact.or_else(|| sockets().find(|socket| socket.address.is_none())).or_else(|| sockets().next())
+        };
+        named.and_then(of_port).or_else(|| of_port(stated))
+    }
+
+    fn head(&self) -> Result<http::request::Parts, String> {
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.method = self.method.clone();
+        let target = self.url.path_and_query().map_or("/", PathAndQuery::as_str);
+        head.uri = target.parse().map_err(|_| format!("{target} is no request target"))?;
+        let authority = self.url.authority().map_or("", |authority| authority.as_str());
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        head.headers.insert(HOST, HeaderValue::from_str(host).map_err(|_| format!("{host} is no host"))?);
+        for Header { name, value } in &self.headers {
+            // A stated Host takes the place of the URL's; other names may come twice.
+            match *name == HOST {
+                true => drop(head.headers.insert(HOST, value.clone())),
+                false => drop(head.headers.append(name, value.clone())),
+            }
+        }
+        Ok(head)
+    }
+}
+
+fn open(snapshot: &Snapshot) -> String {
+    let open: Vec<_> = snapshot.sockets().map(|(socket, _)| socket.to_string()).collect();
+    if open.is_empty() { String::new() } else { format!("; open are {}", open.join(", ")) }
+}
+
+fn addresses(backend: &Backend) -> Vec<String> {
+    backend.endpoints.iter().map(ToString::to_string).collect()
+}
+
+fn step(step: &Step) -> String {
+    match step {
+        Step::EditRequest(edits) => format!("request headers: {}", edited(edits)),
+        Step::EditResponse(edits) => format!("response headers: {}", edited(edits)),
+        Step::Rewrite(rewrite) => {
+            let host = rewrite.hostname.as_ref().map(|host| format!("host to {}", String::from_utf8_lossy(host.as_bytes())));
+            let path = rewrite.path.as_ref().map(|path| match path {
+                PathRewrite::Full(full) => format!("path to {full}"),
+                PathRewrite::Prefix(prefix) => format!("matched prefix to {}", if prefix.is_empty() { "/" } else { prefix }),
+            });
+            let what: Vec<_> = host.into_iter().chain(path).collect();
+            format!("rewrite {}", what.join(", "))
+        }
+        Step::Extension(extension) => format!("filter {}", extension.id),
+    }
+}
+
+fn edited(edits: &HeaderEdits) -> String {
+    let pair = |edit: &HeaderEdit| format!("{}: {}", edit.name, String::from_utf8_lossy(edit.value.as_bytes()));
+    let set = edits.set.iter().map(|edit| format!("set {}", pair(edit)));
+    let add = edits.add.iter().map(|edit| format!("add {}", pair(edit)));
+    let remove = edits.remove.iter().map(|name| format!("remove {name}"));
+    set.chain(add).chain(remove).collect::<Vec<_>>().join(", ")
+}
