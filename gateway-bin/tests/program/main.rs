@@ -1,0 +1,11 @@
+//! The built program from outside: given these files and flags, it prints, serves and exits like this.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
+
+mod flags;
+mod following;
+mod quickstart;
+mod reading;
+mod scene;
+mod signals;
+mod tools;

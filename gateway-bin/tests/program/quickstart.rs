@@ -1,0 +1,45 @@
+//! The quickstart does what its comments say.
+
+use std::path::Path;
+
+use crate::scene::{output, run};
+
+fn quickstart() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/quickstart").canonicalize().unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_quickstart_is_sound() {
+    let (status, stdout, stderr) = output(&["validate", &quickstart()]);
+    assert_eq!((status, stderr.as_str()), (0, ""), "{stdout}");
+}
+
+#[test]
+fn the_quickstart_answers() {
+    let running = run(&[&quickstart(), "--demo-backends"]);
+    let mut counts = [0, 0];
+    for _ in 0..100 {
+        let body = running.get("/").body;
+        counts[usize::from(body.contains("\"backend\": \"store-next\""))] += 1;
+    }
+    assert_eq!(counts, [90, 10], "shares are exact");
+    let tester = running.get_with("/", &[("X-Tester", "yes")]).body;
+    assert!(tester.contains("\"backend\": \"store-next\""), "{tester}");
+    let api = running.get("/api/v1/items?a=b").body;
+    assert!(api.contains("\"path\": \"/items?a=b\"") && api.contains("\"x-api-version\": \"v1\""), "{api}");
+    let moved = running.get("/shop/items");
+    assert_eq!(moved.status, 301);
+    assert!(moved.head.contains(&format!("location: http://{}:8080/api/v1/items", running.address)), "{}", moved.head);
+    let health = running.get("/health");
+    assert_eq!((health.status, health.body.trim()), (200, "all is well"));
+    running.until_said("HTTPRoutes: 2 of 2 accepted");
+    running.until_said(&format!("curl -i http://{}:8080/health", running.address));
+    assert!(!running.said().contains("not as asked for"), "{}", running.said());
+}
+
+#[test]
+fn without_backends_it_says_how_to_serve_them() {
+    let running = run(&[&quickstart()]);
+    assert_eq!(running.get("/").status, 503);
+    running.until_said("Service quickstart/store: --backend quickstart/store:80=127.0.0.1:PORT");
+}

@@ -1,0 +1,63 @@
+//! How the program ends.
+
+use std::thread;
+
+use crate::scene::{Folder, GATEWAY, Running, SlowBackend, ask, run};
+
+fn with_slow_backend(extra: &[&str]) -> (Folder, SlowBackend, Running) {
+    let folder = Folder::new();
+    folder.write("gateway.yaml", GATEWAY).write(
+        "r.yaml",
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r, namespace: x}\nspec:\n  parentRefs: [{name: web}]\n  rules:\n  - backendRefs: [{name: slow, port: 80}]\n",
+    );
+    let slow = SlowBackend::start();
+    let flag = format!("x/slow:80={}", slow.address);
+    let mut args = vec![folder.root(), "--backend", &flag];
+    args.extend(extra);
+    let running = run(&args);
+    (folder, slow, running)
+}
+
+#[test]
+fn terminating_lets_a_request_finish_and_then_ends() {
+    let (_folder, slow, mut running) = with_slow_backend(&[]);
+    let to = (running.address, 8080).into();
+    let asking = thread::spawn(move || ask(to, "GET", "/", &[]));
+    running.until("the request is under way", || slow.waiting() == 1);
+    running.signal("TERM");
+    running.until("the port is closed", || running.get("/").status == 0);
+    slow.answer();
+    assert_eq!(asking.join().unwrap().unwrap().body, "done");
+    assert_eq!(running.ended().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let (_folder, slow, mut running) = with_slow_backend(&[]);
+    let to = (running.address, 8080).into();
+    let asking = thread::spawn(move || ask(to, "GET", "/", &[]));
+    running.until("the request is under way", || slow.waiting() == 1);
+    running.signal("INT");
+    running.until("the port is closed", || running.get("/").status == 0);
+    running.signal("INT");
+    assert_eq!(running.ended().code(), Some(1));
+    assert!(asking.join().unwrap().is_none_or(|answer| answer.status != 200));
+}
+
+#[test]
+fn what_does_not_finish_is_cut_at_the_drain_time() {
+    let (_folder, slow, mut running) = with_slow_backend(&["--drain-timeout", "100ms"]);
+    let to = (running.address, 8080).into();
+    let asking = thread::spawn(move || ask(to, "GET", "/", &[]));
+    running.until("the request is under way", || slow.waiting() == 1);
+    running.signal("TERM");
+    assert_eq!(running.ended().code(), Some(0));
+    assert!(asking.join().unwrap().is_none_or(|answer| answer.status != 200));
+}
+
+#[test]
+fn with_nothing_under_way_it_ends_at_once() {
+    let (_folder, _slow, mut running) = with_slow_backend(&[]);
+    running.signal("TERM");
+    assert_eq!(running.ended().code(), Some(0));
+}

@@ -1,0 +1,139 @@
+//! `validate`, and the admin server's view of the same.
+
+use serde_json::Value;
+
+use crate::scene::{Folder, GATEWAY, output, route, run};
+
+#[test]
+fn validate_shows_the_conditions_of_every_object() {
+    let folder = Folder::new();
+    folder.write("gateway.yaml", GATEWAY).write("r.yaml", route("r", "/", "one"));
+    let (status, stdout, stderr) = output(&["validate", folder.root()]);
+    assert_eq!((status, stderr.as_str()), (0, ""), "{stdout}");
+    let lines: Vec<Vec<&str>> = stdout.lines().map(|line| line.split_whitespace().take(5).collect()).collect();
+    assert_eq!(lines[0], ["OBJECT", "PART", "CONDITION", "STATUS", "REASON"]);
+    assert_eq!(lines[1], ["Gateway", "x/web", "Accepted", "True", "Accepted"]);
+    assert!(stdout.contains("HTTPRoute x/r") && stdout.contains("listener http"), "{stdout}");
+    assert!(!stdout.contains("Programmed"), "nobody serves here:\n{stdout}");
+}
+
+#[test]
+fn validate_writes_statuses_as_yaml() {
+    let folder = Folder::new();
+    folder.write("gateway.yaml", GATEWAY);
+    let (status, stdout, _) = output(&["validate", folder.root(), "-o", "yaml"]);
+    assert_eq!(status, 0);
+    assert!(
+        stdout.contains("kind: List") && stdout.contains("  - lastTransitionTime:") | stdout.contains("type: Accepted"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn validate_fails_when_something_is_not_as_asked_for() {
+    let rows = [
+        ("nowhere", route("r", "/", "one").replace("name: web}", "name: else}"), "there is no such Gateway"),
+        ("no backend", route("r", "/", "one").replace("name: r}\n---", "name: gone}\n---"), "ResolvedRefs"),
+        ("unknown field", route("r", "/", "one").replace("rules:", "rulez: []\n  rules:"), "spec.rulez"),
+    ];
+    for (what, text, expected) in rows {
+        let folder = Folder::new();
+        folder.write("gateway.yaml", GATEWAY).write("r.yaml", text);
+        let (status, stdout, stderr) = output(&["validate", folder.root()]);
+        assert_eq!(status, 1, "{what}: {stdout}{stderr}");
+        assert!(format!("{stdout}{stderr}").contains(expected), "{what}: {expected:?} is not in\n{stdout}{stderr}");
+    }
+}
+
+#[test]
+fn validation_of_fields_can_be_relaxed() {
+    let folder = Folder::new();
+    folder.write("gateway.yaml", GATEWAY).write("r.yaml", route("r", "/", "one").replace("rules:", "rulez: []\n  rules:"));
+    let (status, _, stderr) = output(&["validate", folder.root(), "--field-validation", "warn"]);
+    assert_eq!(status, 0);
+    assert!(stderr.contains("r.yaml:6:3: warning: HTTPRoute x/r: spec.rulez: "), "{stderr}");
+    let (status, _, stderr) = output(&["validate", folder.root(), "--field-validation", "ignore"]);
+    assert_eq!((status, stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn only_classes_of_the_named_controller_count() {
+    let folder = Folder::new();
+    let class = "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: any}\nspec: {controllerName: example.com/other}\n";
+    folder.write("gateway.yaml", GATEWAY).write("class.yaml", class);
+    let (_, stdout, _) = output(&["validate", folder.root(), "--controller-name", "example.com/mine"]);
+    assert!(!stdout.contains("Gateway x/web"), "{stdout}");
+    let (status, stdout, _) = output(&["validate", folder.root(), "--controller-name", "example.com/other"]);
+    assert_eq!(status, 0);
+    assert!(stdout.contains("Gateway x/web"), "{stdout}");
+}
+
+#[test]
+fn the_admin_server_tells_what_became_of_every_object() {
+    let folder = Folder::new();
+    folder.write("gateway.yaml", GATEWAY).write("r.yaml", route("r", "/", "one")).write("bad.yaml", "{");
+    let running = run(&[folder.root()]);
+    assert_eq!(running.admin("/healthz").trim(), "ok");
+    let status: Value = serde_json::from_str(&running.admin("/status")).unwrap();
+    let items = status["items"].as_array().unwrap();
+    let kinds: Vec<_> = items.iter().map(|item| item["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["Gateway", "HTTPRoute"]);
+    assert_eq!(items[0]["status"]["addresses"][0]["value"], running.address.to_string());
+    assert_eq!(items[0]["status"]["listeners"][0]["attachedRoutes"], 1);
+    assert!(status["problems"][0].as_str().unwrap().contains("bad.yaml:1:"), "{status}");
+    assert!(running.admin("/status?format=text").contains("Programmed"));
+    assert_eq!(running.get("/").body, "one");
+    let metrics = running.admin("/metrics");
+    assert!(metrics.contains("\ngateway_responses_2xx_total 1\n"), "{metrics}");
+    assert!(metrics.contains("\ngateway_sockets_bound 1\n") && metrics.contains("\ngateway_file_problems 1\n"), "{metrics}");
+    assert!(running.admin("/nothing").contains("/metrics"), "what there is instead");
+}
+
+#[test]
+fn explain_says_who_wins_and_why_the_others_do_not() {
+    let quickstart = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/quickstart");
+    let (status, stdout, stderr) =
+        output(&["explain", "GET", "http://localhost:8080/api/v1/items", quickstart, "-H", "X-Tester: yes"]);
+    assert_eq!((status, stderr.as_str()), (1, ""), "no endpoint yet: {stdout}");
+    for expected in [
+        "*:8080: Gateway quickstart/web listener http answers for localhost",
+        "HTTPRoute quickstart/store rule 2 (api) match 0, host *, prefix /api/v1: wins",
+        "HTTPRoute quickstart/store rule 1 (testers)",
+        "holds, but ranks lower",
+        "refused with 503: the backend has no endpoint",
+    ] {
+        assert!(stdout.contains(expected), "{expected:?} is not in\n{stdout}");
+    }
+    let flag = "quickstart/store:80=127.0.0.1:9";
+    let (status, stdout, _) = output(&["explain", "get", "localhost:8080/api/v1/items", quickstart, "--backend", flag]);
+    assert_eq!(status, 0);
+    for expected in
+        ["first: rewrite matched prefix to /", "first: request headers: set x-api-version: v1", "endpoints: 127.0.0.1:9"]
+    {
+        assert!(stdout.contains(expected), "{expected:?} is not in\n{stdout}");
+    }
+}
+
+#[test]
+fn explain_answers_as_json_and_for_ports_nobody_opened() {
+    let folder = Folder::new();
+    folder.write("gateway.yaml", GATEWAY).write("r.yaml", route("r", "/", "one"));
+    let (status, stdout, _) = output(&["explain", "GET", "http://host:8080/", folder.root(), "-o", "json"]);
+    assert_eq!(status, 0);
+    let json: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&json["candidates"][0]["verdict"], &json["outcome"]["status"]), (&"won".into(), &200.into()), "{json}");
+    let (status, stdout, _) = output(&["explain", "GET", "http://host/", folder.root()]);
+    assert_eq!((status, stdout.as_str()), (1, "nothing listens on port 80; open are *:8080\n"));
+}
+
+#[test]
+fn the_admin_server_explains_the_running_configuration() {
+    let folder = Folder::new();
+    folder.write("gateway.yaml", GATEWAY).write("r.yaml", route("r", "/", "one"));
+    let running = run(&[folder.root()]);
+    let url = format!("http://{}:8080/x", running.address);
+    let json: Value = serde_json::from_str(&running.admin(&format!("/explain?method=GET&url={url}&header=A:%20b"))).unwrap();
+    assert_eq!(json["candidates"][0]["route"], "HTTPRoute x/r", "{json}");
+    assert!(running.admin("/explain?method=GET").starts_with("url is missing"));
+    assert!(running.admin("/explain?url=gopher://x").starts_with("expected http://host/path"));
+}
