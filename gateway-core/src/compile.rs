@@ -37,7 +37,7 @@ use serde_json::Value;
 use crate::name::{GroupKind, ObjectId, ObjectName};
 use crate::resource::Object;
 use crate::snapshot::filters::Handle;
-use crate::snapshot::{Snapshot, Socket};
+use crate::snapshot::{Settings, Snapshot, Socket};
 use crate::status::Status;
 use crate::support::Support;
 
@@ -56,6 +56,8 @@ pub struct Options {
     pub traffic: bool,
     /// What proves that a listener is programmed.
     pub proof: Proof,
+    /// What a Gateway obeys where no GatewayParameters say otherwise.
+    pub settings: Settings,
     /// Seed of the hash maps: draw it at random once per process, fix it in tests. Nothing visible depends on it.
     pub seed: u64,
 }
@@ -69,6 +71,7 @@ impl Default for Options {
             extensions: Extensions::default(),
             traffic: true,
             proof: Proof::Sockets,
+            settings: Settings::default(),
             seed: 0,
         }
     }

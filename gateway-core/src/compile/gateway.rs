@@ -81,11 +81,12 @@ pub(super) fn judge(
     gateway: &Arc<Gateway>,
     objects: &Objects,
     support: Support,
+    settings: &Settings,
     certificates: &mut Certificates,
 ) -> GatewayState {
     let mut uses = vec![ObjectId::new(Kind::GatewayClass, ObjectName::cluster(&gateway.spec.gateway_class_name))];
     let mut crosses = Vec::new();
-    let (settings, parameters) = parameters(gateway, objects, &mut uses);
+    let (settings, parameters) = parameters(gateway, objects, settings, &mut uses);
     let (allotted, unsupported, address) = addresses(gateway, objects);
     let listeners = (gateway.spec.listeners.iter())
         .map(|listener| judge_listener(gateway, listener, objects, support, certificates, &mut uses, &mut crosses))
@@ -286,9 +287,14 @@ fn client_certificate(gateway: &Gateway) -> Option<Fault> {
     Some((Reason::InvalidClientCertificateRef, message.to_owned()))
 }
 
-/// The settings of a Gateway: its own parameters over its class's, field by field.
-fn parameters(gateway: &Gateway, objects: &Objects, uses: &mut Vec<ObjectId>) -> (Arc<Settings>, Option<Fault>) {
-    let mut settings = Settings::default();
+/// The settings of a Gateway: its own parameters over its class's over those of the program, field by field.
+fn parameters(
+    gateway: &Gateway,
+    objects: &Objects,
+    settings: &Settings,
+    uses: &mut Vec<ObjectId>,
+) -> (Arc<Settings>, Option<Fault>) {
+    let mut settings = settings.clone();
     let class = objects.classes.get(&ObjectName::cluster(&gateway.spec.gateway_class_name));
     if let Some(reference) = class.and_then(|class| class.spec.parameters_ref.as_ref())
         && reference.group == OWN_GROUP

@@ -297,7 +297,8 @@ impl State {
             Classes::Named => self.objects.classes.get(class).is_some_and(|class| class::is_ours(class, options)),
         };
         let ours = object.as_ref().filter(|_| class.as_ref().is_some_and(is_ours));
-        let state = ours.map(|gateway| gateway::judge(gateway, &self.objects, options.support, &mut self.certificates));
+        let Options { support, settings, .. } = options;
+        let state = ours.map(|gateway| gateway::judge(gateway, &self.objects, *support, settings, &mut self.certificates));
         let (uses, crosses) = match &state {
             Some(state) => (state.uses.clone(), state.crosses.clone()),
             None => (class.map(|class| ObjectId::new(Kind::GatewayClass, class)).into_iter().collect(), Vec::new()),
