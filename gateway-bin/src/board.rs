@@ -118,17 +118,17 @@ impl Board {
             Some(Status::GatewayClass(_) | Status::Gateway(_)) => false,
             None => is_route(&id.kind),
         };
-        let mut faults: Vec<_> = self.rows(id).iter().filter(|row| is_fault(row.condition)).map(fault).collect();
+        let rows = self.rows(id);
+        let mut faults: Vec<_> = rows.iter().filter(|row| is_fault(row.condition) && !follows(row, &rows)).map(fault).collect();
         if routes_nowhere {
-            faults.push("it attaches to no Gateway that is known here".into());
+            faults.extend_from_slice(self.remarks(id));
+            if faults.is_empty() {
+                faults.push("it attaches to no Gateway that is known here".into());
+            }
         }
         if faults.is_empty() && !self.statuses.contains_key(id) {
             return None;
         }
-        if routes_nowhere {
-            faults.splice(..0, self.remarks(id).iter().cloned());
-        }
-        faults.dedup();
         Some(if faults.is_empty() { Verdict::Accepted } else { Verdict::Faulty(faults) })
     }
 
@@ -244,6 +244,21 @@ fn is_fault(condition: &Condition) -> bool {
     match (sense(condition.kind), condition.status) {
         (Sense::Good, Truth::False) | (Sense::Bad, Truth::True) => true,
         (Sense::Good, Truth::True | Truth::Unknown) | (Sense::Bad, Truth::False | Truth::Unknown) | (Sense::Neutral, _) => false,
+    }
+}
+
+/// Whether a fault only says what another of the same part implies: what is not accepted is not programmed either, and what is
+/// conflicted is not accepted.
+fn follows(row: &Row<'_>, rows: &[Row<'_>]) -> bool {
+    let own = || rows.iter().filter(|other| other.part == row.part && is_fault(other.condition));
+    match row.condition.kind {
+        ConditionType::Programmed => own().count() > 1,
+        ConditionType::Conflicted => own().any(|other| other.condition.kind == ConditionType::Accepted),
+        ConditionType::Accepted
+        | ConditionType::ResolvedRefs
+        | ConditionType::SupportedVersion
+        | ConditionType::OverlappingTlsConfig
+        | ConditionType::PartiallyInvalid => false,
     }
 }
 

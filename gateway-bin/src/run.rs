@@ -78,7 +78,7 @@ async fn serve_files(flags: &args::Run, builder: Builder) -> anyhow::Result<Exit
     let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     tokio::spawn(pass_on_hangups(hangup, tell));
     if let Some(listener) = admin {
-        answer_admin(listener, Admin { state, gateway: gateway.clone(), ports }, &stopped);
+        answer_admin(listener, Admin { state: Arc::clone(&state), gateway: gateway.clone(), ports }, &stopped);
     }
     let serving = tokio::spawn({
         let gateway = gateway.clone();
@@ -91,6 +91,7 @@ async fn serve_files(flags: &args::Run, builder: Builder) -> anyhow::Result<Exit
     }
     signals.next().await;
     tracing::info!("draining");
+    state.lock().is_ending = true;
     let left = tokio::select! {
         left = gateway.drain(flags.drain_timeout) => left,
         () = signals.next() => return Ok(ExitCode::FAILURE),

@@ -4,9 +4,10 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use gateway_core::compile::{CONTROLLER_NAME, Classes, Extensions, Options, Proof};
 use gateway_core::resource::{self, Reader};
+use gateway_core::snapshot::{Network, Settings};
 use gateway_pingora::SUPPORT;
 
-use crate::args::{FieldValidation, Reading};
+use crate::args::{FieldValidation, Reading, Run};
 
 /// How documents are read.
 pub(crate) fn reader(flags: &Reading, extensions: &Extensions) -> Reader {
@@ -18,8 +19,17 @@ pub(crate) fn reader(flags: &Reading, extensions: &Extensions) -> Reader {
     Reader { validation, lenient_forms: true, extensions: extensions.kinds().cloned().collect() }
 }
 
+/// What Gateways obey where no GatewayParameters say otherwise.
+pub(crate) fn settings(flags: &Run) -> Settings {
+    Settings {
+        trusted_proxies: flags.trusted_proxies.iter().filter_map(|network| Network::parse(network)).collect(),
+        drain_timeout: flags.drain_timeout,
+        ..Settings::default()
+    }
+}
+
 /// What the compiler is told. The seed is drawn anew each time.
-pub(crate) fn options(flags: &Reading, extensions: &Extensions) -> Options {
+pub(crate) fn options(flags: &Reading, extensions: &Extensions, settings: Settings) -> Options {
     let (classes, controller_name) = match &flags.controller_name {
         Some(name) => (Classes::Named, name.as_str()),
         None => (Classes::All, CONTROLLER_NAME),
@@ -31,6 +41,7 @@ pub(crate) fn options(flags: &Reading, extensions: &Extensions) -> Options {
         extensions: extensions.clone(),
         traffic: true,
         proof: Proof::Sockets,
+        settings,
         // Nobody outside can guess what a fresh state hashes nothing to.
         seed: RandomState::new().build_hasher().finish(),
     }

@@ -27,6 +27,8 @@ pub(crate) struct Known {
     pub(crate) problems: BTreeSet<String>,
     /// Transactions applied.
     pub(crate) applied: u64,
+    /// The program was told to end: ports close, requests finish.
+    pub(crate) is_ending: bool,
     /// The applying thread ended before it was told to.
     pub(crate) is_lost: bool,
 }
@@ -45,8 +47,11 @@ impl Known {
         self.wanted = tcp.collect();
     }
 
-    /// What readiness still waits for: a first configuration, or a socket that was not tried yet.
+    /// What stands against readiness: the end of the program, or that it still waits for a first configuration, or a socket that was not tried yet.
     pub(crate) fn waits_for(&self) -> Option<String> {
+        if self.is_ending {
+            return Some("the program is ending".into());
+        }
         if self.applied == 0 {
             return Some("the manifests are being read".into());
         }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use gateway_core::compile::{Bound, Change, Compiler, Fact, Update};
 use gateway_core::resource::{Gateway, Object};
-use gateway_core::snapshot::Snapshot;
+use gateway_core::snapshot::{Settings, Snapshot};
 use gateway_pingora::Builder;
 
 use crate::addresses::Allotment;
@@ -34,7 +34,7 @@ fn compile(flags: &Reading, builder: Builder) -> anyhow::Result<Offline> {
     files.read_stdin();
     let mut changes = files.read_all(true, &BTreeSet::new(), |_| ());
     changes.append(&mut Allotment::new(&flags.addresses).settle(gateways(&files)));
-    let mut compiler = Compiler::new(setup::options(flags, extensions));
+    let mut compiler = Compiler::new(setup::options(flags, extensions, Settings::default()));
     let mut board = Board::new(Proof::Unserved);
     let first = compiler.apply(changes);
     board.absorb(&first);

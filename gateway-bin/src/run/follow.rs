@@ -71,7 +71,7 @@ impl Follower {
     pub(crate) fn new(flags: &args::Run, place: Place, tell: Sender<Event>) -> Self {
         let extensions = place.gateway.extensions();
         let files = Files::new(&flags.reading.paths, setup::reader(&flags.reading, extensions), &place.backends);
-        let compiler = Compiler::new(setup::options(&flags.reading, extensions));
+        let compiler = Compiler::new(setup::options(&flags.reading, extensions, setup::settings(flags)));
         // The thread may be gone when the last events come.
         let told = move |sighting| drop(tell.send(Event::Sighting(sighting)));
         let watch = match flags.poll {
@@ -213,7 +213,7 @@ impl Follower {
         known.want(&update.snapshot);
         news.turned(known.board.absorb(&update));
         known.applied += 1;
-        if self.summary_by.is_none() && known.applied > 1 {
+        if self.summary_by.is_none() && known.applied > 1 && !known.is_ending {
             news.print(&known.board);
         }
     }

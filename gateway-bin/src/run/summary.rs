@@ -120,7 +120,7 @@ impl Scene<'_> {
             *accepted += usize::from(self.board.verdict(id) == Some(Verdict::Accepted));
         }
         for (kind, (all, accepted)) in counts {
-            let _ = writeln!(text, "{kind}s: {accepted} of {all} accepted");
+            let _ = writeln!(text, "{kind}s: {accepted} of {all} in order");
         }
     }
 

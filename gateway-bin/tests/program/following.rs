@@ -52,7 +52,7 @@ fn files_and_folders_come_and_go() {
     fs::remove_file(folder.path("r.yaml")).unwrap();
     running.until_status("/", 404);
     fs::remove_file(folder.path("gateway.yaml")).unwrap();
-    running.until("the port is closed", || running.get("/").status == 0);
+    running.until_closed();
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_given_file_may_be_replaced_go_and_come() {
     replace(&path, &format!("{GATEWAY}---\n{}", route("r", "/", "two")));
     running.until_body("/", "two");
     fs::remove_file(&path).unwrap();
-    running.until("the port is closed", || running.get("/").status == 0);
+    running.until_closed();
     folder.write("all.txt", format!("{GATEWAY}---\n{}", route("r", "/", "three")));
     running.until_body("/", "three");
 }

@@ -32,7 +32,7 @@ fn the_quickstart_answers() {
     assert!(moved.head.contains(&format!("location: http://{}:8080/api/v1/items", running.address)), "{}", moved.head);
     let health = running.get("/health");
     assert_eq!((health.status, health.body.trim()), (200, "all is well"));
-    running.until_said("HTTPRoutes: 2 of 2 accepted");
+    running.until_said("HTTPRoutes: 2 of 2 in order");
     running.until_said(&format!("curl -i http://{}:8080/health", running.address));
     assert!(!running.said().contains("not as asked for"), "{}", running.said());
 }
@@ -42,4 +42,15 @@ fn without_backends_it_says_how_to_serve_them() {
     let running = run(&[&quickstart()]);
     assert_eq!(running.get("/").status, 503);
     running.until_said("Service quickstart/store: --backend quickstart/store:80=127.0.0.1:PORT");
+}
+
+#[test]
+fn only_trusted_proxies_are_believed() {
+    let forwarded = [("X-Forwarded-For", "192.0.2.9")];
+    let running = run(&[&quickstart(), "--demo-backends"]);
+    let seen = running.get_with("/", &forwarded).body;
+    assert!(seen.contains("\"x-forwarded-for\": \"127.0.0.1\""), "{seen}");
+    let running = run(&[&quickstart(), "--demo-backends", "--trusted-proxies", "127.0.0.0/8"]);
+    let seen = running.get_with("/", &forwarded).body;
+    assert!(seen.contains("\"x-forwarded-for\": \"192.0.2.9, 127.0.0.1\""), "{seen}");
 }

@@ -141,11 +141,9 @@ fn a_backend_flag_stands_in_for_a_service_or_adds_to_one() {
     assert_eq!(running.get("/").status, 500, "there is no such Service");
     running.until_said("Service x/cart: --backend x/cart:80=127.0.0.1:PORT");
 
-    let backend = run(&[
-        folder.path("gateway.yaml").to_str().unwrap(),
-        folder.write("echo.yaml", crate::scene::route("e", "/", "echoed")).path("echo.yaml").to_str().unwrap(),
-    ]);
-    fs::remove_file(folder.path("echo.yaml")).unwrap();
+    let elsewhere = Folder::new();
+    elsewhere.write("all.yaml", format!("{GATEWAY}---\n{}", crate::scene::route("e", "/", "echoed")));
+    let backend = run(&[elsewhere.root()]);
     let flag = format!("x/cart:80={}:8080", backend.address);
     let running = run(&[folder.root(), "--backend", &flag]);
     assert_eq!(running.get("/").body, "echoed");

@@ -51,10 +51,10 @@ impl Folder {
 
 /// A loopback address nobody else has. Each address has all ports to itself, so none needs to be looked for.
 pub(crate) fn fresh_address() -> Ipv4Addr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
+    static NEXT: AtomicU16 = AtomicU16::new(1);
     let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     let id = std::process::id();
-    Ipv4Addr::new(127, 100 + (id / 250 % 100) as u8, (id % 250) as u8 ^ high, low.max(1))
+    Ipv4Addr::new(127, 100 + (id / 250 % 100) as u8, (id % 250) as u8 ^ high, low)
 }
 
 /// The program, serving.
@@ -134,6 +134,11 @@ impl Running {
     /// Waits until a path is answered with this status.
     pub(crate) fn until_status(&self, path: &str, status: u16) {
         self.until(&format!("{path} answers {status}"), || self.get(path).status == status);
+    }
+
+    /// Waits until nobody listens on port 8080.
+    pub(crate) fn until_closed(&self) {
+        self.until("the port is closed", || TcpStream::connect((self.address, 8080)).is_err());
     }
 
     /// Waits until it said this.

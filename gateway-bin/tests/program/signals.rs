@@ -1,8 +1,10 @@
 //! How the program ends.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::thread;
 
-use crate::scene::{Folder, GATEWAY, Running, SlowBackend, ask, run};
+use crate::scene::{Folder, GATEWAY, Running, SlowBackend, ask, route, run};
 
 fn with_slow_backend(extra: &[&str]) -> (Folder, SlowBackend, Running) {
     let folder = Folder::new();
@@ -25,9 +27,24 @@ fn terminating_lets_a_request_finish_and_then_ends() {
     let asking = thread::spawn(move || ask(to, "GET", "/", &[]));
     running.until("the request is under way", || slow.waiting() == 1);
     running.signal("TERM");
-    running.until("the port is closed", || running.get("/").status == 0);
+    running.until_closed();
+    assert_eq!(running.admin("/readyz").trim(), "waiting: the program is ending");
     slow.answer();
     assert_eq!(asking.join().unwrap().unwrap().body, "done");
+    assert_eq!(running.ended().code(), Some(0));
+}
+
+#[test]
+fn an_idle_connection_does_not_hold_up_the_end() {
+    let folder = Folder::new();
+    folder.write("gateway.yaml", GATEWAY).write("r.yaml", route("r", "/", "one"));
+    let mut running = run(&[folder.root()]);
+    let mut idle = TcpStream::connect((running.address, 8080)).unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    idle.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    running.signal("TERM");
     assert_eq!(running.ended().code(), Some(0));
 }
 
@@ -38,7 +55,7 @@ fn a_second_signal_ends_at_once() {
     let asking = thread::spawn(move || ask(to, "GET", "/", &[]));
     running.until("the request is under way", || slow.waiting() == 1);
     running.signal("INT");
-    running.until("the port is closed", || running.get("/").status == 0);
+    running.until_closed();
     running.signal("INT");
     assert_eq!(running.ended().code(), Some(1));
     assert!(asking.join().unwrap().is_none_or(|answer| answer.status != 200));
