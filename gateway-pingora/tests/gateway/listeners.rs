@@ -1,1 +1,143 @@
-//! .
+//! Ports that come and go while others serve, and connections that are sent home.
+
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use gateway_core::compile::{Bound, Fact};
+use gateway_core::name::Kind;
+use tokio::net::TcpStream;
+
+use crate::backend::{Backend, Reply};
+use crate::client::{Client, get};
+use crate::protocols::{ask, h2, request};
+use crate::world::{World, gateway, route, run, service, until};
+
+/// A second Gateway, on port 8080, with the same routes.
+fn second(settings: &str) -> String {
+    gateway(settings).replace("name: gw,", "name: second,").replace("port: 80,", "port: 8080,")
+}
+
+fn both(backend: &Backend) -> String {
+    let route = route("all", "[{backendRefs: [{name: web, port: 80}]}]").replace("[{name: gw}]", "[{name: gw}, {name: second}]");
+    route + &service("web", &[backend.address])
+}
+
+/// A backend whose answer to `/slow` waits until it is let go.
+async fn slow() -> (Backend, mpsc::Sender<()>) {
+    let (go, wait) = mpsc::channel();
+    let wait = Arc::new(Mutex::new(wait));
+    let backend = Backend::answering(move |asked| {
+        if asked.target == "/slow" {
+            tokio::task::block_in_place(|| drop(wait.lock().unwrap().recv()));
+        }
+        Reply::text("done")
+    })
+    .await;
+    (backend, go)
+}
+
+#[test]
+fn a_listener_comes_and_goes_without_touching_another() {
+    run(async {
+        let backend = Backend::echo("web").await;
+        let mut world = World::of(&(gateway("") + &both(&backend))).await;
+        let mut kept = Client::connect(world.at(80)).await;
+        assert_eq!(kept.get("a", "/").await.status, 200);
+        assert!(TcpStream::connect(world.at(8080)).await.is_err());
+        for _ in 0..3 {
+            world.put(&second("")).await;
+            assert_eq!(world.bound(8080), Some(&Bound::Yes));
+            assert_eq!(get(world.at(8080), "a", "/").await.status, 200);
+            world.remove(Kind::Gateway, "second").await;
+            assert!(TcpStream::connect(world.at(8080)).await.is_err(), "the port is free as soon as the fact says so");
+        }
+        assert_eq!(kept.get("a", "/").await.status, 200);
+        assert_eq!(kept.get("a", "/").await.header("connection"), "keep-alive");
+    });
+}
+
+#[test]
+fn a_refused_port_is_told_and_tried_again() {
+    run(async {
+        let backend = Backend::echo("web").await;
+        let mut world = World::of(&(gateway("") + &both(&backend))).await;
+        let taken = TcpListener::bind(world.at(8080)).unwrap();
+        world.put(&second("")).await;
+        assert!(matches!(world.bound(8080), Some(Bound::Refused(_))), "{:?}", world.bound(8080));
+        assert_eq!(get(world.at(80), "a", "/").await.status, 200);
+        drop(taken);
+        assert!(matches!(world.fact().await, Fact::Socket(_, Some(Bound::Yes))));
+        assert_eq!(get(world.at(8080), "a", "/").await.status, 200);
+    });
+}
+
+#[test]
+fn a_request_in_progress_outlives_its_listener_and_idle_connections_end() {
+    run(async {
+        let (backend, go) = slow().await;
+        let mut world = World::of(&(gateway("") + &second("") + &both(&backend))).await;
+        let mut idle = Client::connect(world.at(8080)).await;
+        assert_eq!(idle.get("a", "/").await.status, 200);
+        let mut busy = Client::connect(world.at(8080)).await;
+        busy.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let send = h2(world.at(8080)).await;
+        let over_h2 = tokio::spawn({
+            let send = send.clone();
+            async move { ask(&send, request("http://a/slow")).await }
+        });
+        until("both are asked", || world.gateway.counters().requests_open() == 2 && backend.accepted() >= 2).await;
+        world.remove(Kind::Gateway, "second").await;
+        assert!(TcpStream::connect(world.at(8080)).await.is_err());
+        assert!(idle.ends().await);
+        go.send(()).unwrap();
+        go.send(()).unwrap();
+        let response = busy.response().await;
+        assert_eq!((response.status, response.text().as_str(), response.header("connection")), (200, "done", "close"));
+        assert!(busy.ends().await);
+        let (head, body, _) = over_h2.await.unwrap().unwrap();
+        assert_eq!((head.status.as_u16(), body.as_slice()), (200, b"done".as_slice()));
+        until("all have gone", || world.gateway.counters().connections_open() == 0).await;
+        assert!(ask(&send, request("http://a/")).await.is_err());
+        assert_eq!(get(world.at(80), "a", "/").await.status, 200);
+    });
+}
+
+#[test]
+fn at_the_drain_time_the_rest_is_cut() {
+    run(async {
+        let backend = Backend::answering(|_| Reply::Hang).await;
+        let mut world = World::of(&(gateway("") + &second("  limits: {drainTimeout: 300ms}\n") + &both(&backend))).await;
+        let mut client = Client::connect(world.at(8080)).await;
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        until("it is asked", || backend.asked() == 1).await;
+        let began = Instant::now();
+        world.remove(Kind::Gateway, "second").await;
+        assert!(client.ends().await);
+        assert!((Duration::from_millis(250)..Duration::from_secs(5)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn a_drained_gateway_closes_its_ports_and_says_when_nobody_is_left() {
+    run(async {
+        let (backend, go) = slow().await;
+        let world = World::of(&(gateway("") + &both(&backend))).await;
+        let mut idle = Client::connect(world.at(80)).await;
+        assert_eq!(idle.get("a", "/").await.status, 200);
+        let mut busy = Client::connect(world.at(80)).await;
+        busy.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        until("it is asked", || world.gateway.counters().requests_open() == 1).await;
+        let gateway = world.gateway.clone();
+        let drained = tokio::spawn(async move { gateway.drain(Duration::from_secs(20)).await });
+        until("the port is closed", || std::net::TcpStream::connect(world.at(80)).is_err()).await;
+        // A request on its way is still served, and told that it was the last.
+        assert_eq!(idle.get("a", "/").await.header("connection"), "close");
+        assert!(!drained.is_finished());
+        go.send(()).unwrap();
+        assert_eq!(busy.response().await.header("connection"), "close");
+        assert_eq!(drained.await.unwrap(), 0);
+        until("the service returns", || world.is_over()).await;
+    });
+}

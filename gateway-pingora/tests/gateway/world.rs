@@ -13,8 +13,10 @@ use gateway_core::compile::{Bound, Change, Compiler, Fact, Options};
 use gateway_core::name::{GroupKind, Kind, ObjectId, ObjectName};
 use gateway_core::resource::{self, FieldValidation, Reader, Reading};
 use gateway_core::snapshot::Socket;
-use gateway_pingora::{Builder, Gateway, Record, SUPPORT};
+use gateway_pingora::{Builder, Gateway, Proxy, Record, SUPPORT, Service};
+use pingora_proxy::ProxyHttp;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Runs a test, for half a minute at most.
@@ -53,6 +55,7 @@ pub(crate) struct World {
     ports: HashMap<u16, u16>,
     bound: HashMap<Socket, Bound>,
     serving: JoinHandle<()>,
+    _running: watch::Sender<bool>,
     kinds: Vec<GroupKind>,
 }
 
@@ -67,6 +70,23 @@ impl World {
 
     /// The same with more in its builder.
     pub(crate) async fn with(more: impl FnOnce(Builder) -> Builder, yaml: &str) -> Self {
+        Self::start(more, |gateway| gateway.service(), yaml).await
+    }
+
+    /// The same with a proxy around the gateway's own.
+    pub(crate) async fn around<P>(outer: impl FnOnce(Proxy) -> P, yaml: &str) -> Self
+    where
+        P: ProxyHttp + Send + Sync + 'static,
+        P::CTX: Send + Sync,
+    {
+        Self::start(|builder| builder, |gateway| gateway.service_with(outer(gateway.proxy())), yaml).await
+    }
+
+    async fn start<P>(more: impl FnOnce(Builder) -> Builder, service: impl FnOnce(&Gateway) -> Service<P>, yaml: &str) -> Self
+    where
+        P: ProxyHttp + Send + Sync + 'static,
+        P::CTX: Send + Sync,
+    {
         let ports: HashMap<u16, u16> = NAMED.iter().map(|named| (*named, free_port())).collect();
         let records: Arc<Mutex<Vec<Record>>> = Arc::default();
         let kept = Arc::clone(&records);
@@ -78,12 +98,12 @@ impl World {
         let extensions = gateway.extensions().clone();
         let kinds = extensions.kinds().cloned().collect();
         let compiler = Compiler::new(Options { support: SUPPORT, extensions, seed: 7, ..Options::default() });
-        let serving = tokio::spawn({
-            let gateway = gateway.clone();
-            async move { gateway.run().await }
-        });
+        let (running, shutdown) = watch::channel(false);
+        let service = service(&gateway);
+        let serving = tokio::spawn(async move { service.serve(shutdown).await });
         let facts = gateway.facts();
-        let mut world = Self { gateway, records, compiler, facts, ports, bound: HashMap::new(), serving, kinds };
+        let mut world =
+            Self { gateway, records, compiler, facts, ports, bound: HashMap::new(), serving, _running: running, kinds };
         world.put(yaml).await;
         world
     }
