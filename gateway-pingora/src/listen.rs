@@ -8,8 +8,8 @@
 //!                              └─► Fact::Socket(.., Bound)
 //! ```
 //!
-//! Invariants: **a door that stays is not touched when others change**; a fact that a socket is bound is taken back before its port
-//! is free again.
+//! Invariants: **a door that stays is not touched when others change**; when the fact that a socket is bound is taken back, its
+//! port is free.
 
 mod door;
 mod guests;
@@ -132,9 +132,9 @@ where
     }
 
     async fn close(&self, socket: Socket, door: Door, limit: Option<Duration>, leaving: &mut JoinSet<()>) {
-        self.premises.facts.tell(Fact::Socket(socket, None));
-        tracing::info!(%socket, "closing");
         let guests = door.close().await;
+        tracing::info!(%socket, "closed");
+        self.premises.facts.tell(Fact::Socket(socket, None));
         leaving.spawn(async move { guests.leave(limit).await });
     }
 }

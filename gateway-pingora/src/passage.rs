@@ -18,7 +18,7 @@ use gateway_core::snapshot::{Listener, Rule};
 use crate::connection::{Active, Connection};
 use crate::filter::{Exchange, Filter, FilterError, guarded, guarded_now};
 use crate::observe::{Counters, Fault, Record};
-use crate::upstream::Attempt;
+use crate::upstream::{Attempt, Gate};
 
 /// One request on its way.
 #[derive(Default)]
@@ -34,6 +34,8 @@ pub struct Passage {
     /// Endpoints that could not be connected to.
     pub(crate) tried: Vec<SocketAddr>,
     pub(crate) tries: u32,
+    /// Holds back the response to a request that asks for an upgrade.
+    pub(crate) gate: Option<Arc<Gate>>,
     pub(crate) fault: Option<Fault>,
 }
 

@@ -10,6 +10,7 @@ mod checks;
 mod edit;
 mod forwarded;
 
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{StatusCode, Version, header};
 use pingora_core::modules::http::HttpModules;
+use pingora_core::protocols::Digest;
 use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
@@ -274,7 +276,7 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
         let Some(forward) = &passage.forward else {
             return Err(Error::explain(ErrorType::InternalError, "nothing was decided"));
         };
@@ -282,10 +284,32 @@ impl ProxyHttp for Proxy {
             passage.fault.get_or_insert(Fault::Refused(Reason::NoEndpoint));
             return Err(Error::explain(ErrorType::HTTPStatus(503), "no endpoint"));
         };
-        let peer = self.parts.upstreams.peer(&forward.backend, &attempt);
+        let peer = if session.is_upgrade_req() && forward.backend.protocol == BackendProtocol::Http1 {
+            let gate = Arc::default();
+            let peer = self.parts.upstreams.peer_for_upgrade(&forward.backend, &attempt, &gate);
+            passage.gate = Some(gate);
+            peer
+        } else {
+            self.parts.upstreams.peer(&forward.backend, &attempt)
+        };
         passage.tries += 1;
         passage.attempt = Some(attempt);
         Ok(peer)
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        _reused: bool,
+        _peer: &HttpPeer,
+        _fd: RawFd,
+        _digest: Option<&Digest>,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        if let Some(attempt) = &mut passage.attempt {
+            attempt.connected();
+        }
+        Ok(())
     }
 
     fn fail_to_connect(
@@ -347,6 +371,9 @@ impl ProxyHttp for Proxy {
                 passage.fault.get_or_insert(fault);
                 return Err(Error::explain(ErrorType::HTTPStatus(500), "a filter failed"));
             }
+        }
+        if let Some(gate) = passage.gate.as_ref().filter(|_| end) {
+            gate.open();
         }
         Ok(())
     }

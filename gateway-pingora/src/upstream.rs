@@ -13,6 +13,7 @@
 mod chance;
 mod endpoint;
 mod probe;
+mod upgrade;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -29,6 +30,7 @@ use crate::observe::Counters;
 pub(crate) use endpoint::Attempt;
 use endpoint::Endpoint;
 use probe::Probes;
+pub(crate) use upgrade::Gate;
 
 /// The endpoints of all backends that have been asked.
 #[derive(Debug)]
@@ -82,6 +84,16 @@ impl Upstreams {
         peer.options.total_connection_timeout = Some(self.connect_timeout);
         // Connections are shared only where everything about the backend and the endpoint is the same.
         peer.group_key = self.hasher.hash_one((backend.fingerprint, endpoint.epoch));
+        peer
+    }
+
+    /// The same for a request that asks for an upgrade: its response is held back by the gate.
+    pub(crate) fn peer_for_upgrade(&self, backend: &Backend, attempt: &Attempt, gate: &Arc<Gate>) -> Box<HttpPeer> {
+        let mut peer = self.peer(backend, attempt);
+        let connect = upgrade::Connect { gate: Arc::clone(gate), time: self.connect_timeout };
+        peer.options.custom_l4 = Some(Arc::new(connect));
+        // No pooled connection has a gate.
+        peer.group_key = self.hasher.hash_one((peer.group_key, "upgrade"));
         peer
     }
 

@@ -125,6 +125,11 @@ impl Attempt {
         self.endpoint.address
     }
 
+    /// The request is about to be sent: what came before was not the endpoint's work.
+    pub(crate) fn connected(&mut self) {
+        self.began = Instant::now();
+    }
+
     /// A response head came that speaks for the endpoint.
     pub(crate) fn succeeded(&self) {
         self.endpoint.count_success(self.began.elapsed());

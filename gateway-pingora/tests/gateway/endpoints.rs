@@ -24,10 +24,9 @@ fn all_endpoints_are_asked() {
     run(async {
         let backends = [Backend::echo("a").await, Backend::echo("b").await, Backend::echo("c").await];
         let world = world(&backends.each_ref().map(|backend| backend.address)).await;
-        for _ in 0..60 {
+        while backends.iter().any(|backend| backend.asked() < 5) {
             assert_eq!(get(world.at(80), "a", "/").await.status, 200);
         }
-        assert!(backends.iter().all(|backend| backend.asked() > 5), "{:?}", backends.each_ref().map(Backend::asked));
     });
 }
 

@@ -119,7 +119,11 @@ fn a_filter_sees_and_changes_all_of_an_exchange() {
         client.send("POST /0 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc").await;
         let response = client.response().await;
         assert_eq!((response.status, response.header("x-state")), (200, "7"));
-        assert!(response.text().contains(r#""BODY":"ABC""#) && response.text().contains("/0 FROM 127.0.0.1"), "{}", response.text());
+        assert!(
+            response.text().contains(r#""BODY":"ABC""#) && response.text().contains("/0 FROM 127.0.0.1"),
+            "{}",
+            response.text()
+        );
         let response = client.get("a", "/1").await;
         assert_eq!((response.status, response.header("x-mine"), response.text().as_str()), (202, "1", "mine"));
         assert_eq!(client.get("a", "/2").await.echoed("x-seen"), "/2 from 127.0.0.1");

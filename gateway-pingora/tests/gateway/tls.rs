@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SignatureAlgorithm};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -44,7 +43,10 @@ fn gateway(listeners: &[(&str, &str, &[&str])]) -> String {
         .map(|(name, host, secrets)| {
             let host = if host.is_empty() { String::new() } else { format!(", hostname: \"{host}\"") };
             let secrets: Vec<String> = secrets.iter().map(|secret| format!("{{name: {secret}}}")).collect();
-            format!("  - {{name: {name}, port: 443, protocol: HTTPS{host}, tls: {{certificateRefs: [{}]}}}}\n", secrets.join(", "))
+            format!(
+                "  - {{name: {name}, port: 443, protocol: HTTPS{host}, tls: {{certificateRefs: [{}]}}}}\n",
+                secrets.join(", ")
+            )
         })
         .collect();
     format!(
@@ -143,7 +145,10 @@ fn the_name_selects_the_listener_and_its_certificate() {
             let stream = connect(&world, name, Offer::default()).await.unwrap();
             assert!(leaf(&stream) == *expected, "{name}");
             let response = Client::over(stream).get(name, "/").await;
-            assert_eq!((response.status, response.echoed("x-forwarded-proto"), response.echoed("x-forwarded-port")), (200, "https".into(), "443".into()));
+            assert_eq!(
+                (response.status, response.echoed("x-forwarded-proto"), response.echoed("x-forwarded-port")),
+                (200, "https".into(), "443".into())
+            );
         }
         for (name, offer) in [("other.test", Offer::default()), ("a.example", Offer { sni: false, ..Offer::default() })] {
             let error = connect(&world, name, offer).await.unwrap_err();
@@ -188,7 +193,7 @@ fn the_protocol_is_agreed_upon_and_a_foreign_host_is_421() {
         let world = World::of(&(listeners + &secret_a + &secret_b + &web(&backend))).await;
         let stream = connect(&world, "a.example", Offer { alpn: &[b"h2", b"http/1.1"], ..Offer::default() }).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-        let (send, connection) = h2::client::handshake::<_, Bytes>(stream).await.unwrap();
+        let (send, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(async move { drop(connection.await) });
         assert_eq!(ask(&send, request("https://a.example/")).await.unwrap().0.status, 200);
         assert_eq!(ask(&send, request("https://b.example/")).await.unwrap().0.status, 421);
