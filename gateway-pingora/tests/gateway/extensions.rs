@@ -65,10 +65,8 @@ impl Filter for Tester {
     }
 
     fn response_body(&self, _: &mut Exchange, piece: &mut Option<Bytes>, _: bool) -> Result<(), FilterError> {
-        if self.mode == "shout" {
-            if let Some(bytes) = piece {
-                *bytes = bytes.to_ascii_uppercase().into();
-            }
+        if let (Some(bytes), "shout") = (piece, self.mode.as_str()) {
+            *bytes = bytes.to_ascii_uppercase().into();
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 //!
 //! Every test waits for conditions, never for a time, and is bounded by one.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod backend;
 mod client;
 mod endpoints;

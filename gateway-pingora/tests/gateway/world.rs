@@ -147,10 +147,10 @@ impl World {
                 return;
             }
             let fact = self.facts.recv().await.unwrap();
-            match fact.clone() {
-                Fact::Socket(socket, Some(bound)) => drop(self.bound.insert(socket, bound)),
-                Fact::Socket(socket, None) => drop(self.bound.remove(&socket)),
-                other => panic!("{other:?}"),
+            let Fact::Socket(socket, bound) = fact.clone() else { panic!("{fact:?}") };
+            match bound {
+                Some(bound) => drop(self.bound.insert(socket, bound)),
+                None => drop(self.bound.remove(&socket)),
             }
             let update = self.compiler.apply([Change::Fact(fact)]);
             self.gateway.live().publish(update.snapshot);
