@@ -37,8 +37,8 @@ pub(crate) struct Wire<S> {
     peeked: Peeked,
     head: Head,
     timer: Option<Pin<Box<Sleep>>>,
-    /// An answer of our own was written in place of a request: give the client time to read it.
-    refused: bool,
+    /// Our side is closed; until then the client may still be reading, and what it still sends must not reset the connection.
+    lingering: Option<Pin<Box<Sleep>>>,
 }
 
 /// What Pingora is told about the layers below HTTP.
@@ -92,7 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             peeked: Peeked::default(),
             head: Head::default(),
             timer: None,
-            refused: false,
+            lingering: None,
         }
     }
 
@@ -171,9 +171,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Puts an answer in place of a request; it is sent when the connection is shut down.
     fn refuse(&mut self, answer: &'static [u8]) -> io::Error {
-        self.refused = true;
         self.out.bytes.extend_from_slice(answer);
         io::Error::new(io::ErrorKind::InvalidData, "the request head was too large or too slow")
+    }
+
+    /// Reads and forgets until the client has closed its side too, or has had time enough.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(limit) = &mut self.lingering else { return Poll::Ready(()) };
+        if limit.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let mut rest = [0; 1024];
+        loop {
+            let mut rest = ReadBuf::new(&mut rest);
+            match ready!(Pin::new(&mut self.inner).poll_read(cx, &mut rest)) {
+                Ok(()) if !rest.filled().is_empty() => {}
+                _ => return Poll::Ready(()),
+            }
+        }
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -255,8 +270,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_send(cx))?;
-        Pin::new(&mut this.inner).poll_shutdown(cx)
+        if this.lingering.is_none() {
+            ready!(this.poll_send(cx))?;
+            ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
+            this.lingering = Some(Box::pin(tokio::time::sleep(LINGER)));
+        }
+        this.poll_linger(cx).map(Ok)
     }
 }
 
@@ -285,17 +304,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Peek for Wire<S> {
 #[async_trait]
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Shutdown for Wire<S> {
     async fn shutdown(&mut self) {
-        let refused = self.refused;
-        let end = async {
-            AsyncWriteExt::shutdown(self).await?;
-            if refused {
-                let mut rest = [0; 4096];
-                while self.inner.read(&mut rest).await? > 0 {}
-            }
-            io::Result::Ok(())
-        };
         // A peer that does not take the end is not waited for.
-        let _ = timeout(LINGER, end).await;
+        let _ = timeout(2 * LINGER, AsyncWriteExt::shutdown(self)).await;
     }
 }
 
