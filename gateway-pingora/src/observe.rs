@@ -63,6 +63,8 @@ pub enum Fault {
     Refused(Reason),
     /// The message is framed in a way that may be read differently elsewhere.
     Framing(&'static str),
+    /// The head has more bytes than the Gateway allows.
+    HeadTooLarge,
     /// `Expect` asks for something other than `100-continue`.
     Expectation,
     /// gRPC over HTTP/1.
@@ -84,6 +86,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Refused(reason) => reason.fmt(f),
             Self::Framing(what) => f.write_str(what),
+            Self::HeadTooLarge => f.write_str("the head is too large"),
             Self::Expectation => f.write_str("the expectation is not known"),
             Self::GrpcOverHttp1 => f.write_str("gRPC needs HTTP/2"),
             Self::Filter(why) => write!(f, "a filter failed: {why}"),

@@ -247,8 +247,12 @@ impl ProxyHttp for Proxy {
             return Err(Error::explain(ErrorType::InternalError, "early_request_filter must come first"));
         };
         let (connection, is_grpc) = (Arc::clone(&entry.connection), entry.is_grpc);
-        let checked = checks::check(session.req_header(), is_grpc).and_then(|()| checks::strip(session.req_header_mut()));
+        let limit = connection.settings.max_header_bytes;
+        let checked = checks::check(session.req_header(), is_grpc, limit).and_then(|()| checks::strip(session.req_header_mut()));
         if let Err(flaw) = checked {
+            if flaw.fault == Fault::HeadTooLarge {
+                self.parts.counters.heads_too_large.add();
+            }
             let after = if flaw.is_framing { After::Close } else { After::GoOn };
             return answer::refuse(session, passage, flaw.status, flaw.fault, after).await.map(|()| true);
         }

@@ -18,9 +18,13 @@ pub(super) struct Flaw {
     pub(super) is_framing: bool,
 }
 
-/// Judges a head.
-pub(super) fn check(head: &RequestHeader, is_grpc: bool) -> Result<(), Flaw> {
+/// Judges a head. `limit` is how many bytes its fields may have over HTTP/2; over HTTP/1 the connection counted them already.
+pub(super) fn check(head: &RequestHeader, is_grpc: bool, limit: usize) -> Result<(), Flaw> {
     let framing = |status, what| Err(Flaw { status, fault: Fault::Framing(what), is_framing: true });
+    if head.version == Version::HTTP_2 && size(head) > limit {
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(Flaw { status, fault: Fault::HeadTooLarge, is_framing: false });
+    }
     if !has_form(head) {
         let fault = Fault::Refused(Reason::BadTarget);
         return Err(Flaw { status: StatusCode::BAD_REQUEST, fault, is_framing: false });
@@ -46,6 +50,12 @@ pub(super) fn check(head: &RequestHeader, is_grpc: bool) -> Result<(), Flaw> {
         return Err(Flaw { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, fault: Fault::GrpcOverHttp1, is_framing: false });
     }
     Ok(())
+}
+
+/// The bytes of a head's target and fields, each field with the two separators that HTTP/1 would write.
+fn size(head: &RequestHeader) -> usize {
+    let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    head.raw_path().len() + fields.sum::<usize>()
 }
 
 /// Whether the target is in origin, absolute or asterisk form (RFC 9112, section 3.2). Pingora makes a path of anything else.
@@ -124,8 +134,9 @@ mod tests {
 
     #[test]
     fn what_could_be_framed_differently_elsewhere_is_refused() {
-        let status =
-            |fields: &[(&'static str, &'static str)]| check(&head(Version::HTTP_11, fields), false).map_err(|flaw| flaw.status);
+        let status = |fields: &[(&'static str, &'static str)]| {
+            check(&head(Version::HTTP_11, fields), false, 8192).map_err(|flaw| flaw.status)
+        };
         assert_eq!(status(&[("Transfer-Encoding", "chunked")]), Ok(()));
         assert_eq!(status(&[("Transfer-Encoding", "\tCHUNKED ")]), Ok(()));
         assert_eq!(status(&[("Transfer-Encoding", "gzip, chunked")]), Err(StatusCode::NOT_IMPLEMENTED));

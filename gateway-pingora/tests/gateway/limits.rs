@@ -30,6 +30,24 @@ fn a_head_that_is_too_large_is_431() {
 }
 
 #[test]
+fn a_head_that_is_too_large_is_431_over_http_2_too() {
+    run(async {
+        let backend = Backend::echo("web").await;
+        let world = world(&backend, "{maxHeaderBytes: 8192}").await;
+        let send = h2(world.at(80)).await;
+        let large = |bytes: usize| {
+            let mut large = request("http://a/");
+            large.headers_mut().insert("x-large", "x".repeat(bytes).parse().unwrap());
+            large
+        };
+        assert_eq!(ask(&send, large(4000)).await.unwrap().0.status, 200);
+        assert_eq!(ask(&send, large(20_000)).await.unwrap().0.status, 431);
+        assert_eq!(ask(&send, large(4000)).await.unwrap().0.status, 200, "the connection goes on");
+        assert_eq!(world.gateway.counters().heads_too_large(), 1);
+    });
+}
+
+#[test]
 fn a_head_that_is_too_slow_ends_the_connection_however_it_dribbles() {
     run(async {
         let backend = Backend::echo("web").await;
