@@ -118,6 +118,8 @@ pub enum Fact {
     Acknowledged(ObjectName, i64),
     /// The addresses allotted to a Gateway; it keeps its sockets on these. `None` takes them back.
     Addresses(ObjectName, Option<Addresses>),
+    /// What time it is, in seconds since 1970. Without this fact no certificate is too old or too new.
+    Time(i64),
     /// The Gateway API bundle that is installed; without this fact, the one this crate was written for.
     Bundle(Bundle),
 }

@@ -32,7 +32,10 @@ pub(super) fn certificate(secret: &Secret) -> Result<Arc<Certificate>, String> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| format!("tls.crt of Secret {name} is not PEM: {error}"))?;
     let leaf = chain.first().ok_or_else(|| format!("tls.crt of Secret {name} holds no certificate"))?;
-    let names = names(leaf).ok_or_else(|| format!("tls.crt of Secret {name} holds a certificate that cannot be read"))?;
+    let unreadable = || format!("tls.crt of Secret {name} holds a certificate that cannot be read");
+    let (_, read) = X509Certificate::from_der(leaf).map_err(|_| unreadable())?;
+    let names = names(&read).ok_or_else(unreadable)?;
+    let (not_before, not_after) = (read.validity().not_before.timestamp(), read.validity().not_after.timestamp());
     let key =
         PrivateKeyDer::from_pem_slice(key_pem).map_err(|_| format!("tls.key of Secret {name} holds no private key in PEM"))?;
     CertifiedKey::from_der(chain.clone(), key.clone_key(), &ring::default_provider()).map_err(|error| match error {
@@ -40,12 +43,27 @@ pub(super) fn certificate(secret: &Secret) -> Result<Arc<Certificate>, String> {
         other => format!("the certificate of Secret {name} cannot be used: {other}"),
     })?;
     let fingerprint = FixedState::with_seed(0).hash_one((chain_pem, key_pem));
-    Ok(Arc::new(Certificate { secret: name.clone(), chain, key, names, fingerprint }))
+    Ok(Arc::new(Certificate { secret: name.clone(), chain, key, not_before, not_after, names, fingerprint }))
+}
+
+/// What is wrong with a certificate at a time, in seconds since 1970.
+pub(super) fn out_of_date(certificate: &Certificate, now: i64) -> Option<String> {
+    let date = |second: i64| jiff::Timestamp::from_second(second).map_or_else(|_| second.to_string(), |time| time.to_string());
+    let secret = &certificate.secret;
+    if now < certificate.not_before {
+        return Some(format!(
+            "the certificate of Secret {secret} is not valid before {}; it is served all the same",
+            date(certificate.not_before)
+        ));
+    }
+    let expired = now > certificate.not_after;
+    expired.then(|| {
+        format!("the certificate of Secret {secret} expired at {}; it is served all the same", date(certificate.not_after))
+    })
 }
 
 /// The DNS names of a leaf, in lower case; `None` when the certificate cannot be read.
-fn names(leaf: &CertificateDer<'_>) -> Option<Box<[Box<str>]>> {
-    let (_, certificate) = X509Certificate::from_der(leaf).ok()?;
+fn names(certificate: &X509Certificate<'_>) -> Option<Box<[Box<str>]>> {
     let Some(alternatives) = certificate.subject_alternative_name().ok()? else { return Some(Box::new([])) };
     let dns = |name: &GeneralName<'_>| match name {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase().into_boxed_str()),

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use crate::condition::Reason;
 use crate::name::{GATEWAY_GROUP, Kind, OWN_GROUP, ObjectId, ObjectName};
 use crate::resource::{
-    AddressType, FromNamespaces, Gateway, GatewayParametersSpec, Listener, Protocol, RouteNamespaces, SecretObjectRef, TlsMode,
+    AddressType, DefaultGateways, FromNamespaces, Gateway, GatewayParametersSpec, Listener, Protocol, RouteNamespaces,
+    SecretObjectRef, TlsMode,
 };
 use crate::snapshot::{CertificateSet, Network, Settings};
 use crate::support::{Capability, Support};
 
 use super::Addresses;
 use super::attach::{Namespaces, Surface};
+use super::certificate::out_of_date;
 use super::certificates::Certificates;
 use super::grant::Reference;
 use super::merge::{Conflict, Family};
@@ -38,6 +40,8 @@ pub(super) struct GatewayState {
     pub(super) allotted: Addresses,
     /// As in the spec.
     pub(super) listeners: Vec<ListenerState>,
+    /// When time alone will change a verdict, in seconds since 1970.
+    pub(super) moments: Vec<i64>,
     /// What it refers to, existing or not.
     pub(super) uses: Vec<ObjectId>,
     /// Namespaces it refers into.
@@ -88,13 +92,18 @@ pub(super) fn judge(
     let mut crosses = Vec::new();
     let (settings, parameters) = parameters(gateway, objects, settings, &mut uses);
     let (allotted, unsupported, address) = addresses(gateway, objects);
-    let listeners = (gateway.spec.listeners.iter())
+    let listeners: Vec<ListenerState> = (gateway.spec.listeners.iter())
         .map(|listener| judge_listener(gateway, listener, objects, support, certificates, &mut uses, &mut crosses))
         .collect();
     uses.sort_unstable();
     uses.dedup();
     crosses.sort_unstable();
     crosses.dedup();
+    let served = listeners.iter().filter_map(|listener: &ListenerState| listener.certificates.as_ref());
+    let moments = served
+        .flat_map(|set| &set.certificates)
+        .flat_map(|found| [found.not_before, found.not_after.saturating_add(1)])
+        .collect();
     GatewayState {
         object: gateway.clone(),
         settings,
@@ -103,6 +112,7 @@ pub(super) fn judge(
         address,
         allotted,
         listeners,
+        moments,
         uses,
         crosses,
     }
@@ -263,7 +273,11 @@ fn certificate_set(
             faults.push((Reason::InvalidCertificateRef, format!("{} {} is not a Secret", id.kind, id.name)));
         } else if let Some(secret) = objects.secrets.get(&id.name) {
             match certificates.of(secret) {
-                Ok(certificate) => usable.push(certificate),
+                Ok(certificate) => {
+                    let stale = objects.facts.now.and_then(|now| out_of_date(&certificate, now));
+                    faults.extend(stale.map(|why| (Reason::InvalidCertificateRef, why)));
+                    usable.push(certificate);
+                }
                 Err(why) => faults.push((Reason::InvalidCertificateRef, why)),
             }
         } else {
@@ -276,6 +290,23 @@ fn certificate_set(
     let set = (!usable.is_empty()).then(|| Certificates::set(usable));
     let first = faults.iter().position(|(reason, _)| *reason == Reason::RefNotPermitted).unwrap_or(0);
     (set, (first < faults.len()).then(|| faults.swap_remove(first)))
+}
+
+/// What a Gateway states that has no effect here, and no condition can say so.
+pub(super) fn remarks(gateway: &Gateway) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if gateway.spec.allowed_listeners.namespaces.from != FromNamespaces::None {
+        remarks.push("spec.allowedListeners has no effect: ListenerSets are not served by this data plane".to_owned());
+    }
+    if gateway.spec.default_scope.as_ref().is_some_and(|scope| *scope != DefaultGateways::None) {
+        remarks.push("spec.defaultScope has no effect: routes have to name the Gateway in parentRefs".to_owned());
+    }
+    for listener in &gateway.spec.listeners {
+        for option in listener.tls.iter().flat_map(|tls| tls.options.keys()).filter(|option| !option.starts_with(OWN_GROUP)) {
+            remarks.push(format!("listener {}: tls.options {option} has no effect: it is not known here", listener.name));
+        }
+    }
+    remarks
 }
 
 /// The backend client certificate is not presented yet; whoever asks for it is told so.

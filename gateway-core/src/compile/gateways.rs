@@ -26,11 +26,27 @@ pub(super) struct Gateways {
     published: BTreeMap<ListenerId, (Arc<Listener>, Vec<Socket>)>,
     settings: BTreeMap<Socket, Arc<Settings>>,
     attached: BTreeMap<ListenerId, usize>,
+    /// When time alone will change a verdict, and whose.
+    moments: BTreeSet<(i64, ObjectName)>,
 }
 
 impl Gateways {
     pub(super) fn get(&self, name: &ObjectName) -> Option<&GatewayState> {
         self.states.get(name)
+    }
+
+    /// The Gateways for which something changes after `from` and until `to`, in seconds since 1970.
+    pub(super) fn changing(&self, from: i64, to: i64) -> impl Iterator<Item = &ObjectName> {
+        self.moments
+            .iter()
+            .skip_while(move |(moment, _)| *moment <= from)
+            .take_while(move |(moment, _)| *moment <= to)
+            .map(|(_, name)| name)
+    }
+
+    /// When something changes next, after `now`.
+    pub(super) fn next_moment(&self, now: i64) -> Option<i64> {
+        self.moments.range((now.saturating_add(1), ObjectName::cluster(""))..).next().map(|(moment, _)| *moment)
     }
 
     /// The Gateways with a listener on a port.
@@ -70,7 +86,11 @@ impl Gateways {
             Some(new) => self.states.insert(name.clone(), new),
             None => self.states.remove(name),
         };
+        for moment in old.iter().flat_map(|old| &old.moments) {
+            self.moments.remove(&(*moment, name.clone()));
+        }
         let new = self.states.get(name);
+        self.moments.extend(new.iter().flat_map(|new| &new.moments).map(|moment| (*moment, name.clone())));
         let surfaces = |state: Option<&GatewayState>| state.map(|state| surfaces(state).cloned().collect::<Vec<Surface>>());
         let reattach = surfaces(old.as_ref()) != surfaces(new);
         let ports = |state: Option<&GatewayState>| state.map_or_else(BTreeSet::new, |state| surfaces_ports(state).collect());

@@ -42,6 +42,8 @@ pub(super) struct Facts {
     pub(super) acknowledged: BTreeMap<ObjectName, i64>,
     pub(super) addresses: BTreeMap<ObjectName, Addresses>,
     pub(super) bundle: Option<Bundle>,
+    /// In seconds since 1970; `None` until somebody tells.
+    pub(super) now: Option<i64>,
 }
 
 impl Objects {

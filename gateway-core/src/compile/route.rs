@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use crate::name::{Kind, ObjectId, ObjectName};
-use crate::resource::{BackendObjectRef, GrpcRoute, HttpRoute, Meta, Object, ParentRef, TcpRoute, TlsRoute, UdpRoute};
+use crate::resource::{
+    BackendObjectRef, DefaultGateways, GrpcRoute, HttpRoute, Meta, Object, ParentRef, TcpRoute, TlsRoute, UdpRoute,
+};
 
 /// A route of any kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +102,18 @@ impl Route {
             Self::Tcp(route) => &route.spec.parent_refs,
             Self::Udp(route) => &route.spec.parent_refs,
         }
+    }
+
+    /// `spec.useDefaultGateways`, other than `None`.
+    pub(super) fn asks_for_default_gateways(&self) -> bool {
+        let stated = match self {
+            Self::Http(route) => &route.spec.use_default_gateways,
+            Self::Grpc(route) => &route.spec.use_default_gateways,
+            Self::Tls(route) => &route.spec.use_default_gateways,
+            Self::Tcp(route) => &route.spec.use_default_gateways,
+            Self::Udp(route) => &route.spec.use_default_gateways,
+        };
+        stated.as_ref().is_some_and(|stated| *stated != DefaultGateways::None)
     }
 
     /// The Gateways it names, each once, in order.

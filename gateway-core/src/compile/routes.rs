@@ -75,7 +75,10 @@ pub(super) fn attach_route<'g>(
         }
         attachment.parents.push((parent.clone(), verdict));
     }
-    if route.parents().is_empty() {
+    if route.asks_for_default_gateways() {
+        let say = "spec.useDefaultGateways has no effect: name a Gateway in spec.parentRefs";
+        attachment.problems.push(say.to_owned());
+    } else if route.parents().is_empty() {
         attachment.problems.push("spec.parentRefs is empty, so no Gateway serves it".to_owned());
     }
     attachment.listeners.sort_unstable();

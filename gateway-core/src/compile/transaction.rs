@@ -127,7 +127,7 @@ impl State {
             statuses: self.news(dirty.statuses),
             problems: self.complaints(dirty.problems),
             needs: self.needs.take(),
-            next: None,
+            next: self.objects.facts.now.and_then(|now| self.gateways.next_moment(now)),
         }
     }
 
@@ -242,6 +242,11 @@ impl State {
                 }
                 dirty.gateways.insert(gateway);
             }
+            Fact::Time(now) => {
+                // A clock that goes back is as good a reason to look again.
+                let (from, to) = facts.now.replace(now).map_or((i64::MIN, i64::MAX), |before| (before.min(now), before.max(now)));
+                dirty.gateways.extend(self.gateways.changing(from, to).cloned());
+            }
             Fact::Bundle(bundle) => {
                 facts.bundle = Some(bundle);
                 dirty.classes.extend(self.objects.classes.keys().cloned());
@@ -299,6 +304,7 @@ impl State {
         let ours = object.as_ref().filter(|_| class.as_ref().is_some_and(is_ours));
         let Options { support, settings, .. } = options;
         let state = ours.map(|gateway| gateway::judge(gateway, &self.objects, *support, settings, &mut self.certificates));
+        dirty.problems.push((id.clone(), ours.map_or_else(Vec::new, |gateway| gateway::remarks(gateway))));
         let (uses, crosses) = match &state {
             Some(state) => (state.uses.clone(), state.crosses.clone()),
             None => (class.map(|class| ObjectId::new(Kind::GatewayClass, class)).into_iter().collect(), Vec::new()),

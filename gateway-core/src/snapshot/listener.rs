@@ -89,6 +89,10 @@ pub struct Certificate {
     pub chain: Vec<CertificateDer<'static>>,
     /// The leaf's private key.
     pub key: PrivateKeyDer<'static>,
+    /// From when the leaf is valid, in seconds since 1970.
+    pub not_before: i64,
+    /// Until when, that second included.
+    pub not_after: i64,
     /// DNS names of the leaf in lower case, wildcards as written.
     pub names: Box<[Box<str>]>,
     /// Equal for equal content.

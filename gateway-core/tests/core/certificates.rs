@@ -1,5 +1,7 @@
 //! Certificates of HTTPS listeners (`ListenerTLSConfig.CertificateRefs`, ReferenceGrant).
 
+use gateway_core::compile::{Change, Fact};
+
 use super::world::World;
 
 /// A Secret of type `kubernetes.io/tls` with a fresh certificate.
@@ -114,4 +116,25 @@ fn a_rotated_secret_is_read_again() {
     assert!(before.is_some() && fingerprint(&world) != before);
     world.put(&data("infra", "cert", "kubernetes.io/tls", "broken", "broken"));
     assert_eq!(world.condition("Gateway infra/gw#https", "ResolvedRefs"), "!InvalidCertificateRef");
+}
+
+#[test]
+fn a_certificate_out_of_date_is_reported_and_served_and_the_next_change_is_told() {
+    let mut parameters = rcgen::CertificateParams::new(["a.example.com".to_owned()]).unwrap();
+    (parameters.not_before, parameters.not_after) = (rcgen::date_time_ymd(2026, 1, 1), rcgen::date_time_ymd(2026, 2, 1));
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = parameters.self_signed(&key).unwrap();
+    let secret = data("infra", "cert", "kubernetes.io/tls", &certificate.pem(), &key.serialize_pem());
+    let mut world = World::of(&format!("{}{secret}", gateway("[{name: cert}]")));
+    let resolved = |world: &World| world.condition("Gateway infra/gw#https", "ResolvedRefs");
+    assert_eq!(resolved(&world), "ResolvedRefs", "nobody told the time");
+    let (january, february) = (1_767_225_600, 1_769_904_000);
+    assert_eq!(world.apply([Change::Fact(Fact::Time(january - 9))]).next, Some(january));
+    assert_eq!(resolved(&world), "!InvalidCertificateRef");
+    assert_eq!(world.apply([Change::Fact(Fact::Time(january))]).next, Some(february + 1));
+    assert_eq!(resolved(&world), "ResolvedRefs");
+    assert_eq!(world.apply([Change::Fact(Fact::Time(february + 1))]).next, None);
+    assert_eq!(resolved(&world), "!InvalidCertificateRef");
+    assert!(world.message("Gateway infra/gw#https", "ResolvedRefs").contains("expired at 2026-02-01"));
+    assert_eq!(world.condition("Gateway infra/gw#https", "Programmed"), "Programmed");
 }

@@ -188,7 +188,7 @@ fn last_words(steps: &[Step]) -> Vec<Change> {
                 let key = match &fact {
                     Fact::Socket(socket, _) => socket.to_string(),
                     Fact::Addresses(gateway, _) => gateway.to_string(),
-                    Fact::Acknowledged(..) | Fact::Bundle(_) => String::new(),
+                    Fact::Acknowledged(..) | Fact::Bundle(_) | Fact::Time(_) => String::new(),
                 };
                 facts.insert(key, fact);
             }
