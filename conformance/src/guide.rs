@@ -110,8 +110,8 @@ impl Outcome {
     }
 }
 
-/// The whole folder as it stands, each Gateway on an address of its own: every Gateway serves and is told so, and every HTTPRoute
-/// has a word said about it.
+/// The whole folder as it stands, each Gateway on an address of its own: every Gateway serves, and every route has a word
+/// said about it, whether its kind is served or not.
 fn together(guide: &Guide) -> Result<()> {
     let scene = Scene::of(guide.files.iter().collect()).labelled(Labels::AsSelected).start()?;
     let statuses = scene.running.statuses()?;
@@ -120,9 +120,8 @@ fn together(guide: &Guide) -> Result<()> {
         if kind(object) == "Gateway" {
             let answer = scene.get(&full, "nobody.example", "/nothing/here")?;
             ensure!(answer.status == 404, "Gateway {full} answered {} where no route is", answer.status);
-        } else if is_route(object) && kind(object) == "HTTPRoute" {
-            let said = statuses.entry(kind(object), &full).is_some() || scene.running.printed().contains(&full);
-            ensure!(said, "nothing is said of {} {full}", kind(object));
+        } else if is_route(object) {
+            ensure!(statuses.entry(kind(object), &full).is_some(), "nothing is said of {} {full}", kind(object));
         }
     }
     let alive = scene.running.admin("/healthz").context("after all were asked");
