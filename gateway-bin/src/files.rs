@@ -82,7 +82,11 @@ impl Files {
         for path in gone.iter().filter(|path| !unfinished.contains(*path)) {
             self.ledger.remove(path);
         }
-        let changed = |(path, signature): &(&PathBuf, &Signature)| again || old.files.get(*path) != Some(*signature);
+        let changed = |(path, signature): &(&PathBuf, &Signature)| match old.files.get(*path) {
+            Some(former) if former.is_lasting => again || former != *signature,
+            Some(_) => false,
+            None => true,
+        };
         let files: Vec<_> = self.scan.files.iter().filter(changed).map(|(path, _)| path.clone()).collect();
         for path in files.iter().filter(|path| !unfinished.contains(*path)) {
             self.read_file(path);
@@ -94,6 +98,7 @@ impl Files {
     pub(crate) fn read_some(&mut self, paths: &BTreeSet<PathBuf>) -> Vec<Change> {
         for path in paths {
             match std::fs::metadata(path) {
+                Ok(found) if !found.is_file() => {}
                 Ok(found) => {
                     self.scan.files.insert(path.clone(), scan::signature(&found));
                     self.scan.problems.retain(|problem| *problem.file != **path);
@@ -152,6 +157,11 @@ impl Files {
         let file: Arc<Path> = path.into();
         let statements = parse(text, format).into_iter().map(|parsed| state(&file, parsed, &self.reader)).collect();
         self.ledger.put(path, statements);
+    }
+
+    /// The objects that came into force since this was last asked.
+    pub(crate) fn take_fresh(&mut self) -> BTreeSet<ObjectId> {
+        self.ledger.take_fresh()
     }
 
     /// Whether anything was read since it was last asked: then problems may be others.

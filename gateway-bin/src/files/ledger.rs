@@ -46,10 +46,19 @@ pub(crate) enum Claim {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     files: BTreeMap<Arc<Path>, Content>,
-    claimants: HashMap<ObjectId, BTreeSet<Arc<Path>>>,
+    claimants: HashMap<ObjectId, Claimants>,
     in_force: HashMap<ObjectId, Object>,
     duplicates: BTreeMap<ObjectId, Vec<Problem>>,
     unsettled: BTreeSet<ObjectId>,
+    /// Objects that came into force when it was last settled.
+    fresh: BTreeSet<ObjectId>,
+}
+
+/// The files that claim an object: nearly always one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Claimants {
+    One(Arc<Path>),
+    Many(BTreeSet<Arc<Path>>),
 }
 
 #[derive(Debug, Default)]
@@ -95,7 +104,7 @@ impl Ledger {
 
     /// Whether no other file claims the object.
     pub(crate) fn is_claimed_only_by(&self, id: &ObjectId, path: &Path) -> bool {
-        self.claimants.get(id).is_some_and(|paths| paths.len() == 1 && paths.contains(path))
+        matches!(self.claimants.get(id), Some(Claimants::One(only)) if **only == *path)
     }
 
     /// What is in force.
@@ -130,7 +139,9 @@ impl Ledger {
             match version {
                 Some(object) if self.in_force.get(&id) == Some(&object) => {}
                 Some(object) => {
-                    self.in_force.insert(id, object.clone());
+                    if self.in_force.insert(id.clone(), object.clone()).is_none() {
+                        self.fresh.insert(id);
+                    }
                     changes.push(Change::Put(object));
                 }
                 None => {
@@ -140,13 +151,24 @@ impl Ledger {
                 }
             }
         }
+        shrink(&mut self.claimants);
+        shrink(&mut self.in_force);
         changes
+    }
+
+    /// The objects that came into force since this was last asked.
+    pub(crate) fn take_fresh(&mut self) -> BTreeSet<ObjectId> {
+        std::mem::take(&mut self.fresh)
     }
 
     /// The version of an object that counts, and what is to be said about the other claims.
     fn judge(&self, id: &ObjectId) -> (Option<Object>, Vec<Problem>) {
-        let paths = self.claimants.get(id).into_iter().flatten();
-        let files = paths.filter_map(|path| self.files.get(path).map(|content| (path, content)));
+        let paths = match self.claimants.get(id) {
+            None => return (None, Vec::new()),
+            Some(Claimants::One(path)) => vec![path],
+            Some(Claimants::Many(paths)) => paths.iter().collect(),
+        };
+        let files = paths.into_iter().filter_map(|path| self.files.get(path).map(|content| (path, content)));
         let claims: Vec<_> = files
             .flat_map(|(path, content)| content.held.iter().filter(|held| held.id == *id).map(move |held| (path, held)))
             .collect();
@@ -166,16 +188,17 @@ impl Ledger {
 
     fn claim(&mut self, path: &Arc<Path>, old: &[Held], new: &[Held]) {
         for Held { id, .. } in old {
-            if let Some(paths) = self.claimants.get_mut(id) {
-                paths.remove(path);
-                if paths.is_empty() {
-                    self.claimants.remove(id);
-                }
+            if let Some(rest) = self.claimants.remove(id).and_then(|claimants| claimants.without(path)) {
+                self.claimants.insert(id.clone(), rest);
             }
             self.unsettled.insert(id.clone());
         }
         for Held { id, .. } in new {
-            self.claimants.entry(id.clone()).or_default().insert(Arc::clone(path));
+            let claimants = match self.claimants.remove(id) {
+                None => Claimants::One(Arc::clone(path)),
+                Some(claimants) => claimants.with(path),
+            };
+            self.claimants.insert(id.clone(), claimants);
             self.unsettled.insert(id.clone());
         }
     }
@@ -219,6 +242,39 @@ impl Ledger {
             content.problems.append(&mut statement.problems);
         }
         content
+    }
+}
+
+impl Claimants {
+    fn with(self, path: &Arc<Path>) -> Self {
+        match self {
+            Self::One(only) if only == *path => Self::One(only),
+            Self::One(only) => Self::Many(BTreeSet::from([only, Arc::clone(path)])),
+            Self::Many(mut paths) => {
+                paths.insert(Arc::clone(path));
+                Self::Many(paths)
+            }
+        }
+    }
+
+    fn without(self, path: &Arc<Path>) -> Option<Self> {
+        match self {
+            Self::One(only) => (only != *path).then_some(Self::One(only)),
+            Self::Many(mut paths) => {
+                paths.remove(path);
+                match paths.len() {
+                    0 | 1 => paths.pop_first().map(Self::One),
+                    _ => Some(Self::Many(paths)),
+                }
+            }
+        }
+    }
+}
+
+/// Gives back the room of what is gone, once most of it is.
+fn shrink<V>(map: &mut HashMap<ObjectId, V>) {
+    if map.capacity() > 1024 && map.len() < map.capacity() / 4 {
+        map.shrink_to_fit();
     }
 }
 

@@ -147,65 +147,78 @@ fn steps(path: &str) -> Vec<Step<'_>> {
 
 /// Follows the steps through the parser's events and returns the place of the deepest one found. Bounded by the text.
 fn find(text: &str, steps: &[Step<'_>]) -> Option<(usize, usize)> {
-    /// A collection that is open: how many of the steps lead to it (`None`: it lies aside), and what comes next in it.
-    struct Open {
-        depth: Option<usize>,
-        is_map: bool,
-        index: usize,
-        /// In a mapping: the steps that lead to the value about to come.
-        value: Option<Option<usize>>,
-    }
-    let mut open: Vec<Open> = Vec::new();
-    let (mut best, mut place) = (0, None);
+    let mut finder = Finder { steps, open: Vec::new(), best: 0, place: None };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.ok()?;
+        finder.see(&event, (span.start.line(), span.start.col() + 1));
+    }
+    finder.place
+}
+
+struct Finder<'a> {
+    steps: &'a [Step<'a>],
+    /// The collections that are open, the innermost last.
+    open: Vec<Open>,
+    /// How many steps were found, and where the last of them is.
+    best: usize,
+    place: Option<(usize, usize)>,
+}
+
+/// A collection that is open.
+struct Open {
+    is_map: bool,
+    /// How many of the steps lead to it; `None`: it lies aside.
+    depth: Option<usize>,
+    /// In a sequence: the index of the next node.
+    index: usize,
+    /// In a mapping, after a key: how many of the steps lead to its value.
+    value: Option<Option<usize>>,
+}
+
+impl Finder<'_> {
+    fn see(&mut self, event: &Event<'_>, at: (usize, usize)) {
         #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's other events are no nodes, those to come included")]
-        let opens = match &event {
+        let opens = match event {
             Event::Scalar(..) | Event::Alias(_) => None,
             Event::SequenceStart(..) => Some(false),
             Event::MappingStart(..) => Some(true),
             Event::SequenceEnd | Event::MappingEnd => {
-                open.pop();
-                continue;
+                self.open.pop();
+                return;
             }
-            _ => continue,
+            _ => return,
         };
-        let at = (span.start.line(), span.start.col() + 1);
-        let depth = match open.last_mut() {
-            None => Some(0),
-            Some(parent) if parent.is_map => match parent.value.take() {
-                Some(depth) => depth,
-                None => {
-                    let Event::Scalar(key, ..) = &event else {
-                        parent.value = Some(None);
-                        if let Some(is_map) = opens {
-                            open.push(Open { depth: None, is_map, index: 0, value: None });
-                        }
-                        continue;
-                    };
-                    let next = parent.depth.filter(|depth| steps.get(*depth) == Some(&Step::Key(key))).map(|depth| depth + 1);
-                    parent.value = Some(next);
-                    if let Some(next) = next.filter(|next| *next > best) {
-                        (best, place) = (next, Some(at));
-                    }
-                    continue;
-                }
-            },
-            Some(parent) => {
-                let index = parent.index;
-                parent.index += 1;
-                let next = parent.depth.filter(|depth| steps.get(*depth) == Some(&Step::Index(index))).map(|depth| depth + 1);
-                if let Some(next) = next.filter(|next| *next > best) {
-                    (best, place) = (next, Some(at));
-                }
-                next
-            }
-        };
+        let depth = self.enter(event, at);
         if let Some(is_map) = opens {
-            open.push(Open { depth, is_map, index: 0, value: None });
+            self.open.push(Open { is_map, depth, index: 0, value: None });
         }
     }
-    place
+
+    /// How many of the steps lead to this node; `None` for one that lies aside, and for the keys of mappings.
+    fn enter(&mut self, event: &Event<'_>, at: (usize, usize)) -> Option<usize> {
+        let Some(parent) = self.open.last_mut() else { return Some(0) };
+        if let Some(depth) = parent.value.take() {
+            return depth;
+        }
+        let step = match (parent.is_map, event) {
+            (true, Event::Scalar(key, ..)) => Step::Key(key),
+            (true, _) => {
+                parent.value = Some(None);
+                return None;
+            }
+            (false, _) => Step::Index(parent.index),
+        };
+        let next = parent.depth.filter(|depth| self.steps.get(*depth) == Some(&step)).map(|depth| depth + 1);
+        if let Some(next) = next.filter(|next| *next > self.best) {
+            (self.best, self.place) = (next, Some(at));
+        }
+        parent.index += 1;
+        if parent.is_map {
+            parent.value = Some(next);
+            return None;
+        }
+        next
+    }
 }
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ pub(crate) struct Scan {
 /// Changes when a file's content may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signature {
+    /// Whether the file can be read more than once: a pipe cannot.
+    pub(crate) is_lasting: bool,
     identity: (u64, u64),
     size: u64,
     modified: Option<SystemTime>,
@@ -64,7 +66,7 @@ pub(crate) fn is_hidden(name: &OsStr) -> bool {
 
 /// What may change a file's signature.
 pub(crate) fn signature(found: &Metadata) -> Signature {
-    Signature { identity: identity(found), size: found.len(), modified: found.modified().ok() }
+    Signature { is_lasting: found.is_file(), identity: identity(found), size: found.len(), modified: found.modified().ok() }
 }
 
 impl Scan {

@@ -4,11 +4,12 @@
 //! watched one by one and by their real path; which ones, the scan knows.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
-use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::notice::Sighting;
 
@@ -30,8 +31,19 @@ impl Watch {
 
     /// Watches a folder, once more if it is watched already: the name may mean another folder now.
     pub(crate) fn add(&mut self, folder: &Path) -> anyhow::Result<()> {
-        let added = self.0.watch(folder, RecursiveMode::NonRecursive);
-        added.with_context(|| format!("cannot watch {}; --poll looks for changes instead", folder.display()))
+        match self.0.watch(folder, RecursiveMode::NonRecursive) {
+            // Whoever reads the folder finds that out as well, and tells it.
+            Err(err) if is_unreachable(&err.kind) => Ok(()),
+            added => added.with_context(|| format!("cannot watch {}", folder.display())),
+        }
+    }
+}
+
+fn is_unreachable(kind: &ErrorKind) -> bool {
+    match kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(err) => matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied),
+        ErrorKind::Generic(_) | ErrorKind::WatchNotFound | ErrorKind::InvalidConfig(_) | ErrorKind::MaxFilesWatch => false,
     }
 }
 
