@@ -31,6 +31,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::admin::{self, Admin};
 use crate::args;
+use crate::memory;
 use crate::serve::serve;
 use crate::state::State;
 use access::AccessLog;
@@ -38,6 +39,7 @@ use follow::{Event, Follower};
 
 /// Runs until a signal ends it.
 pub(crate) fn run(flags: &args::Run, builder: Builder) -> anyhow::Result<ExitCode> {
+    memory::keep_pages_small();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     let ended = runtime.block_on(serve_files(flags, builder));
     // What is still at work (a read of standard input, say) must not hold up the end.

@@ -1,6 +1,7 @@
-//! What the flags about reading mean for core: how documents are read, and what the compiler is told.
+//! What the compiler and its reader are told, by the flags and by the world: seed and time.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::SystemTime;
 
 use gateway_core::compile::{CONTROLLER_NAME, Classes, Extensions, Options, Proof};
 use gateway_core::resource::{self, Reader};
@@ -45,4 +46,10 @@ pub(crate) fn options(flags: &Reading, extensions: &Extensions, settings: Settin
         // Nobody outside can guess what a fresh state hashes nothing to.
         seed: RandomState::new().build_hasher().finish(),
     }
+}
+
+/// What time it is.
+pub(crate) fn since_1970() -> i64 {
+    let passed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(passed.as_secs()).unwrap_or(i64::MAX)
 }

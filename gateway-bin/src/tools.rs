@@ -34,6 +34,7 @@ fn compile(flags: &Reading, builder: Builder) -> anyhow::Result<Offline> {
     files.read_stdin();
     let mut changes = files.read_all(true, &BTreeSet::new(), |_| ());
     changes.append(&mut Allotment::new(&flags.addresses).settle(gateways(&files)));
+    changes.push(Change::Fact(Fact::Time(setup::since_1970())));
     let mut compiler = Compiler::new(setup::options(flags, extensions, Settings::default()));
     let mut board = Board::new(Proof::Unserved);
     let first = compiler.apply(changes);

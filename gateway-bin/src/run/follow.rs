@@ -2,7 +2,7 @@
 //!
 //! In: events. Out: snapshots published, statuses kept, news printed. Each turn of the loop is at most one transaction.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use gateway_core::compile::{Change, Compiler, Fact};
-use gateway_core::name::{Kind, ObjectId};
+use gateway_core::name::Kind;
 use gateway_core::resource::{Gateway, Object};
 use tokio::sync::oneshot;
 
@@ -54,12 +54,12 @@ pub(crate) struct Follower {
     notices: Notices,
     compiler: Compiler,
     allotment: Allotment,
-    /// Objects the compiler was given.
-    given: HashSet<ObjectId>,
     /// What was last said to be wrong with the files.
     problems: BTreeSet<Problem>,
     /// When to look for changes without being told.
     poll_at: Option<Instant>,
+    /// When the time alone will change something.
+    time_at: Option<Instant>,
     /// When memory is to be given back.
     rest_at: Option<Instant>,
     /// When the summary is printed at the latest; none once it is.
@@ -85,9 +85,9 @@ impl Follower {
             notices: Notices::default(),
             compiler,
             allotment: Allotment::new(&flags.reading.addresses),
-            given: HashSet::new(),
             problems: BTreeSet::new(),
             poll_at,
+            time_at: None,
             rest_at: None,
             summary_by: None,
             place,
@@ -125,14 +125,14 @@ impl Follower {
             let told: Vec<_> = self.files.problems().iter().map(ToString::to_string).collect();
             bail!("nothing to serve: {}", told.join("; "));
         }
-        self.problems = self.files.problems();
-        self.apply(changes);
         self.summary_by = Some(Instant::now() + PATIENCE);
+        self.tell_problems();
+        self.apply(changes);
         Ok(())
     }
 
     fn next_turn(&self) -> Option<Instant> {
-        [self.notices.due_at(), self.poll_at, self.rest_at, self.summary_by].into_iter().flatten().min()
+        [self.notices.due_at(), self.poll_at, self.time_at, self.rest_at, self.summary_by].into_iter().flatten().min()
     }
 
     fn turn(&mut self, events: impl Iterator<Item = Event>) {
@@ -152,7 +152,7 @@ impl Follower {
             everything = everything.or(Some(false));
         }
         changes.append(&mut self.read(batch, everything));
-        if !changes.is_empty() {
+        if !changes.is_empty() || self.time_at.is_some_and(|at| at <= now) {
             self.apply(changes);
         }
         self.tell_problems();
@@ -177,10 +177,9 @@ impl Follower {
     fn look_everywhere(&mut self, again: bool, unfinished: &BTreeSet<std::path::PathBuf>) -> Vec<Change> {
         let Self { files, watch, poll_at, .. } = self;
         files.read_all(again, unfinished, |folder| {
-            if let Some(Err(err)) = watch.as_mut().map(|watch| watch.add(folder)) {
-                say(&format!("warning: {err:#}; looking for changes every {} ms instead", POLL.as_millis()));
-                // What cannot be watched is looked at, from now on.
-                poll_at.get_or_insert_with(|| Instant::now() + POLL);
+            if let (Some(Err(err)), None) = (watch.as_mut().map(|watch| watch.add(folder)), &poll_at) {
+                say(&format!("warning: {err:#}; from now on it is looked for changes every {} ms", POLL.as_millis()));
+                *poll_at = Some(Instant::now() + POLL);
             }
         })
     }
@@ -205,16 +204,23 @@ impl Follower {
         if changes.iter().any(concerns_gateways) {
             changes.append(&mut self.allotment.settle(gateways(&self.files)));
         }
-        let mut news = News::of(&changes, &mut self.given);
+        let time = setup::since_1970();
+        changes.push(Change::Fact(Fact::Time(time)));
+        let mut news = News::of(&changes, &self.files.take_fresh());
         let update = self.compiler.apply(changes);
         self.place.gateway.live().publish(Arc::clone(&update.snapshot));
         self.rest_at = Some(Instant::now() + REST);
+        let wait = update.next.map(|next| Duration::from_secs(u64::try_from(next - time).unwrap_or(0)) + REST);
+        self.time_at = wait.map(|wait| Instant::now() + wait.min(LONGEST_WAIT));
         let mut known = self.place.state.lock();
         known.want(&update.snapshot);
         news.turned(known.board.absorb(&update));
         known.applied += 1;
         if self.summary_by.is_none() && known.applied > 1 && !known.is_ending {
-            news.print(&known.board);
+            let lines = news.lines(&known.board);
+            // Whoever reads them may be slow; nobody else shall wait for that.
+            drop(known);
+            lines.iter().for_each(|line| say(line));
         }
     }
 
@@ -248,7 +254,9 @@ impl Follower {
             homeless: self.allotment.without().map(|(name, reason)| (name.clone(), reason)).collect(),
             admin: self.place.admin,
         };
-        say(scene.summary().trim_end());
+        let summary = scene.summary();
+        drop(known);
+        say(summary.trim_end());
         self.summary_by = None;
     }
 }
@@ -271,6 +279,9 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// How long after the last change memory is given back.
 const REST: Duration = Duration::from_secs(1);
+
+/// How long the clock is left alone: it may be set meanwhile.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// How long the summary waits for sockets.
 const PATIENCE: Duration = Duration::from_secs(2);

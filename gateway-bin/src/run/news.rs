@@ -3,7 +3,7 @@
 //! In: the changes of one transaction, and the objects whose verdict is another now. Out: lines such as
 //! `+ HTTPRoute team-a/users accepted`. A large change is cut short.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
 use gateway_core::compile::Change;
@@ -26,27 +26,18 @@ enum Turn {
 }
 
 impl News {
-    /// What these changes are, to one who was `given` the objects before.
-    pub(crate) fn of(changes: &[Change], given: &mut HashSet<ObjectId>) -> Self {
-        let mut news = Self::default();
-        for change in changes {
-            match change {
-                Change::Put(object) => {
-                    let id = object.id();
-                    let turn = if given.insert(id.clone()) { Turn::New } else { Turn::Changed };
-                    let before = news.0.insert(id.clone(), turn);
-                    if before == Some(Turn::Gone) {
-                        news.0.insert(id, Turn::Changed);
-                    }
-                }
-                Change::Remove(id) => {
-                    given.remove(id);
-                    news.0.insert(id.clone(), Turn::Gone);
-                }
-                Change::Fact(_) => {}
+    /// What these changes are; `fresh` objects were not there before.
+    pub(crate) fn of(changes: &[Change], fresh: &BTreeSet<ObjectId>) -> Self {
+        let turns = changes.iter().filter_map(|change| match change {
+            Change::Put(object) => {
+                let id = object.id();
+                let turn = if fresh.contains(&id) { Turn::New } else { Turn::Changed };
+                Some((id, turn))
             }
-        }
-        news
+            Change::Remove(id) => Some((id.clone(), Turn::Gone)),
+            Change::Fact(_) => None,
+        });
+        Self(turns.collect())
     }
 
     /// The verdict on these objects is another now.
@@ -56,14 +47,10 @@ impl News {
         }
     }
 
-    /// Says it.
-    pub(crate) fn print(&self, board: &Board) {
-        for (id, turn) in self.0.iter().take(MOST) {
-            say(&line(id, *turn, board));
-        }
-        if self.0.len() > MOST {
-            say(&format!("… and {} more", self.0.len() - MOST));
-        }
+    /// The lines to say.
+    pub(crate) fn lines(&self, board: &Board) -> Vec<String> {
+        let more = (self.0.len() > MOST).then(|| format!("… and {} more", self.0.len().saturating_sub(MOST)));
+        self.0.iter().take(MOST).map(|(id, turn)| line(id, *turn, board)).chain(more).collect()
     }
 }
 
@@ -101,12 +88,10 @@ mod tests {
     #[test]
     fn each_object_gets_a_line() {
         let id = |name: &str| ObjectId::new(Kind::HttpRoute, ObjectName::new("a", name));
-        let mut given = HashSet::from([id("old")]);
-        let mut news = News::of(&[Change::Remove(id("old"))], &mut given);
+        let mut news = News::of(&[Change::Remove(id("old"))], &BTreeSet::new());
         news.turned(BTreeSet::from([id("old"), id("other")]));
         let told: Vec<_> = news.0.iter().map(|(id, turn)| line(id, *turn, &Board::default())).collect();
         assert_eq!(told[0], "- HTTPRoute a/old");
         assert!(told[1].starts_with("! HTTPRoute a/other"), "{}", told[1]);
-        assert!(given.is_empty());
     }
 }
