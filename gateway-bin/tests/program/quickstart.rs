@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::scene::{output, run};
+use crate::scene::{ask, output, run};
 
 fn quickstart() -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/quickstart").canonicalize().unwrap().to_str().unwrap().to_owned()
@@ -53,4 +53,34 @@ fn only_trusted_proxies_are_believed() {
     let running = run(&[&quickstart(), "--demo-backends", "--trusted-proxies", "127.0.0.0/8"]);
     let seen = running.get_with("/", &forwarded).body;
     assert!(seen.contains("\"x-forwarded-for\": \"192.0.2.9, 127.0.0.1\""), "{seen}");
+}
+
+#[test]
+fn each_request_is_a_line_of_the_access_log() {
+    for (format, expected) in [
+        ("json", "\"status\":200"),
+        ("json", "\"path\":\"/api/v1/items\""),
+        ("json", "\"route\":\"HTTPRoute quickstart/store\",\"rule\":\"api\""),
+        ("text", " GET shop.example/api/v1/items 200 "),
+        ("text", " HTTPRoute quickstart/store rule 2 (api) -> quickstart/store:80 127.0.0.1:"),
+    ] {
+        let running = run(&[&quickstart(), "--demo-backends", "--log-format", format]);
+        running.get_with("/api/v1/items?secret=1", &[("Host", "shop.example")]);
+        running.until(expected, || running.logged().contains(expected));
+        assert!(!running.logged().contains("secret"), "a query may hold secrets");
+    }
+}
+
+#[test]
+fn a_port_map_binds_other_ports_and_speaks_of_the_named_ones() {
+    let running = run(&[&quickstart(), "--port-map", "8080=18080"]);
+    let to = (running.address, 18080).into();
+    let moved = ask(to, "GET", "/shop/items", &[("Host", "shop.example")]).unwrap();
+    assert!(moved.head.contains("location: http://shop.example:8080/api/v1/items"), "{}", moved.head);
+    running.until_said(&format!("{}:18080 (for port 8080)", running.address));
+    running.until_said(&format!("curl -i http://{}:18080/health", running.address));
+    for port in [8080, 18080] {
+        let explained = running.admin(&format!("/explain?url=http://{}:{port}/health&format=text", running.address));
+        assert!(explained.contains("(health) match 0, host *, exact /health: wins"), "{explained}");
+    }
 }

@@ -61,6 +61,7 @@ pub(crate) fn fresh_address() -> Ipv4Addr {
 pub(crate) struct Running {
     pub(crate) address: Ipv4Addr,
     pub(crate) child: Child,
+    stdout: Arc<Mutex<String>>,
     stderr: Arc<Mutex<String>>,
 }
 
@@ -80,26 +81,37 @@ pub(crate) fn start(args: &[&str], stdin: Stdio) -> Running {
         .args(args)
         .args(["--address", &address.to_string(), "--admin", &admin])
         .stdin(stdin)
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let stderr = Arc::new(Mutex::new(String::new()));
-    let (lines, kept) = (BufReader::new(child.stderr.take().unwrap()).lines(), Arc::clone(&stderr));
+    let (stdout, stderr) = (gather(child.stdout.take().unwrap()), gather(child.stderr.take().unwrap()));
+    Running { address, child, stdout, stderr }
+}
+
+/// Gathers lines as they come.
+fn gather(from: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let gathered = Arc::new(Mutex::new(String::new()));
+    let kept = Arc::clone(&gathered);
     thread::spawn(move || {
-        for line in lines.map_while(Result::ok) {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
             let mut kept = kept.lock().unwrap();
             kept.push_str(&line);
             kept.push('\n');
         }
     });
-    Running { address, child, stderr }
+    gathered
 }
 
 impl Running {
     /// All it said so far.
     pub(crate) fn said(&self) -> String {
         self.stderr.lock().unwrap().clone()
+    }
+
+    /// The access log so far.
+    pub(crate) fn logged(&self) -> String {
+        self.stdout.lock().unwrap().clone()
     }
 
     /// What the admin server answers; empty when it does not.
