@@ -166,7 +166,7 @@ fn merge_route(merged: &mut Map<String, Value>, route: &RouteStatus, now: &str) 
             continue;
         }
         let same = |(parent_ref, parent): &&mut (Value, Option<&ParentStatus>)| {
-            parent.is_some() && entry.get("parentRef") == Some(&*parent_ref)
+            parent.is_some() && entry.get("parentRef") == Some(parent_ref)
         };
         let Some(parent) = wanted.iter_mut().find(same).and_then(|(_, parent)| parent.take()) else { continue };
         parents.push(parent_entry(entry.as_object().cloned().unwrap_or_default(), parent, now));

@@ -38,9 +38,12 @@ pub(super) fn certificate(secret: &Secret) -> Result<Arc<Certificate>, String> {
     let (not_before, not_after) = (read.validity().not_before.timestamp(), read.validity().not_after.timestamp());
     let key =
         PrivateKeyDer::from_pem_slice(key_pem).map_err(|_| format!("tls.key of Secret {name} holds no private key in PEM"))?;
-    CertifiedKey::from_der(chain.clone(), key.clone_key(), &ring::default_provider()).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => format!("tls.key of Secret {name} is not the key of the certificate in tls.crt"),
-        other => format!("the certificate of Secret {name} cannot be used: {other}"),
+    CertifiedKey::from_der(chain.clone(), key.clone_key(), &ring::default_provider()).map_err(|error| {
+        if matches!(error, rustls::Error::InconsistentKeys(_)) {
+            format!("tls.key of Secret {name} is not the key of the certificate in tls.crt")
+        } else {
+            format!("the certificate of Secret {name} cannot be used: {error}")
+        }
     })?;
     let fingerprint = FixedState::with_seed(0).hash_one((chain_pem, key_pem));
     Ok(Arc::new(Certificate { secret: name.clone(), chain, key, not_before, not_after, names, fingerprint }))
@@ -65,9 +68,9 @@ pub(super) fn out_of_date(certificate: &Certificate, now: i64) -> Option<String>
 /// The DNS names of a leaf, in lower case; `None` when the certificate cannot be read.
 fn names(certificate: &X509Certificate<'_>) -> Option<Box<[Box<str>]>> {
     let Some(alternatives) = certificate.subject_alternative_name().ok()? else { return Some(Box::new([])) };
-    let dns = |name: &GeneralName<'_>| match name {
-        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase().into_boxed_str()),
-        _ => None,
+    let dns = |name: &GeneralName<'_>| {
+        let GeneralName::DNSName(name) = name else { return None };
+        Some(name.to_ascii_lowercase().into_boxed_str())
     };
     Some(alternatives.value.general_names.iter().filter_map(dns).collect())
 }

@@ -136,7 +136,7 @@ impl Needs {
     pub(super) fn take(&mut self) -> Vec<Need> {
         let changed = self.before.drain().filter_map(|(key, was_held)| {
             let joined = self.held.contains_key(&key);
-            (joined != was_held).then(|| Need { gateway: key.0, object: key.1, joined })
+            (joined != was_held).then_some(Need { gateway: key.0, object: key.1, joined })
         });
         let mut changed: Vec<Need> = changed.collect();
         changed.sort_unstable();

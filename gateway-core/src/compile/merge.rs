@@ -51,7 +51,7 @@ impl Family {
     }
 
     /// What two listeners of this family may not have in common on one port.
-    fn key<'a>(self, hostname: Option<&'a str>) -> Option<&'a str> {
+    fn key(self, hostname: Option<&str>) -> Option<&str> {
         match self {
             Self::Plain | Self::Tls => hostname,
             Self::Tcp | Self::Udp => None,
@@ -85,11 +85,10 @@ fn within_gateways(port: u16, claims: &[&Claim<'_>], found: &mut BTreeMap<(Objec
                 .filter_map(|other| rivalry(claim, other).map(|reason| (reason, *other)))
                 .min_by_key(|(reason, _)| u8::from(*reason != Reason::ProtocolConflict));
             if let Some((reason, other)) = conflict {
-                let message = match reason {
-                    Reason::ProtocolConflict => {
-                        format!("listener {} speaks another protocol on port {port}; give one of them another port", other.name)
-                    }
-                    _ => format!("listener {} has the same port {port} and hostname; give one of them another", other.name),
+                let message = if reason == Reason::ProtocolConflict {
+                    format!("listener {} speaks another protocol on port {port}; give one of them another port", other.name)
+                } else {
+                    format!("listener {} has the same port {port} and hostname; give one of them another", other.name)
                 };
                 found.insert((claim.gateway.clone(), claim.index), Conflict { reason, message });
             }

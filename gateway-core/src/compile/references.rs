@@ -124,13 +124,17 @@ impl World<'_> {
                 references.targets.push(TargetReferences { backend: leads, filters });
             }
             for filter in &rule.filters {
-                let (HttpFilterPayload::RequestMirror(_) | HttpFilterPayload::ExternalAuth(_)) = filter.payload() else {
-                    continue;
-                };
                 let backend = match filter.payload() {
                     HttpFilterPayload::RequestMirror(mirror) => &mirror.backend_ref,
                     HttpFilterPayload::ExternalAuth(auth) => &auth.backend_ref,
-                    _ => continue,
+                    HttpFilterPayload::RequestHeaderModifier(_)
+                    | HttpFilterPayload::ResponseHeaderModifier(_)
+                    | HttpFilterPayload::RequestRedirect(_)
+                    | HttpFilterPayload::UrlRewrite(_)
+                    | HttpFilterPayload::Cors(_)
+                    | HttpFilterPayload::ExtensionRef(_)
+                    | HttpFilterPayload::DirectResponse(_)
+                    | HttpFilterPayload::Unknown(_) => continue,
                 };
                 if let Err(fault) = self.judged(route, backend, found) {
                     found.note(fault);
@@ -211,7 +215,20 @@ impl World<'_> {
                     Err(why) => Resolved::Fault((Reason::InvalidKind, format!("filter {id} cannot be used: {why}"))),
                 }
             }
-            _ => unknown(),
+            Kind::GatewayClass
+            | Kind::Gateway
+            | Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::TlsRoute
+            | Kind::TcpRoute
+            | Kind::UdpRoute
+            | Kind::ReferenceGrant
+            | Kind::Namespace
+            | Kind::Service
+            | Kind::EndpointSlice
+            | Kind::Secret
+            | Kind::DirectResponse
+            | Kind::GatewayParameters => unknown(),
         }
     }
 }
@@ -219,12 +236,8 @@ impl World<'_> {
 impl References {
     /// Keeps the gravest fault: permission, then kind, then existence, then protocol; of equals the first.
     fn note(&mut self, fault: Fault) {
-        let gravity = |fault: &Fault| match fault.0 {
-            Reason::RefNotPermitted => 3,
-            Reason::InvalidKind => 2,
-            Reason::BackendNotFound => 1,
-            _ => 0,
-        };
+        let by_gravity = [Reason::BackendNotFound, Reason::InvalidKind, Reason::RefNotPermitted];
+        let gravity = |fault: &Fault| by_gravity.iter().position(|reason| *reason == fault.0);
         if self.fault.as_ref().is_none_or(|known| gravity(&fault) > gravity(known)) {
             self.fault = Some(fault);
         }

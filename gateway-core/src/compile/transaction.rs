@@ -67,8 +67,17 @@ impl Dirty {
         match &id.kind {
             Kind::GatewayClass => drop(self.classes.insert(id.name.clone())),
             Kind::Gateway => drop(self.gateways.insert(id.name.clone())),
-            kind if kind.is_route() => drop(self.routes.insert(id.clone())),
-            _ => {}
+            Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => {
+                self.routes.insert(id.clone());
+            }
+            Kind::ReferenceGrant
+            | Kind::Namespace
+            | Kind::Service
+            | Kind::EndpointSlice
+            | Kind::Secret
+            | Kind::DirectResponse
+            | Kind::GatewayParameters
+            | Kind::Extension(_) => {}
         }
     }
 }
@@ -151,9 +160,9 @@ impl State {
         let id = object.id();
         match object {
             Object::EndpointSlice(_) => {
-                let services = [old, new].into_iter().flatten().filter_map(|object| match object {
-                    Object::EndpointSlice(slice) => service_of(slice),
-                    _ => None,
+                let services = [old, new].into_iter().flatten().filter_map(|object| {
+                    let Object::EndpointSlice(slice) = object else { return None };
+                    service_of(slice)
                 });
                 dirty.services.extend(services);
             }
@@ -412,7 +421,7 @@ impl State {
         let attached = |state: Option<&RouteState>| state.map_or_else(Vec::new, |state| state.attached.clone());
         dirty.phrased.extend(self.gateways.recount(&attached(old), &attached(new)));
         for name in old.into_iter().flat_map(|old| &old.references.backends) {
-            if !new.is_some_and(|new| new.references.backends.binary_search(name).is_ok()) {
+            if new.is_none_or(|new| new.references.backends.binary_search(name).is_err()) {
                 self.backends.release(name, id, &mut self.writer);
             }
         }

@@ -43,7 +43,7 @@ fn judged(parent: &str, namespace: &str, hosts: &str) -> World {
 fn a_parent_ref_that_names_no_listener_is_no_matching_parent() {
     for parent in [", sectionName: nobody", ", port: 81", ", sectionName: all, port: 8080"] {
         let world = judged(parent, "infra", "[]");
-        assert_eq!(world.condition(&format!("HTTPRoute infra/r"), "Accepted"), "!NoMatchingParent", "{parent}");
+        assert_eq!(world.condition("HTTPRoute infra/r", "Accepted"), "!NoMatchingParent", "{parent}");
         assert_eq!(world.condition("HTTPRoute infra/r", "ResolvedRefs"), "ResolvedRefs", "written even when not accepted");
         assert!(world.message("HTTPRoute infra/r", "Accepted").contains("all (port 80), same (port 8080)"));
     }

@@ -6,7 +6,7 @@ use super::world::World;
 
 /// A Secret of type `kubernetes.io/tls` with a fresh certificate.
 pub(crate) fn secret(namespace: &str, name: &str, host: &str) -> String {
-    let signed = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+    let signed = rcgen::generate_simple_self_signed([host.to_owned()]).expect("a host name");
     data(namespace, name, "kubernetes.io/tls", &signed.cert.pem(), &signed.signing_key.serialize_pem())
 }
 

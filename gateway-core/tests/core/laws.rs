@@ -280,13 +280,24 @@ proptest! {
 
 fn with_status(object: Object, stored: &BTreeMap<ObjectId, Value>) -> Object {
     use std::sync::Arc;
-    let status = stored.get(&object.id()).cloned().or(Some(json!({})));
+    let status = stored.get(&object.id()).cloned().or_else(|| Some(json!({})));
     match object {
         Object::Gateway(gateway) => Object::Gateway(Arc::new(gateway_core::resource::Gateway { status, ..(*gateway).clone() })),
         Object::GatewayClass(class) => {
             Object::GatewayClass(Arc::new(gateway_core::resource::GatewayClass { status, ..(*class).clone() }))
         }
         Object::HttpRoute(route) => Object::HttpRoute(Arc::new(gateway_core::resource::HttpRoute { status, ..(*route).clone() })),
-        other => other,
+        Object::GrpcRoute(_)
+        | Object::TlsRoute(_)
+        | Object::TcpRoute(_)
+        | Object::UdpRoute(_)
+        | Object::ReferenceGrant(_)
+        | Object::Namespace(_)
+        | Object::Service(_)
+        | Object::EndpointSlice(_)
+        | Object::Secret(_)
+        | Object::DirectResponse(_)
+        | Object::GatewayParameters(_)
+        | Object::Extension(_) => object,
     }
 }

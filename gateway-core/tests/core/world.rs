@@ -153,7 +153,7 @@ impl World {
             Decision::Answer(answer) => {
                 let location = answer.headers.iter().find(|(name, _)| name == http::header::LOCATION);
                 match location {
-                    Some((_, location)) => format!("{} {}", answer.status.as_u16(), location.to_str().unwrap()),
+                    Some((_, location)) => format!("{} {}", answer.status.as_u16(), location.to_str().expect("visible ASCII")),
                     None => format!("{} {}", answer.status.as_u16(), String::from_utf8_lossy(&answer.body)),
                 }
             }
@@ -164,16 +164,15 @@ impl World {
                     match step {
                         Step::Rewrite(rewrite) => {
                             if let Some(host) = &rewrite.hostname {
-                                edits.push_str(&format!(" host={}", host.to_str().unwrap()));
+                                edits.push_str(&format!(" host={}", host.to_str().expect("visible ASCII")));
                             }
                             if let Some(rewrite) = &rewrite.path {
                                 (path, prefix) = rewrite.apply(&path, prefix);
                             }
                         }
-                        Step::EditRequest(header) => header
-                            .set
-                            .iter()
-                            .for_each(|edit| edits.push_str(&format!(" {}={}", edit.name, edit.value.to_str().unwrap()))),
+                        Step::EditRequest(header) => header.set.iter().for_each(|edit| {
+                            edits.push_str(&format!(" {}={}", edit.name, edit.value.to_str().expect("visible ASCII")))
+                        }),
                         Step::EditResponse(_) => edits.push_str(" response"),
                         Step::Extension(extension) => edits.push_str(&format!(" {}", extension.id)),
                     }
@@ -191,7 +190,7 @@ pub(crate) fn head(method: &str, path: &str, authority: &str, headers: &[&str]) 
         let (name, value) = header.split_once(": ").expect("Name: value");
         builder = builder.header(name, value);
     }
-    builder.body(()).unwrap().into_parts().0
+    builder.body(()).expect("a request head").into_parts().0
 }
 
 /// An object's id from `Kind ns/name`.
