@@ -1,6 +1,6 @@
 //! A folder of manifests like those of a Gateway API guide, judged one by one by what the program does with them.
 //!
-//! In: a folder whose files are numbered as [`cases`] lists them. Out: one verdict per file, and one for all of them at once. Every
+//! In: a folder whose files are numbered as the cases are. Out: one verdict per file, and one for all of them at once. Every
 //! file is served as it stands, beside the folder's class and Gateway, and given what a guide leaves out: Namespaces, Services with
 //! endpoints, Gateways that it names and never shows. What to ask, and what must come back, is read from the file's own objects.
 //!
