@@ -20,7 +20,7 @@ use crate::snapshot::{Listener, Listeners, Rule, Site, Snapshot, Socket};
 pub(crate) mod fixture;
 pub(crate) mod host;
 
-use host::Host;
+use host::{Authority, Host};
 
 /// What is known of a connection before its first request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ pub fn admit(snapshot: &Arc<Snapshot>, arrival: &Arrival, head: &Parts) -> Resul
     if !target.starts_with('/') && !is_asterisk {
         return Err(Refusal::new(Reason::BadTarget));
     }
-    let host = host::of(head).map_err(|_| Refusal::new(Reason::BadHost))?;
+    let host = host::of(head).map_err(|_| Refusal::new(Reason::BadHost))?.map(Authority::host);
     let listeners = snapshot.listeners(&arrival.socket).ok_or_else(|| Refusal::new(Reason::NoListener))?;
     let name = host.as_ref().and_then(Host::name);
     let site = select(listeners, arrival.tls.as_ref(), name).map_err(Refusal::new)?;

@@ -40,7 +40,7 @@ pub(crate) use map::Seed;
 pub(crate) use names::Tier;
 pub use rule::{Action, Rule, RuleId, Target};
 pub use split::{Split, Turn};
-pub(crate) use table::{Bucket, Candidate, HEADER_COLUMNS, QUERY_COLUMNS};
+pub(crate) use table::{Asks, Candidate, Columns, Gate, HEADER_COLUMNS, Print, QUERY_COLUMNS};
 
 /// What a running gateway knows at one moment.
 #[derive(Clone, Debug)]
@@ -75,6 +75,11 @@ impl Snapshot {
     /// A backend.
     pub fn backend(&self, id: BackendId) -> Option<&Arc<Backend>> {
         self.backends.get(&id)
+    }
+
+    /// The seed of its hashes.
+    pub(crate) fn seed(&self) -> Seed {
+        self.seed
     }
 
     /// All backends, by name.

@@ -17,18 +17,11 @@ use http::{HeaderValue, Version};
 const LONGEST: usize = 253;
 
 /// A host in lower case.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Host {
     bytes: [u8; LONGEST],
     length: u8,
     is_name: bool,
-}
-
-/// A host with the port it was written with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Authority {
-    host: Host,
-    port: Option<u16>,
 }
 
 /// The Host is missing or malformed.
@@ -46,15 +39,6 @@ impl Host {
     pub(crate) fn name(&self) -> Option<&str> {
         self.is_name.then(|| self.as_str())
     }
-
-    /// Copies a host in lower case.
-    fn new(written: &[u8], is_name: bool) -> Result<Self, BadHost> {
-        let mut host = Self { bytes: [0; LONGEST], length: u8::try_from(written.len()).map_err(|_| BadHost)?, is_name };
-        let bytes = host.bytes.get_mut(..written.len()).ok_or(BadHost)?;
-        bytes.copy_from_slice(written);
-        bytes.make_ascii_lowercase();
-        Ok(host)
-    }
 }
 
 impl fmt::Debug for Host {
@@ -63,8 +47,32 @@ impl fmt::Debug for Host {
     }
 }
 
+/// A host as a request writes it, with its port.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Authority<'a> {
+    /// Without port and trailing dot; at most `LONGEST` bytes of ASCII.
+    host: &'a [u8],
+    is_name: bool,
+    port: Option<u16>,
+}
+
+impl Authority<'_> {
+    /// The host in lower case.
+    pub(crate) fn host(self) -> Host {
+        let mut host = Host { bytes: [0; LONGEST], length: u8::try_from(self.host.len()).unwrap_or(0), is_name: self.is_name };
+        for (to, from) in host.bytes.iter_mut().zip(self.host) {
+            *to = from.to_ascii_lowercase();
+        }
+        host
+    }
+
+    fn agrees(self, other: Self) -> bool {
+        self.host.eq_ignore_ascii_case(other.host) && self.port == other.port
+    }
+}
+
 /// The host a request is for. `None`: HTTP/1.0 without Host.
-pub(crate) fn of(head: &Parts) -> Result<Option<Host>, BadHost> {
+pub(crate) fn of(head: &Parts) -> Result<Option<Authority<'_>>, BadHost> {
     let mut written = head.headers.get_all(HOST).iter();
     let header = written.next().map(HeaderValue::as_bytes).map(parse).transpose()?;
     if written.next().is_some() {
@@ -72,10 +80,10 @@ pub(crate) fn of(head: &Parts) -> Result<Option<Host>, BadHost> {
     }
     let target = head.uri.authority().map(|authority| parse(authority.as_str().as_bytes())).transpose()?;
     match (target, header) {
-        // RFC 9112 3.2 and RFC 9113 8.3.1: HTTP/1 needs the header even then, and the two must not differ.
-        (Some(target), Some(header)) if target == header => Ok(Some(target.host)),
-        (Some(target), None) if head.version != Version::HTTP_11 => Ok(Some(target.host)),
-        (None, Some(header)) => Ok(Some(header.host)),
+        // RFC 9112 3.2 and RFC 9113 8.3.1: HTTP/1.1 needs the header even then, and the two must not differ.
+        (Some(target), Some(header)) if target.agrees(header) => Ok(Some(target)),
+        (Some(target), None) if head.version != Version::HTTP_11 => Ok(Some(target)),
+        (None, Some(header)) => Ok(Some(header)),
         (None, None) if head.version < Version::HTTP_11 => Ok(None),
         (Some(_), _) | (None, None) => Err(BadHost),
     }
@@ -89,28 +97,32 @@ pub(crate) fn written(head: &Parts) -> Option<&[u8]> {
     }
 }
 
-fn parse(written: &[u8]) -> Result<Authority, BadHost> {
-    let (host, port) = if written.first() == Some(&b'[') {
-        let end = written.iter().position(|byte| *byte == b']').ok_or(BadHost)? + 1;
-        let (address, port) = written.split_at(end);
-        (ipv6(address)?, port)
+fn parse(written: &[u8]) -> Result<Authority<'_>, BadHost> {
+    let is_ipv6 = written.first() == Some(&b'[');
+    let end = if is_ipv6 {
+        written.iter().position(|byte| *byte == b']').ok_or(BadHost)? + 1
     } else {
-        let end = written.iter().position(|byte| *byte == b':').unwrap_or(written.len());
-        let (host, port) = written.split_at(end);
-        (name(host)?, port)
+        written.iter().position(|byte| *byte == b':').unwrap_or(written.len())
     };
-    Ok(Authority { host, port: port_of(port)? })
+    let (host, port) = written.split_at_checked(end).ok_or(BadHost)?;
+    let port = port_of(port)?;
+    if is_ipv6 {
+        check_ipv6(host)?;
+        return Ok(Authority { host, is_name: false, port });
+    }
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    check_name(host)?;
+    Ok(Authority { host, is_name: !is_ipv4(host), port })
 }
 
-fn ipv6(written: &[u8]) -> Result<Host, BadHost> {
-    let inner = written.get(1..written.len() - 1).and_then(|inner| std::str::from_utf8(inner).ok()).ok_or(BadHost)?;
-    inner.parse::<Ipv6Addr>().map_err(|_| BadHost)?;
-    Host::new(written, false)
+fn check_ipv6(written: &[u8]) -> Result<(), BadHost> {
+    let inner = written.strip_prefix(b"[").and_then(|inner| inner.strip_suffix(b"]")).ok_or(BadHost)?;
+    let inner = std::str::from_utf8(inner).map_err(|_| BadHost)?;
+    inner.parse::<Ipv6Addr>().map(|_| ()).map_err(|_| BadHost)
 }
 
-/// A name or an IPv4 address, without one trailing dot.
-fn name(written: &[u8]) -> Result<Host, BadHost> {
-    let written = written.strip_suffix(b".").unwrap_or(written);
+/// Labels of letters, digits, `-` and `_`, none empty.
+fn check_name(written: &[u8]) -> Result<(), BadHost> {
     let mut last = b'.';
     for byte in written {
         let good = match byte {
@@ -123,11 +135,12 @@ fn name(written: &[u8]) -> Result<Host, BadHost> {
         }
         last = *byte;
     }
-    if last == b'.' {
-        return Err(BadHost);
-    }
-    let is_address = last.is_ascii_digit() && std::str::from_utf8(written).is_ok_and(|name| name.parse::<Ipv4Addr>().is_ok());
-    Host::new(written, !is_address)
+    if last == b'.' || written.len() > LONGEST { Err(BadHost) } else { Ok(()) }
+}
+
+fn is_ipv4(written: &[u8]) -> bool {
+    let is_address = |written| std::str::from_utf8(written).is_ok_and(|written| written.parse::<Ipv4Addr>().is_ok());
+    written.last().is_some_and(u8::is_ascii_digit) && is_address(written)
 }
 
 /// Nothing, or a colon and digits, possibly none (RFC 3986 3.2.3).
@@ -153,7 +166,7 @@ mod tests {
         for host in hosts {
             request = request.header(HOST, HeaderValue::from_bytes(host.as_bytes()).unwrap());
         }
-        of(&request.body(()).unwrap().into_parts().0).map(|host| host.map(|host| host.as_str().to_owned()))
+        of(&request.body(()).unwrap().into_parts().0).map(|host| host.map(|host| host.host().as_str().to_owned()))
     }
 
     #[test]
@@ -241,7 +254,7 @@ mod tests {
 
     #[test]
     fn an_address_is_no_name() {
-        let named = |written: &str| parse(written.as_bytes()).unwrap().host.name().is_some();
+        let named = |written: &str| parse(written.as_bytes()).unwrap().host().name().is_some();
         assert!(named("a1") && named("1.2.3.4.example") && named("1.2.3"));
         assert!(!named("1.2.3.4") && !named("1.2.3.4.") && !named("[::1]"));
     }

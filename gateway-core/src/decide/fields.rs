@@ -12,10 +12,11 @@ use http::header::{GetAll, HOST};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 
+use super::walk::Miss;
 use crate::admit::host;
 use crate::snapshot::matching::path::digit;
 use crate::snapshot::matching::{HeaderMatch, LONGEST, QueryMatch, TooLong, ValuePattern};
-use crate::snapshot::{Bucket, HEADER_COLUMNS, QUERY_COLUMNS};
+use crate::snapshot::{Asks, Columns, Gate, HEADER_COLUMNS, Print, QUERY_COLUMNS, Seed};
 
 /// The value of a header.
 #[derive(Debug)]
@@ -29,50 +30,100 @@ pub(crate) enum Field<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parameter<'a>(&'a str);
 
-/// The values one bucket of candidates asks for.
+/// The values that the columns of one bucket ask for, each looked up once and when first asked for.
 pub(crate) struct Fields<'a> {
     head: &'a Parts,
-    bucket: &'a Bucket,
-    /// By column. Looked up when first asked for.
-    headers: Option<[Field<'a>; HEADER_COLUMNS]>,
+    seed: Seed,
+    columns: Option<&'a Columns>,
+    headers: Option<Headers<'a>>,
     queries: Option<Parameters<'a>>,
 }
 
+/// By column.
+struct Headers<'a> {
+    fields: [Field<'a>; HEADER_COLUMNS],
+    /// By themselves, because some are read often.
+    briefs: [Brief; HEADER_COLUMNS],
+}
+
+/// A value in brief.
+#[derive(Clone, Copy, Debug)]
+enum Brief {
+    Absent,
+    Print(Print),
+    /// It would have to be copied first.
+    Unknown,
+}
+
+type Known<'a> = Option<(Parameter<'a>, Brief)>;
+
 enum Parameters<'a> {
-    Few([Option<Parameter<'a>>; QUERY_COLUMNS]),
-    Many(Vec<Option<Parameter<'a>>>),
+    Few([Known<'a>; QUERY_COLUMNS]),
+    Many(Vec<Known<'a>>),
 }
 
 impl<'a> Fields<'a> {
-    pub(crate) fn new(head: &'a Parts, bucket: &'a Bucket) -> Self {
-        Self { head, bucket, headers: None, queries: None }
+    pub(crate) fn new(head: &'a Parts, seed: Seed, columns: Option<&'a Columns>) -> Self {
+        Self { head, seed, columns, headers: None, queries: None }
+    }
+
+    /// What a gate asks for that is not there. In line, since thousands of candidates may be told apart by it alone.
+    #[inline]
+    pub(crate) fn stop(&mut self, gate: &Gate) -> Option<Miss> {
+        let (brief, miss) = match gate.asks {
+            Asks::Nothing => return None,
+            Asks::Header => (self.headers().briefs.get(usize::from(gate.column)).copied(), Miss::Header(gate.index.into())),
+            Asks::Query => (self.parameters().get(gate.column.into()).map(|(_, brief)| brief), Miss::Query(gate.index.into())),
+        };
+        let may_be = match brief {
+            None | Some(Brief::Absent) => false,
+            Some(Brief::Print(print)) => print == gate.print,
+            Some(Brief::Unknown) => true,
+        };
+        (!may_be).then_some(miss)
     }
 
     /// Whether a header, which stands in this column if in any, is what a match asks for.
     pub(crate) fn header_is(&mut self, wanted: &HeaderMatch, column: Option<usize>) -> Result<bool, TooLong> {
-        let Some(column) = column else { return Field::of(self.head, &wanted.name).is(&wanted.value) };
-        let (head, bucket) = (self.head, self.bucket);
-        let fields = self.headers.get_or_insert_with(|| {
-            let mut fields = [const { Field::Absent }; HEADER_COLUMNS];
-            for (field, name) in fields.iter_mut().zip(bucket.header_names()) {
-                *field = Field::of(head, name);
-            }
-            fields
-        });
-        fields.get(column).map_or(Ok(false), |field| field.is(&wanted.value))
+        match column {
+            Some(column) => self.headers().fields.get(column).map_or(Ok(false), |field| field.is(&wanted.value)),
+            None => Field::of(self.head, &wanted.name).is(&wanted.value),
+        }
     }
 
     /// Whether the query parameter in this column is what a match asks for.
     pub(crate) fn query_is(&mut self, wanted: &QueryMatch, column: Option<usize>) -> Result<bool, TooLong> {
-        let (head, bucket) = (self.head, self.bucket);
-        let parameters = self.queries.get_or_insert_with(|| Parameters::new(head, bucket));
-        let value = column.and_then(|column| parameters.get(column));
-        value.map_or(Ok(false), |value| value.is(&wanted.value))
+        let value = column.and_then(|column| self.parameters().get(column));
+        value.map_or(Ok(false), |(value, _)| value.is(&wanted.value))
+    }
+
+    #[inline]
+    fn headers(&mut self) -> &Headers<'a> {
+        let (head, seed, columns) = (self.head, self.seed, self.columns);
+        self.headers.get_or_insert_with(|| Headers::new(head, seed, columns))
+    }
+
+    fn parameters(&mut self) -> &Parameters<'a> {
+        let (head, seed, columns) = (self.head, self.seed, self.columns);
+        self.queries.get_or_insert_with(|| Parameters::new(head, seed, columns))
+    }
+}
+
+impl<'a> Headers<'a> {
+    #[cold]
+    fn new(head: &'a Parts, seed: Seed, columns: Option<&Columns>) -> Self {
+        let mut headers = Self { fields: [const { Field::Absent }; HEADER_COLUMNS], briefs: [Brief::Absent; HEADER_COLUMNS] };
+        let names = columns.map_or(&[][..], |columns| &columns.headers);
+        for ((field, brief), name) in headers.fields.iter_mut().zip(&mut headers.briefs).zip(names) {
+            *field = Field::of(head, name);
+            *brief = field.brief(seed);
+        }
+        headers
     }
 }
 
 impl<'a> Parameters<'a> {
-    fn get(&self, column: usize) -> Option<Parameter<'a>> {
+    fn get(&self, column: usize) -> Known<'a> {
         match self {
             Self::Few(values) => values.get(column).copied().flatten(),
             Self::Many(values) => values.get(column).copied().flatten(),
@@ -80,27 +131,26 @@ impl<'a> Parameters<'a> {
     }
 
     /// One pass over the query.
-    fn new(head: &'a Parts, bucket: &Bucket) -> Self {
-        let names = bucket.query_names();
-        if names.len() <= QUERY_COLUMNS {
-            let mut values = [None; QUERY_COLUMNS];
+    fn new(head: &'a Parts, seed: Seed, columns: Option<&Columns>) -> Self {
+        let mut few = [None; QUERY_COLUMNS];
+        let Some(columns) = columns else { return Self::Few(few) };
+        if columns.queries.len() <= QUERY_COLUMNS {
             for (name, value) in parameters(head) {
-                if let Some(column) = names.iter().position(|known| is_decoded(name, known.as_bytes())) {
-                    values[column].get_or_insert(value);
+                if let Some(column) = columns.queries.iter().position(|known| is_decoded(name, known.as_bytes())) {
+                    few[column].get_or_insert_with(|| (value, value.brief(seed)));
                 }
             }
-            Self::Few(values)
-        } else {
-            let mut values = vec![None; names.len()];
-            for (name, value) in parameters(head) {
-                let name = decoded(name, usize::MAX);
-                let column = std::str::from_utf8(&name).ok().and_then(|name| bucket.hashed_query_column(name));
-                if let Some(slot) = column.and_then(|column| values.get_mut(column)) {
-                    slot.get_or_insert(value);
-                }
-            }
-            Self::Many(values)
+            return Self::Few(few);
         }
+        let mut many = vec![None; columns.queries.len()];
+        for (name, value) in parameters(head) {
+            let name = decoded(name, usize::MAX);
+            let column = std::str::from_utf8(&name).ok().and_then(|name| columns.hashed_query(name));
+            if let Some(known) = column.and_then(|column| many.get_mut(column)) {
+                known.get_or_insert_with(|| (value, value.brief(seed)));
+            }
+        }
+        Self::Many(many)
     }
 }
 
@@ -111,7 +161,10 @@ pub(crate) fn parameter<'a>(head: &'a Parts, name: &str) -> Option<Parameter<'a>
 
 fn parameters(head: &Parts) -> impl Iterator<Item = (&str, Parameter<'_>)> {
     let pairs = head.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| pair.split_once('=').map_or((pair, Parameter("")), |(name, value)| (name, Parameter(value))))
+    pairs.map(|pair| match pair.bytes().position(|byte| byte == b'=') {
+        Some(at) => (&pair[..at], Parameter(&pair[at + 1..])),
+        None => (pair, Parameter("")),
+    })
 }
 
 impl<'a> Field<'a> {
@@ -140,6 +193,14 @@ impl<'a> Field<'a> {
         }
     }
 
+    fn brief(&self, seed: Seed) -> Brief {
+        match self {
+            Self::Absent => Brief::Absent,
+            Self::One(value) => Brief::Print(Print::of(value, seed)),
+            Self::Several(_) => Brief::Unknown,
+        }
+    }
+
     /// The value for a person to read.
     pub(crate) fn text(self) -> Option<String> {
         match self {
@@ -156,6 +217,13 @@ impl Parameter<'_> {
         match wanted {
             ValuePattern::Exact(wanted) => Ok(is_decoded(self.0, wanted.as_bytes())),
             ValuePattern::Expression(expression) => expression.matches(&decoded(self.0, LONGEST + 1)),
+        }
+    }
+
+    fn brief(self, seed: Seed) -> Brief {
+        match decoded(self.0, 0) {
+            Cow::Borrowed(value) => Brief::Print(Print::of(value, seed)),
+            Cow::Owned(_) => Brief::Unknown,
         }
     }
 

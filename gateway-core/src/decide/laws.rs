@@ -82,7 +82,18 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => (0..LISTENERS.len(), prop::bool::weighted(0.8)).prop_map(|(listener, stands)| Event::Listener(listener, stands)),
         2 => Just(Event::Commit),
     ];
-    vec(event, 1..16)
+    (vec(event, 1..16), prop::bool::weighted(0.3)).prop_map(|(events, crowded)| {
+        if !crowded {
+            return events;
+        }
+        // All in one place, so that buckets are large.
+        let in_one_place = |(_, _, asked): Written| (0, 0, Match { path: PathPattern::prefix("/"), ..asked });
+        let moved = events.into_iter().map(|event| match event {
+            Event::Route(route, written) => Event::Route(route, written.into_iter().map(in_one_place).collect()),
+            Event::Listener(..) | Event::Commit => event,
+        });
+        moved.collect()
+    })
 }
 
 fn requests() -> impl Strategy<Value = Parts> {

@@ -61,10 +61,18 @@ pub(crate) fn walk<'a>(admitted: &'a Admitted, head: &'a Parts, visitor: &mut im
     let host = admitted.host.as_ref().and_then(Host::name);
     for (tier, host) in admitted.site.table.tiers(host) {
         for bucket in host.http.buckets(path) {
-            let mut questions = Questions { head, path, fields: Fields::new(head, bucket), tried: None };
+            let mut questions =
+                Questions { head, path, fields: Fields::new(head, admitted.snapshot.seed(), bucket.columns()), tried: None };
             for candidate in bucket.candidates() {
                 let stand = Stand { tier, matched: candidate.matched };
-                match questions.ask(candidate) {
+                let answer = match candidate.gate() {
+                    Some(gate) => match questions.fields.stop(gate) {
+                        Some(miss) => Ok(Some(miss)),
+                        None => questions.ask(candidate),
+                    },
+                    None => questions.ask(candidate),
+                };
+                match answer {
                     Ok(Some(miss)) => visitor.miss(stand, miss),
                     Ok(None) => {
                         if visitor.hit(stand).is_break() {

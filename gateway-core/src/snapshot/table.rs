@@ -14,7 +14,7 @@ use super::names::Names;
 
 mod bucket;
 
-pub(crate) use bucket::{Bucket, Candidate, HEADER_COLUMNS, QUERY_COLUMNS};
+pub(crate) use bucket::{Asks, Bucket, Candidate, Columns, Gate, HEADER_COLUMNS, Print, QUERY_COLUMNS};
 
 /// The routes of a listener by host name as written.
 pub(crate) type Table = Names<Arc<Host>>;

@@ -23,27 +23,45 @@ pub(crate) struct BadPath;
 
 /// The normal form of a request path.
 pub(crate) fn normal(path: &str, slashes: Slashes) -> Result<Cow<'_, str>, BadPath> {
-    let Some(segments) = path.strip_prefix('/') else { return Err(BadPath) };
+    if !path.starts_with('/') {
+        return Err(BadPath);
+    }
+    if is_plain(path.as_bytes()) {
+        return Ok(Cow::Borrowed(path));
+    }
     let mut form: Option<String> = None;
     let mut start = 1;
-    for segment in segments.split('/') {
-        let end = start + segment.len();
+    loop {
+        let rest = path.get(start..).unwrap_or_default();
+        let length = rest.bytes().position(|byte| byte == b'/').unwrap_or(rest.len());
+        let (segment, last) = (&rest[..length], length == rest.len());
         let written = plain(segment)?;
-        let last = end == path.len();
         let stays =
             matches!(written, Cow::Borrowed(_)) && !is_dots(segment) && (last || !segment.is_empty() || slashes == Slashes::Keep);
         if form.is_some() || !stays {
             append(form.get_or_insert_with(|| path[..start].to_owned()), &written, last, slashes);
         }
-        start = end + 1;
+        if last {
+            return Ok(form.map_or(Cow::Borrowed(path), Cow::Owned));
+        }
+        start += length + 1;
     }
-    Ok(form.map_or(Cow::Borrowed(path), Cow::Owned))
 }
 
 /// The spelling of a route's path: as `normal`, but of the escapes alone, since a route's path may hold neither dot segments nor
 /// `//`. One that no request can have stays as it is.
 pub(super) fn spelling(value: &str) -> Cow<'_, str> {
     plain(value).unwrap_or(Cow::Borrowed(value))
+}
+
+/// Whether a path is surely in normal form, as most are. Looks at many bytes at a time.
+fn is_plain(path: &[u8]) -> bool {
+    const STEP: usize = 64;
+    path.chunks(STEP).zip(path[1..].chunks(STEP).chain([&[][..]])).all(|(here, next)| {
+        let odd = here.iter().fold(false, |odd, byte| odd | is_odd(*byte));
+        let pair = |(a, b): (&u8, &u8)| (*a == b'/') & ((*b == b'/') | (*b == b'.'));
+        !here.iter().zip(next).fold(odd, |odd, bytes| odd | pair(bytes))
+    })
 }
 
 fn is_dots(segment: &str) -> bool {
@@ -93,7 +111,7 @@ fn plain(segment: &str) -> Result<Cow<'_, str>, BadPath> {
 
 /// Whether a byte needs a look.
 fn is_odd(byte: u8) -> bool {
-    matches!(byte, 0 | b'\\' | b'%' | 0x80..)
+    (byte == 0) | (byte == b'\\') | (byte == b'%') | (byte >= 0x80)
 }
 
 /// How a byte of a path is written.
