@@ -61,6 +61,31 @@ impl Universe {
     }
 }
 
+/// A route without hosts whose only rule has this match and forwards to the first Service.
+pub fn route_matching(name: &str, matched: Value) -> Object {
+    read(json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {
+            "parentRefs": [{"name": "web"}],
+            "rules": [{"matches": [matched], "backendRefs": [{"name": "service-0", "port": 80}]}],
+        },
+    }))
+}
+
+/// A route for these hosts that forwards one path prefix to the first Service.
+pub fn route_of_hosts(name: &str, hosts: &[String], path: &str) -> Object {
+    read(json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {
+            "parentRefs": [{"name": "web"}],
+            "hostnames": hosts,
+            "rules": [{"matches": [{"path": {"value": path}}], "backendRefs": [{"name": "service-0", "port": 80}]}],
+        },
+    }))
+}
+
 /// The one Gateway, with one HTTP listener.
 pub fn gateway() -> Object {
     read(json!({
