@@ -4,7 +4,7 @@
 //! the mode that reads them. A value that cannot be used ends the program with status 2 and the usage.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -212,6 +212,10 @@ fn endpoint(text: &str, port: u16) -> Result<SocketAddr, String> {
     let literal = text.strip_prefix("localhost").map(|rest| format!("{}{rest}", Ipv4Addr::LOCALHOST));
     let literal = literal.as_deref().unwrap_or(text);
     let read = literal.parse::<SocketAddr>();
+    let is_bare_v6 = !literal.starts_with('[') && literal.parse::<Ipv6Addr>().is_ok();
+    if is_bare_v6 {
+        return Err(format!("{text}: put brackets around an IPv6 address, as in [{literal}]:{port}"));
+    }
     let read = read.or_else(|_| literal.trim_matches(['[', ']']).parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port)));
     match read {
         Ok(endpoint) if endpoint.port() == 0 => Err(format!("{text}: port 0 cannot be connected to")),

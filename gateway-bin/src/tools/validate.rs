@@ -22,6 +22,9 @@ pub(crate) fn validate(flags: &Validate, builder: Builder) -> anyhow::Result<Exi
         // Nobody may be there to read it; the status tells too.
         let _ = writeln!(errors, "{problem}");
     }
+    for (kind, count) in offline.files.foreign() {
+        let _ = writeln!(errors, "warning: {count} of kind {kind} passed over: it is not read by this program");
+    }
     let text = match flags.output {
         ValidateOutput::Table => offline.board.to_table(),
         ValidateOutput::Yaml => serde_saphyr::to_string(&offline.board.to_json()).context("cannot write the statuses as YAML")?,
@@ -36,6 +39,8 @@ fn is_sound(offline: &Offline) -> bool {
     let given = files.in_force().keys().filter(|id| is_route(&id.kind));
     let judged = board.objects().into_iter().chain(given);
     files_are
+        // What belongs to the Gateway API and is not read is not accepted either.
+        && !files.foreign().keys().any(|kind| kind.group.starts_with("gateway.networking."))
         && !files.in_force().is_empty()
         && judged.into_iter().all(|id| !matches!(board.verdict(id), Some(Verdict::Faulty(_))))
 }

@@ -266,8 +266,15 @@ fn certificate_set(
         if asked.crosses() {
             crosses.push(id.name.namespace().to_owned());
         }
-        uses.push(id.clone());
-        if !asked.is_permitted(objects) {
+        let is_permitted = asked.is_permitted(objects);
+        // What is not permitted is not needed either: nobody shall fetch it.
+        if is_permitted {
+            uses.push(id.clone());
+        }
+        if asked.crosses() {
+            uses.extend(asked.grants(objects).map(|grant| ObjectId::new(Kind::ReferenceGrant, grant.meta.name.clone())));
+        }
+        if !is_permitted {
             faults.push((Reason::RefNotPermitted, asked.advice()));
         } else if !reference.is_secret() {
             faults.push((Reason::InvalidCertificateRef, format!("{} {} is not a Secret", id.kind, id.name)));

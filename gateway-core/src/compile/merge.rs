@@ -137,13 +137,13 @@ fn shared(port: u16, reason: Reason, hostname: Option<&str>, holder: &ObjectName
     let way_out = "give this Gateway an address of its own, another port, or another hostname";
     match (reason, hostname) {
         (Reason::ProtocolConflict, _) => {
-            format!("Gateway {holder} is older and speaks another protocol on port {port} of the same address; {way_out}")
+            format!("Gateway {holder} goes first and speaks another protocol on port {port} of the same address; {way_out}")
         }
         (_, Some(hostname)) => {
-            format!("Gateway {holder} is older and has {hostname} on port {port} of the same address; {way_out}")
+            format!("Gateway {holder} goes first and has {hostname} on port {port} of the same address; {way_out}")
         }
         (_, None) => {
-            format!("Gateway {holder} is older and has port {port} of the same address for all hosts; {way_out}")
+            format!("Gateway {holder} goes first and has port {port} of the same address for all hosts; {way_out}")
         }
     }
 }

@@ -115,6 +115,9 @@ impl Objects {
             Kind::ReferenceGrant => {
                 if let Some(names) = self.grants_in.get_mut(name.namespace()) {
                     names.remove(name);
+                    if names.is_empty() {
+                        self.grants_in.remove(name.namespace());
+                    }
                 }
                 self.grants.remove(name).map(Object::ReferenceGrant)
             }

@@ -25,12 +25,19 @@ pub(super) struct RouteState {
     pub(super) route: Route,
     pub(super) references: References,
     pub(super) translated: Arc<Translated>,
-    /// Listeners that carry it, sorted, each once.
-    pub(super) attached: Vec<ListenerId>,
+    /// Listeners that carry it with their hostnames, sorted, each once.
+    pub(super) carried: Vec<(ListenerId, Option<Arc<str>>)>,
     /// Where its matches stand, sorted, each once.
     pub(super) places: Vec<Place>,
     /// The Gateways it names, ours or not, sorted.
     pub(super) gateways: Vec<ObjectName>,
+}
+
+impl RouteState {
+    /// The listeners that carry it, sorted, each once.
+    pub(super) fn attached(&self) -> Vec<ListenerId> {
+        self.carried.iter().map(|(listener, _)| listener.clone()).collect()
+    }
 }
 
 /// What attaching a route gave.

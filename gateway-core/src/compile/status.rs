@@ -48,8 +48,20 @@ pub(super) fn condition(kind: ConditionType, verdict: Result<Fault, Fault>, gene
         Ok(good) => (Truth::True, good),
         Err(fault) => (Truth::False, fault),
     };
-    Condition { kind, status, reason, message, observed_generation: generation }
+    Condition { kind, status, reason, message: clamped(message), observed_generation: generation }
 }
+
+/// A message as long as an API server takes it (`metav1.Condition.message`) and a person reads it.
+fn clamped(mut message: String) -> String {
+    if message.len() > LONGEST_MESSAGE {
+        let end = message.floor_char_boundary(LONGEST_MESSAGE);
+        message.truncate(end);
+        message.push_str(" …");
+    }
+    message
+}
+
+const LONGEST_MESSAGE: usize = 4096;
 
 fn accepted(state: &GatewayState, facts: &Facts) -> Result<Fault, Fault> {
     if let Some(fault) = &state.fault {

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use crate::name::{Kind, ObjectId, ObjectName};
 use crate::resource::Object;
-use crate::snapshot::Writer;
 use crate::snapshot::filters::Handle;
 use crate::snapshot::matching::Expressions;
+use crate::snapshot::{BackendName, Writer};
 use crate::status::Status;
 
 use super::attach::Namespaces;
@@ -57,6 +57,8 @@ struct Dirty {
     routes: BTreeSet<ObjectId>,
     /// Gateways whose status may differ though nothing else does.
     phrased: BTreeSet<ObjectName>,
+    /// Backends that routes no longer use.
+    released: Vec<(BackendName, ObjectId)>,
     statuses: Vec<(ObjectId, Option<Status>)>,
     problems: Vec<(ObjectId, Vec<String>)>,
 }
@@ -129,6 +131,10 @@ impl State {
         for id in std::mem::take(&mut dirty.routes) {
             self.judge_route(&id, &mut dirty, options);
         }
+        // Only now, so that a backend whose last user changed its name in this transaction stays the same backend.
+        for (backend, route) in std::mem::take(&mut dirty.released) {
+            self.backends.release(&backend, &route, &mut self.writer);
+        }
         self.phrase_gateways(&mut dirty, options);
         self.phrase_backends(&mut dirty);
         Update {
@@ -185,6 +191,8 @@ impl State {
         }
         // A Gateway that appears or goes changes what its routes have to say, ours or not.
         if id.kind == Kind::Gateway && old.is_some() != new.is_some() {
+            // What proxies acknowledged was the Gateway that was.
+            self.objects.facts.acknowledged.remove(&id.name);
             dirty.routes.extend(self.dependents.children(&id.name).cloned());
         }
     }
@@ -372,14 +380,13 @@ impl State {
         dirty.statuses.push((id.clone(), Some(Status::Route(status))));
         dirty.problems.push((id.clone(), attachment.problems.clone()));
         let carried = if routes::invalid(&translated).is_none() { attachment.listeners } else { Vec::new() };
-        let attached = carried.iter().map(|(listener, _)| listener.clone()).collect();
-        let mut new = RouteState { gateways: route.gateways(), route, references, translated, attached, places: Vec::new() };
+        let mut new = RouteState { gateways: route.gateways(), route, references, translated, carried, places: Vec::new() };
         let is_placed =
-            old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.translated, &new.translated) && old.attached == new.attached);
+            old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.translated, &new.translated) && old.carried == new.carried);
         match &old {
             Some(old) if is_placed => new.places.clone_from(&old.places),
             _ if options.traffic => {
-                let places = routes::places(&new.route, &new.translated, &carried);
+                let places = routes::places(&new.route, &new.translated, &new.carried);
                 new.places = routes::replace(&mut self.writer, id, old.as_ref().map_or(&[], |old| &old.places), places);
             }
             _ => {}
@@ -418,11 +425,11 @@ impl State {
 
     /// Keeps the books: counts of listeners, uses of backends, who depends on whom, what Gateways need.
     fn account(&mut self, id: &ObjectId, old: Option<&RouteState>, new: Option<&RouteState>, dirty: &mut Dirty) {
-        let attached = |state: Option<&RouteState>| state.map_or_else(Vec::new, |state| state.attached.clone());
+        let attached = |state: Option<&RouteState>| state.map_or_else(Vec::new, RouteState::attached);
         dirty.phrased.extend(self.gateways.recount(&attached(old), &attached(new)));
         for name in old.into_iter().flat_map(|old| &old.references.backends) {
             if new.is_none_or(|new| new.references.backends.binary_search(name).is_err()) {
-                self.backends.release(name, id, &mut self.writer);
+                dirty.released.push((name.clone(), id.clone()));
             }
         }
         let links = |state: Option<&'_ RouteState>| {

@@ -35,7 +35,7 @@ pub fn validate(object: &Object) -> Vec<Invalid> {
         // Their fields cannot be wrong once they have their types.
         Object::Namespace(_) | Object::Secret(_) | Object::Extension(_) => {}
     }
-    report.invalid
+    report.into_invalid()
 }
 
 fn meta(object: &Object, report: &mut Report) {

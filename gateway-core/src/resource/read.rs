@@ -80,13 +80,13 @@ pub fn read_stored(document: Value, reader: &Reader) -> Result<Reading, Vec<Inva
     let Value::Object(mut fields) = document else {
         let mut report = Report::on("document".to_owned());
         report.refuse("", format!("expected an object with apiVersion, kind and metadata, found {}", what(&document)));
-        return Err(report.invalid);
+        return Err(report.into_invalid());
     };
     let name = best_name(&fields);
     let mut report = Report::on(label(&fields, &name));
     let (Some((group, version)), Some(kind)) = (api_version(&mut fields, &mut report), text(&mut fields, "kind", &mut report))
     else {
-        return Err(report.invalid);
+        return Err(report.into_invalid());
     };
     let group_kind = GroupKind::new(&group, &kind);
     let kind = match Kind::named(&group, &kind) {
@@ -103,7 +103,7 @@ pub fn read_stored(document: Value, reader: &Reader) -> Result<Reading, Vec<Inva
     document.judge_unknown(reader.validation);
     match object {
         Some(object) if document.report.invalid.is_empty() => Ok(Reading::Object { object, warnings: document.report.warnings }),
-        Some(_) | None => Err(document.report.invalid),
+        Some(_) | None => Err(document.report.into_invalid()),
     }
 }
 

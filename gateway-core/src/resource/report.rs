@@ -59,17 +59,32 @@ pub(super) struct Report {
     pub(super) invalid: Vec<Invalid>,
     /// What is odd about it.
     pub(super) warnings: Vec<Warning>,
+    /// How much more is wrong with it than is said.
+    unsaid: usize,
 }
 
 impl Report {
     /// A report on `object` with nothing in it.
     pub(super) fn on(object: String) -> Self {
-        Self { object, invalid: Vec::new(), warnings: Vec::new() }
+        Self { object, invalid: Vec::new(), warnings: Vec::new(), unsaid: 0 }
     }
 
     /// The field is not what was expected.
     pub(super) fn refuse(&mut self, path: impl Into<String>, expected: impl Into<String>) {
-        self.invalid.push(Invalid { object: self.object.clone(), path: path.into(), expected: expected.into() });
+        if self.invalid.len() < MOST {
+            self.invalid.push(Invalid { object: self.object.clone(), path: path.into(), expected: expected.into() });
+        } else {
+            self.unsaid += 1;
+        }
+    }
+
+    /// All that is wrong, as far as a person can read.
+    pub(super) fn into_invalid(mut self) -> Vec<Invalid> {
+        if self.unsaid > 0 {
+            let expected = format!("{} more fields are not what they should be", self.unsaid);
+            self.invalid.push(Invalid { object: self.object, path: String::new(), expected });
+        }
+        self.invalid
     }
 
     /// The field is accepted with a remark.
@@ -77,6 +92,9 @@ impl Report {
         self.warnings.push(Warning { object: self.object.clone(), path: path.into(), message: message.into() });
     }
 }
+
+/// How many faults of one object are told.
+const MOST: usize = 64;
 
 /// What kind of value this is, without what it says.
 pub(super) fn what(value: &Value) -> &'static str {

@@ -205,3 +205,26 @@ fn observed_generation_follows_the_object() {
     let Some(Status::Route(status)) = world.compiler.statuses().get(&id("HTTPRoute infra/r")) else { panic!("no status") };
     assert!(status.parents[0].conditions.iter().all(|condition| condition.observed_generation == 9));
 }
+
+#[test]
+fn hosts_follow_a_change_of_the_listeners_hostname() {
+    let gateway = |hostname: &str| {
+        format!(
+            "\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: gw, namespace: infra}}\nspec: {{gatewayClassName: c, listeners: [{{name: l, port: 80, protocol: HTTP{hostname}}}]}}\n"
+        )
+    };
+    let route = "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: r, namespace: infra}
+spec: {parentRefs: [{name: gw}], hostnames: [a.example.com, b.other.org], rules: [{filters: [{type: DirectResponse, directResponse: {statusCode: 200}}]}]}
+";
+    let narrow = gateway(", hostname: '*.example.com'");
+    let mut world = World::of(&format!("{narrow}{route}"));
+    assert_eq!(world.get("http://b.other.org/", &[]), "404");
+    world.put(&gateway(""));
+    assert_eq!(world.get("http://b.other.org/", &[]), "200 ");
+    world.put(&narrow);
+    assert_eq!(world.snapshot.outline(), World::of(&format!("{narrow}{route}")).snapshot.outline());
+}

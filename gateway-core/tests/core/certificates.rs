@@ -83,7 +83,9 @@ fn an_ungranted_secret_is_ref_not_permitted_whether_it_exists_or_not() {
         present.message("Gateway infra/gw#https", "ResolvedRefs"),
         "nothing tells whether the target exists"
     );
-    present.put(GRANT);
+    let needed =
+        |update: &gateway_core::compile::Update| update.needs.iter().map(|need| need.object.to_string()).collect::<Vec<_>>();
+    assert_eq!(needed(&present.put(GRANT)), ["ReferenceGrant vault/grant", "Secret vault/cert"], "nobody needed them before");
     present.bind();
     assert_eq!(present.condition("Gateway infra/gw#https", "Programmed"), "Programmed");
     present.remove("ReferenceGrant vault/grant");

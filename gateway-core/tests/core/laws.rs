@@ -25,7 +25,7 @@ fn pick(from: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
     proptest::sample::select(from)
 }
 
-const HOSTS: &[&str] = &["a.example.com", "*.example.com", "b.a.example.com", "*.com"];
+const HOSTS: &[&str] = &["a.example.com", "*.example.com", "b.a.example.com", "*.com", "b.other.org"];
 const NAMESPACES: &[&str] = &["one", "two"];
 
 fn gateway() -> impl Strategy<Value = String> {

@@ -216,6 +216,14 @@ fn a_rule_with_a_bad_expression_is_dropped_and_the_others_serve() {
 }
 
 #[test]
+fn a_match_with_a_bad_criterion_keeps_its_path_and_answers_500() {
+    let bad = "{path: {type: Exact, value: /admin}, headers: [{name: x, type: RegularExpression, value: '('}]}";
+    let world = world(&[("r", "", "[]", &format!("{}, {}", to("v1", bad), to("v2", "{path: {value: /}}")))]);
+    assert_eq!(winner(&world, "GET", "http://h/admin", &[]), "500");
+    assert_eq!(winner(&world, "GET", "http://h/else", &[]), "v2");
+}
+
+#[test]
 fn a_route_all_of_whose_rules_are_invalid_is_not_accepted() {
     let world = world(&[("r", "", "[]", &to("v1", "{path: {type: RegularExpression, value: '('}}"))]);
     assert_eq!(world.condition("HTTPRoute infra/r", "Accepted"), "!UnsupportedValue");

@@ -115,6 +115,17 @@ fn a_direct_response_answers_inline_and_by_reference() {
 }
 
 #[test]
+fn what_answers_stands_alone() {
+    let answer = "{type: DirectResponse, directResponse: {statusCode: 200}}";
+    for rules in [
+        format!("{{filters: [{answer}], {BACKEND}}}"),
+        format!("{{filters: [{answer}, {{type: RequestRedirect, requestRedirect: {{port: 1}}}}]}}"),
+    ] {
+        assert_eq!(world(&rules).condition("HTTPRoute infra/r", "Accepted"), "!IncompatibleFilters", "{rules}");
+    }
+}
+
+#[test]
 fn an_extension_ref_to_a_kind_nobody_knows_is_invalid_kind_and_500() {
     let world = world(&format!(
         "{{filters: [{{type: ExtensionRef, extensionRef: {{group: example.com, kind: Odd, name: x}}}}], {BACKEND}}}"

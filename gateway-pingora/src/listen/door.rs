@@ -96,7 +96,8 @@ where
                 }
                 Err(error) => {
                     tracing::warn!(socket = %self.socket, %error, "cannot listen");
-                    self.premises.facts.tell(Fact::Socket(self.socket, Some(Bound::Refused(error.to_string().into()))));
+                    let reason = format!("{error}{}", self.premises.ports.instead(self.socket.port));
+                    self.premises.facts.tell(Fact::Socket(self.socket, Some(Bound::Refused(reason.into()))));
                 }
             }
             tokio::time::sleep(pause).await;

@@ -15,6 +15,14 @@ use tokio::net::TcpListener;
 pub(crate) struct PortMap(pub(crate) BTreeMap<u16, u16>);
 
 impl PortMap {
+    /// The port that is bound in place of another, in words; nothing where it is the same.
+    pub(super) fn instead(&self, port: u16) -> String {
+        match self.get(port) {
+            same if same == port => String::new(),
+            other => format!(" (port {port} is bound as {other})"),
+        }
+    }
+
     fn get(&self, port: u16) -> u16 {
         self.0.get(&port).copied().unwrap_or(port)
     }

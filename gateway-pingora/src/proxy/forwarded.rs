@@ -28,6 +28,12 @@ pub(super) fn mark(head: &mut RequestHeader, connection: &Connection, listener: 
         }
     } else {
         head.remove_header(&header::FORWARDED);
+        // Many backends read `_` in a name as `-`.
+        for name in [UNDERSCORED_FOR, UNDERSCORED_PROTO, UNDERSCORED_PORT, UNDERSCORED_HOST] {
+            if head.headers.contains_key(&name) {
+                head.remove_header(&name);
+            }
+        }
     }
     // Writing to a string cannot fail.
     let _ = write!(chain, "{peer}");
@@ -52,6 +58,10 @@ pub(super) fn mark(head: &mut RequestHeader, connection: &Connection, listener: 
     Ok(())
 }
 
+const UNDERSCORED_FOR: HeaderName = HeaderName::from_static("x_forwarded_for");
+const UNDERSCORED_PROTO: HeaderName = HeaderName::from_static("x_forwarded_proto");
+const UNDERSCORED_PORT: HeaderName = HeaderName::from_static("x_forwarded_port");
+const UNDERSCORED_HOST: HeaderName = HeaderName::from_static("x_forwarded_host");
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");

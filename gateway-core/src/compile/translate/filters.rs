@@ -86,6 +86,9 @@ pub(crate) fn translate(filters: &[HttpFilter], resolved: &[Resolved], level: Le
             | HttpFilterPayload::ExternalAuth(_)
             | HttpFilterPayload::Unknown(_) => return Err(unperformed(filter, level)),
         };
+        if translated.answer.is_some() && action.as_ref().is_some_and(|action| !matches!(action, Action::Fail(_))) {
+            return Err((Reason::IncompatibleFilters, "a rule can have only one filter that answers".to_owned()));
+        }
         translated.answer = translated.answer.or(action);
     }
     Ok(translated)
@@ -104,7 +107,7 @@ fn at_rule(level: Level) -> bool {
     matches!(level, Level::Rule { .. })
 }
 
-/// `RequestRedirect` and `URLRewrite` exclude each other; other typed filters stand at most once in a list.
+/// `RequestRedirect` and `URLRewrite` exclude each other.
 fn exclusive(filters: &[HttpFilter]) -> Result<(), Fault> {
     let has = |wanted: fn(&HttpFilterPayload<'_>) -> bool| filters.iter().any(|filter| wanted(&filter.payload()));
     if has(|payload| matches!(payload, HttpFilterPayload::RequestRedirect(_)))

@@ -61,15 +61,12 @@ pub(crate) fn translate(
         let leads = references.rules.get(index).unwrap_or(&empty);
         let key = stated.name.clone().map_or(RuleKey::Index(index), RuleKey::Named);
         let mut fault = None;
-        let criteria: Vec<_> = (stated.matches.iter().enumerate())
-            .filter_map(|(nth, wanted)| match criteria(wanted, expressions) {
-                Ok(criteria) => Some((nth, criteria)),
-                Err(why) => {
-                    fault.get_or_insert(why);
-                    None
-                }
-            })
-            .collect();
+        let mut criteria = Vec::with_capacity(stated.matches.len());
+        for (nth, wanted) in stated.matches.iter().enumerate() {
+            let (asked, why) = self::criteria(wanted, expressions);
+            criteria.extend(asked.map(|asked| (nth, asked)));
+            fault = fault.or(why);
+        }
         let rule_id = RuleId { route: id.clone(), index, name: stated.name.as_deref().map(Into::into) };
         let former = before.get(&key).and_then(|rule| match &rule.action {
             Action::Forward(split) => Some(split),
@@ -121,8 +118,9 @@ fn rule(stated: &HttpRule, leads: &RuleReferences, id: &RuleId, former: Option<&
     }
     let is_stated = !targets.is_empty();
     targets.retain(|(_, weight)| *weight > 0);
-    if matches!(translated.answer, Some(Action::Redirect(_))) && !backend_refs.is_empty() {
-        return Err((Reason::IncompatibleFilters, "a rule with RequestRedirect must have no backendRefs".to_owned()));
+    if matches!(translated.answer, Some(Action::Redirect(_) | Action::Respond(_))) && !backend_refs.is_empty() {
+        let message = "a rule with RequestRedirect or DirectResponse must have no backendRefs".to_owned();
+        return Err((Reason::IncompatibleFilters, message));
     }
     let action = match translated.answer {
         Some(answer) => answer,
@@ -156,35 +154,51 @@ struct Criteria {
     queries: Box<[QueryMatch]>,
 }
 
-fn criteria(wanted: &HttpMatch, expressions: &mut Expressions) -> Result<Criteria, Fault> {
+/// What a match asks for, as far as it can be read, and the first thing that cannot. Without a path nothing is known of it.
+fn criteria(wanted: &HttpMatch, expressions: &mut Expressions) -> (Option<Criteria>, Option<Fault>) {
     let HttpMatch { path, headers, query_params, method } = wanted;
     let path = match &path.match_type {
-        PathMatchType::Exact => PathPattern::exact(&path.value),
-        PathMatchType::PathPrefix => PathPattern::prefix(&path.value),
-        PathMatchType::RegularExpression => PathPattern::Expression(expression(&path.value, expressions)?),
-        PathMatchType::Other(unknown) => return Err(unsupported(format!("path match type {unknown} is unknown"))),
+        PathMatchType::Exact => Ok(PathPattern::exact(&path.value)),
+        PathMatchType::PathPrefix => Ok(PathPattern::prefix(&path.value)),
+        PathMatchType::RegularExpression => expression(&path.value, expressions).map(PathPattern::Expression),
+        PathMatchType::Other(unknown) => Err(unsupported(format!("path match type {unknown} is unknown"))),
     };
-    let method = match method {
-        Some(HttpMethod::Other(unknown)) => return Err(unsupported(format!("method {unknown} is unknown"))),
-        known => known.as_ref().and_then(|method| Method::from_bytes(method.as_str().as_bytes()).ok()),
+    let path = match path {
+        Ok(path) => path,
+        Err((reason, why)) => return (None, Some((reason, format!("{why}; requests for such paths go to other rules")))),
     };
+    let mut fault = None;
     let mut found: Vec<HeaderMatch> = Vec::with_capacity(headers.len());
     for header in headers {
-        let name = HeaderName::from_bytes(header.name.as_bytes())
-            .map_err(|_| unsupported(format!("{:?} is not a header name", header.name)))?;
-        // Of equivalent names the first entry counts.
-        if found.iter().all(|known| known.name != name) {
-            found.push(HeaderMatch { name, value: pattern(&header.match_type, &header.value, expressions)? });
+        match header_match(header, expressions) {
+            // Of equivalent names the first entry counts.
+            Ok(header) if found.iter().any(|known| known.name == header.name) => {}
+            Ok(header) => found.push(header),
+            Err(why) => drop(fault.get_or_insert(why)),
         }
     }
     let mut queries: Vec<QueryMatch> = Vec::with_capacity(query_params.len());
-    for query in query_params {
-        if queries.iter().all(|known| *known.name != *query.name) {
-            let name = query.name.as_str().into();
-            queries.push(QueryMatch { name, value: pattern(&query.match_type, &query.value, expressions)? });
+    for query in query_params.iter() {
+        match pattern(&query.match_type, &query.value, expressions) {
+            Ok(_) if queries.iter().any(|known| *known.name == *query.name) => {}
+            Ok(value) => queries.push(QueryMatch { name: query.name.as_str().into(), value }),
+            Err(why) => drop(fault.get_or_insert(why)),
         }
     }
-    Ok(Criteria { path, method, headers: found.into(), queries: queries.into() })
+    let method = match method {
+        Some(HttpMethod::Other(unknown)) => {
+            fault.get_or_insert(unsupported(format!("method {unknown} is unknown")));
+            None
+        }
+        known => known.as_ref().and_then(|method| Method::from_bytes(method.as_str().as_bytes()).ok()),
+    };
+    (Some(Criteria { path, method, headers: found.into(), queries: queries.into() }), fault)
+}
+
+fn header_match(header: &crate::resource::HeaderMatch, expressions: &mut Expressions) -> Result<HeaderMatch, Fault> {
+    let name = HeaderName::from_bytes(header.name.as_bytes())
+        .map_err(|_| unsupported(format!("{:?} is not a header name", header.name)))?;
+    Ok(HeaderMatch { name, value: pattern(&header.match_type, &header.value, expressions)? })
 }
 
 fn pattern(kind: &MatchType, value: &str, expressions: &mut Expressions) -> Result<ValuePattern, Fault> {
