@@ -31,6 +31,8 @@ pub struct Passage {
     pub(crate) rule: Option<Arc<Rule>>,
     pub(crate) forward: Option<Forward>,
     pub(crate) attempt: Option<Attempt>,
+    /// Whether the request was repeated because a pooled connection had been closed.
+    pub(crate) is_repeated: bool,
     /// Endpoints that could not be connected to.
     pub(crate) tried: Vec<SocketAddr>,
     pub(crate) tries: u32,

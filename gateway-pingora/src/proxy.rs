@@ -61,21 +61,18 @@ impl std::fmt::Debug for Proxy {
     }
 }
 
-/// What is to be done with a request, and its path in normal form where that differs.
-struct Decided {
-    decision: Decision,
-    path: Option<String>,
-}
-
 impl Proxy {
-    /// Admits and decides. The snapshot lives no longer than this call.
-    fn decide(&self, arrival: &Arrival, head: &RequestHeader) -> Result<Decided, Refusal> {
+    /// Admits and decides. In between, the head becomes what will be forwarded: its path in normal form, its `X-Forwarded-*` fields
+    /// ours, so that no rule is chosen by what a backend will not see. The snapshot lives no longer than this call.
+    fn decide(&self, connection: &Connection, head: &mut RequestHeader) -> Result<Decision, Undecided> {
         let snapshot = self.parts.live.load();
-        let admitted = admit(&snapshot, arrival, head)?;
+        let admitted = admit(&snapshot, connection.arrival(), head).map_err(Undecided::Refused)?;
         let path = admitted.path(head);
         let path = (path != head.uri.path() || !head.raw_path().starts_with(b"/")).then(|| path.to_owned());
-        let decision = decide(&admitted, head, Turn::take);
-        Ok(Decided { decision, path })
+        let prepared = path.map_or(Ok(()), |path| edit::set_path(head, &path));
+        let prepared = prepared.and_then(|()| forwarded::mark(head, connection, admitted.listener()));
+        Self::edited(prepared).map_err(Undecided::Failed)?;
+        Ok(decide(&admitted, head, Turn::take))
     }
 
     /// The connection of a request; one of Pingora's own listeners counts for the socket of its local port.
@@ -256,23 +253,20 @@ impl ProxyHttp for Proxy {
             let after = if flaw.is_framing { After::Close } else { After::GoOn };
             return answer::refuse(session, passage, flaw.status, flaw.fault, after).await.map(|()| true);
         }
-        let Decided { decision, path } = match self.decide(connection.arrival(), session.req_header()) {
-            Ok(decided) => decided,
-            Err(refusal) => return self.refuse(session, passage, refusal).await,
+        if is_foreign_tls(session) {
+            let refusal = Refusal { reason: Reason::Misdirected, listener: None, rule: None };
+            return self.refuse(session, passage, refusal).await;
+        }
+        let decision = match self.decide(&connection, session.req_header_mut()) {
+            Ok(decision) => decision,
+            Err(Undecided::Refused(refusal)) => return self.refuse(session, passage, refusal).await,
+            Err(Undecided::Failed(fault)) => return self.fail(session, passage, fault).await,
         };
         passage.listener = match &decision {
             Decision::Answer(answer) => Some(Arc::clone(&answer.listener)),
             Decision::Forward(forward) => Some(Arc::clone(&forward.listener)),
             Decision::Refuse(refusal) => refusal.listener.clone(),
         };
-        let head = session.req_header_mut();
-        let mut prepared = path.map_or(Ok(()), |path| edit::set_path(head, &path));
-        if let (Ok(()), Some(listener)) = (&prepared, &passage.listener) {
-            prepared = forwarded::mark(head, &connection, listener);
-        }
-        if let Err(fault) = Self::edited(prepared) {
-            return self.fail(session, passage, fault).await;
-        }
         match decision {
             Decision::Answer(answer) => self.answer(session, passage, answer).await,
             Decision::Forward(forward) => self.forward(session, passage, forward).await,
@@ -326,7 +320,8 @@ impl ProxyHttp for Proxy {
         let (Some(attempt), Some(forward)) = (&passage.attempt, &passage.forward) else { return error };
         self.parts.upstreams.unreachable(attempt);
         passage.tried.push(attempt.address());
-        let may_repick = forward.rule.repick && passage.tried.len() < forward.backend.endpoints.len();
+        let most = forward.backend.endpoints.len().min(MOST_ENDPOINTS);
+        let may_repick = forward.rule.repick && passage.tried.len() < most;
         if may_repick {
             self.parts.counters.upstream_repicks.add();
         } else {
@@ -346,7 +341,9 @@ impl ProxyHttp for Proxy {
         reused: bool,
     ) -> Box<Error> {
         let may_repeat = session.req_header().method.is_idempotent() && !session.as_ref().retry_buffer_truncated();
-        if may_repeat && session.response_written().is_none() {
+        let was_repeated = std::mem::replace(&mut passage.is_repeated, true);
+        let repicks = passage.forward.as_ref().is_some_and(|forward| forward.rule.repick);
+        if may_repeat && repicks && !was_repeated && session.response_written().is_none() {
             error.retry.decide_reuse(reused);
         } else {
             error.set_retry(false);
@@ -482,6 +479,21 @@ impl ProxyHttp for Proxy {
         true
     }
 }
+
+/// Whether the request came over TLS by one of Pingora's own listeners, which tell neither the server name nor who the client
+/// is: no listener of a Gateway can be chosen for it.
+fn is_foreign_tls(session: &Session) -> bool {
+    Connection::of(session).is_none() && session.digest().is_some_and(|digest| digest.ssl_digest.is_some())
+}
+
+/// Why there is no decision.
+enum Undecided {
+    Refused(Refusal),
+    Failed(Fault),
+}
+
+/// How many endpoints a request is offered to while none can be connected to.
+const MOST_ENDPOINTS: usize = 4;
 
 /// The status for an error, none where the client is gone, and whose fault it was.
 fn judge(error: &Error) -> (Option<StatusCode>, Fault) {

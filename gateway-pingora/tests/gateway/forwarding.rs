@@ -58,6 +58,27 @@ fn backends_learn_of_the_client_and_believe_nobody_else() {
 }
 
 #[test]
+fn no_rule_is_chosen_by_what_an_untrusted_peer_claims_to_forward() {
+    run(async {
+        let backend = Backend::echo("web").await;
+        let secure = "{matches: [{headers: [{name: X-Forwarded-Proto, value: https}]}], filters: [{type: RequestRedirect, requestRedirect: {hostname: secret}}]}";
+        let rules = format!("[{secure}, {{backendRefs: [{{name: web, port: 80}}]}}]");
+        let routes = route("all", &rules) + &service("web", &[backend.address]);
+        let spoof = "GET / HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-Proto: https\r\nX_Forwarded_Proto: https\r\n\r\n";
+        for (parameters, status) in [("", 200), ("  trustedProxies: [127.0.0.0/8]\n", 302)] {
+            let world = World::of(&(gateway(parameters) + &routes)).await;
+            let mut client = Client::connect(world.at(80)).await;
+            client.send(spoof).await;
+            let response = client.response().await;
+            assert_eq!(response.status, status);
+            if status == 200 {
+                assert_eq!(response.echoed("x_forwarded_proto"), "", "nor under another spelling");
+            }
+        }
+    });
+}
+
+#[test]
 fn fields_of_one_connection_stay_on_it() {
     run(async {
         let backend = Backend::answering(|asked| {
