@@ -34,6 +34,27 @@ pub(crate) enum Mode {
     Explain(Explain),
 }
 
+impl Command {
+    /// The command line of this process.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let command = Self::try_parse()?;
+        if let Mode::Run(flags) = &command.mode
+            && let Some(clash) = clash(&flags.port_map)
+        {
+            return Err(clap::Error::raw(clap::error::ErrorKind::ValueValidation, clash).with_cmd(&Self::command()));
+        }
+        Ok(command)
+    }
+}
+
+/// Why a port map cannot be kept: a port stands twice on one side.
+fn clash(pairs: &[PortPair]) -> Option<String> {
+    pairs.iter().enumerate().find_map(|(at, pair)| {
+        let other = pairs[..at].iter().find(|other| other.named == pair.named || other.bound == pair.bound)?;
+        Some(format!("--port-map {}={} and {}={} want the same port\n", other.named, other.bound, pair.named, pair.bound))
+    })
+}
+
 /// Says what is wrong with the command line, with the usage in any case; or the help that was asked for.
 pub(crate) fn refuse(err: &clap::Error) -> ExitCode {
     // Nobody may be there to read it; the status tells too.
@@ -366,7 +387,7 @@ mod tests {
             ("cart:80=127.0.0.1:9000,127.0.0.1:9001", "default/cart:80=127.0.0.1:9000,127.0.0.1:9001"),
             ("cart:80=10.0.0.1", "default/cart:80=10.0.0.1:80"),
             ("cart:80=localhost:9000", "default/cart:80=127.0.0.1:9000"),
-            ("cart:80=[::1]:9000,::1", "default/cart:80=[::1]:9000,[::1]:80"),
+            ("cart:80=[::1]:9000,[::1]", "default/cart:80=[::1]:9000,[::1]:80"),
         ];
         for (text, expected) in rows {
             assert_eq!(read(text).as_deref(), Ok(expected), "{text}");
@@ -381,6 +402,8 @@ mod tests {
             "cart:80=host",
             "cart:80=",
             "cart:80=0.0.0.0:1",
+            "cart:80=::1:99",
+            "cart:80=::1",
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }
@@ -399,6 +422,9 @@ mod tests {
     #[test]
     fn ports_map_in_pairs() {
         assert_eq!("80=8080".parse(), Ok(PortPair { named: 80, bound: 8080 }));
+        let pair = |named, bound| PortPair { named, bound };
+        assert_eq!(clash(&[pair(80, 8080), pair(443, 8443)]), None);
+        assert!(clash(&[pair(80, 8080), pair(81, 8080)]).is_some() && clash(&[pair(80, 8080), pair(80, 8081)]).is_some());
         for bad in ["80", "80=", "80=0", "80=70000", "a=b"] {
             assert!(bad.parse::<PortPair>().is_err(), "{bad}");
         }

@@ -26,7 +26,6 @@ mod unserved;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use gateway_pingora::Builder;
 use tracing_subscriber::EnvFilter;
 
@@ -35,7 +34,7 @@ use args::{Command, Mode};
 /// The whole program: reads the command line, does what it says, and returns the status to exit with. `builder` brings the filters;
 /// its port map and its receiver of records are the program's own to set.
 pub fn run(builder: Builder) -> ExitCode {
-    let command = match Command::try_parse() {
+    let command = match Command::read() {
         Ok(command) => command,
         Err(err) => return args::refuse(&err),
     };
