@@ -262,12 +262,12 @@ impl Builder {
     /// # Errors
     /// When the thread for records cannot be started.
     pub fn build(self) -> io::Result<Gateway> {
-        let live = Arc::new(Live::default());
         let counters = Arc::new(Counters::default());
         let upstreams = Arc::new(upstream::Upstreams::new(Arc::clone(&counters), self.connect_timeout));
+        let live = Arc::new(Live::new(Arc::clone(&upstreams)));
         let parts = proxy::Parts {
             live: Arc::clone(&live),
-            upstreams: Arc::clone(&upstreams),
+            upstreams,
             counters: Arc::clone(&counters),
             always: self.filters.always.into(),
             sink: self.on_record.map(observe::Sink::start).transpose()?,
@@ -275,7 +275,6 @@ impl Builder {
         };
         let premises = listen::Premises {
             live,
-            upstreams,
             counters,
             certificates: tls::Certificates::default(),
             ports: self.ports,

@@ -36,14 +36,12 @@ pub(crate) use port::PortMap;
 use crate::live::Live;
 use crate::observe::Counters;
 use crate::tls::Certificates;
-use crate::upstream::Upstreams;
 use door::Door;
 
 /// What all doors share.
 #[derive(Debug)]
 pub(crate) struct Premises {
     pub(crate) live: Arc<Live>,
-    pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) certificates: Certificates,
     pub(crate) ports: PortMap,
@@ -117,7 +115,6 @@ where
     async fn follow(&self, doors: &mut BTreeMap<Socket, Door>, leaving: &mut JoinSet<()>) {
         let wanted: Vec<Socket> = {
             let snapshot = self.premises.live.load();
-            self.premises.upstreams.follow(&snapshot);
             snapshot.sockets().map(|(socket, _)| *socket).filter(|socket| socket.transport == Transport::Tcp).collect()
         };
         let gone: Vec<Socket> = doors.keys().filter(|socket| wanted.binary_search(socket).is_err()).copied().collect();

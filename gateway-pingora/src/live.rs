@@ -14,29 +14,50 @@ use tokio::sync::watch;
 
 use gateway_core::snapshot::Snapshot;
 
+use crate::upstream::Upstreams;
+
 /// The current snapshot.
 #[derive(Debug)]
 pub struct Live {
     current: ArcSwap<Snapshot>,
     retired: Mutex<Vec<Arc<Snapshot>>>,
     published: watch::Sender<u64>,
+    /// What must know a snapshot before requests do.
+    upstreams: Option<Arc<Upstreams>>,
+    /// Held while publishing: snapshots are followed in the order in which they become current.
+    publishing: Mutex<()>,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Self { current: ArcSwap::from_pointee(Snapshot::empty(0)), retired: Mutex::default(), published: watch::Sender::new(0) }
+        Self {
+            current: ArcSwap::from_pointee(Snapshot::empty(0)),
+            retired: Mutex::default(),
+            published: watch::Sender::new(0),
+            upstreams: None,
+            publishing: Mutex::default(),
+        }
     }
 }
 
 impl Live {
+    pub(crate) fn new(upstreams: Arc<Upstreams>) -> Self {
+        Self { upstreams: Some(upstreams), ..Self::default() }
+    }
+
     /// Makes `snapshot` the current one and frees former ones that nobody holds any longer. The same pointer again does nothing.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        let publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&self.current.load(), &snapshot) {
             return;
+        }
+        if let Some(upstreams) = &self.upstreams {
+            upstreams.follow(&snapshot);
         }
         let former = self.current.swap(snapshot);
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).push(former);
         self.published.send_modify(|count| *count += 1);
+        drop(publishing);
         self.collect();
     }
 

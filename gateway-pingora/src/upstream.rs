@@ -8,7 +8,7 @@
 //! out, all are used.
 //!
 //! Invariants: **an address that left a backend and came back is another endpoint**: it meets no pooled connection of its former
-//! self; healthy endpoints are never probed.
+//! self; **requests learn about endpoints, and never add or forget any**; healthy endpoints are never probed.
 
 mod chance;
 mod endpoint;
@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use pingora_core::upstreams::peer::HttpPeer;
@@ -32,7 +32,7 @@ use endpoint::Endpoint;
 use probe::Probes;
 pub(crate) use upgrade::Gate;
 
-/// The endpoints of all backends that have been asked.
+/// The endpoints of all backends of the current snapshot.
 #[derive(Debug)]
 pub(crate) struct Upstreams {
     shards: Box<[RwLock<Groups>]>,
@@ -115,36 +115,41 @@ impl Upstreams {
         }
     }
 
-    /// Brings what is known in line with a new snapshot: addresses that left are forgotten, and so are backends.
+    /// Brings what is known in line with a snapshot that is about to be published: backends and addresses that left are forgotten,
+    /// those that came are added.
     pub(crate) fn follow(&self, snapshot: &Snapshot) {
+        let stays =
+            |name: &BackendName, group: &Group| snapshot.backend(group.backend.id).is_some_and(|backend| backend.name == *name);
         for shard in &self.shards {
-            let mut groups = shard.write().unwrap_or_else(PoisonError::into_inner);
-            groups.retain(|name, group| match snapshot.backend(group.backend.id).filter(|backend| backend.name == *name) {
-                Some(backend) => {
-                    if !Arc::ptr_eq(backend, &group.backend) {
-                        *group = Arc::new(self.regroup(backend, Some(group)));
-                    }
-                    true
-                }
-                None => false,
-            });
+            let all_stay = read(shard).iter().all(|(name, group)| stays(name, group));
+            if !all_stay {
+                write(shard).retain(|name, group| stays(name, group));
+            }
+        }
+        for backend in snapshot.backends() {
+            let former = self.known(backend);
+            if former.as_ref().is_none_or(|former| !Arc::ptr_eq(&former.backend, backend)) {
+                let group = Arc::new(self.regroup(backend, former.as_ref()));
+                write(self.shard(backend)).insert(backend.name.clone(), group);
+            }
         }
     }
 
+    /// The endpoints of a backend as a request knows it. One that was decided by a former snapshot may know addresses that left: what
+    /// is learnt of these ends with the request.
     fn group(&self, backend: &Arc<Backend>) -> Arc<Group> {
-        let shard = &self.shards[self.hasher.hash_one(backend.id) as usize % SHARDS];
-        if let Some(group) = shard.read().unwrap_or_else(PoisonError::into_inner).get(&backend.name)
-            && same(&group.backend, backend)
-        {
-            return Arc::clone(group);
+        match self.known(backend) {
+            Some(group) if same(&group.backend, backend) => group,
+            other => Arc::new(self.regroup(backend, other.as_ref())),
         }
-        let mut groups = shard.write().unwrap_or_else(PoisonError::into_inner);
-        let group = match groups.get(&backend.name) {
-            Some(group) if same(&group.backend, backend) => return Arc::clone(group),
-            former => Arc::new(self.regroup(backend, former)),
-        };
-        groups.insert(backend.name.clone(), Arc::clone(&group));
-        group
+    }
+
+    fn known(&self, backend: &Backend) -> Option<Arc<Group>> {
+        read(self.shard(backend)).get(&backend.name).cloned()
+    }
+
+    fn shard(&self, backend: &Backend) -> &RwLock<Groups> {
+        &self.shards[self.hasher.hash_one(backend.id) as usize % SHARDS]
     }
 
     /// The group of a backend, with what is known of endpoints it already had.
@@ -157,6 +162,14 @@ impl Upstreams {
         });
         Group { backend: Arc::clone(backend), endpoints: endpoints.collect() }
     }
+}
+
+fn read(shard: &RwLock<Groups>) -> RwLockReadGuard<'_, Groups> {
+    shard.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(shard: &RwLock<Groups>) -> RwLockWriteGuard<'_, Groups> {
+    shard.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether two versions of a backend have the same endpoints.
@@ -195,6 +208,10 @@ const POOLED: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
+    use gateway_core::compile::{Change, Compiler, Options};
+    use gateway_core::resource::{self, FieldValidation, Reader, Reading};
+    use serde_json::json;
+
     use super::*;
 
     fn endpoints(n: u16) -> Vec<Arc<Endpoint>> {
@@ -227,5 +244,71 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(choose(&all, &[]).unwrap().address, all[1].address);
         }
+    }
+
+    fn put(value: serde_json::Value) -> Change {
+        let reader = Reader { validation: FieldValidation::Strict, lenient_forms: true, extensions: Vec::new() };
+        match resource::read(value, &reader) {
+            Ok(Reading::Object { object, .. }) => Change::Put(object),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A slice of the Service `web` with these endpoints.
+    fn slice(addresses: &[&str]) -> Change {
+        put(json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {"name": "web", "namespace": "default", "labels": {"kubernetes.io/service-name": "web"}},
+            "endpoints": [{"addresses": addresses, "conditions": {"ready": true}}],
+            "ports": [{"name": "web", "port": 8000}],
+        }))
+    }
+
+    fn compiler() -> Compiler {
+        let mut compiler = Compiler::new(Options { support: crate::SUPPORT, ..Options::default() });
+        compiler.apply([
+            put(json!({
+                "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "gw", "namespace": "default"},
+                "spec": {"gatewayClassName": "pingora", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]},
+            })),
+            put(json!({
+                "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "r", "namespace": "default"},
+                "spec": {"parentRefs": [{"name": "gw"}], "rules": [{"backendRefs": [{"name": "web", "port": 80}]}]},
+            })),
+            put(json!({
+                "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "default"},
+                "spec": {"ports": [{"name": "web", "port": 80}]},
+            })),
+        ]);
+        compiler
+    }
+
+    fn find(group: &Group, ip: [u8; 4]) -> Arc<Endpoint> {
+        let found = group.endpoints.iter().find(|endpoint| endpoint.address.ip() == std::net::IpAddr::from(ip));
+        Arc::clone(found.unwrap())
+    }
+
+    #[test]
+    fn a_request_of_a_former_snapshot_changes_nothing_about_the_current_endpoints() {
+        let (mut compiler, upstreams) = (compiler(), Upstreams::new(Arc::default(), Duration::from_secs(1)));
+        let former = compiler.apply([slice(&["10.0.0.1", "10.0.0.2"])]).snapshot;
+        upstreams.follow(&former);
+        let old = Arc::clone(former.backends().next().unwrap());
+        let left = find(&upstreams.group(&old), [10, 0, 0, 1]);
+        let current = compiler.apply([slice(&["10.0.0.2", "10.0.0.3"])]).snapshot;
+        upstreams.follow(&current);
+        let new = Arc::clone(current.backends().next().unwrap());
+        let (stays, came) = (find(&upstreams.group(&new), [10, 0, 0, 2]), find(&upstreams.group(&new), [10, 0, 0, 3]));
+        came.eject_until_probed();
+
+        let straggler = upstreams.group(&old);
+        assert!(Arc::ptr_eq(&find(&straggler, [10, 0, 0, 2]), &stays), "what is known of it counts");
+        assert_ne!(find(&straggler, [10, 0, 0, 1]).epoch, left.epoch, "it left");
+        assert!(Arc::ptr_eq(&find(&upstreams.group(&new), [10, 0, 0, 3]), &came), "its health and its epoch are kept");
+        assert!(Arc::ptr_eq(&find(&upstreams.group(&new), [10, 0, 0, 2]), &stays));
+        assert!(!Arc::ptr_eq(&upstreams.group(&old), &straggler), "nothing of it stays");
+        upstreams.follow(&Snapshot::empty(0));
+        upstreams.group(&new);
+        assert!(upstreams.known(&new).is_none(), "a backend that left does not come back by a request");
     }
 }
