@@ -7,15 +7,16 @@ pub(crate) mod wire;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use gateway_core::admit::Arrival;
-use gateway_core::snapshot::Settings;
+use gateway_core::snapshot::{Listener, ListenerId, Listeners, Protocol, Settings};
 use pingora_proxy::Session;
+use tokio::sync::watch;
 
 use crate::observe::Counters;
 
@@ -34,8 +35,9 @@ pub struct Connection {
     begun: AtomicU32,
     /// Milliseconds after `opened` at which the last request ended.
     idle_since: AtomicU64,
-    /// Responses say that the connection will be closed.
-    draining: AtomicBool,
+    /// Responses say that the connection will be closed; Pingora watches it and says the same on HTTP/2.
+    leaving: watch::Sender<bool>,
+    owner: Mutex<Option<Owner>>,
     /// It is closed as soon as no request is in progress.
     closing: AtomicBool,
     speaks_h2: AtomicBool,
@@ -62,7 +64,8 @@ impl Connection {
             active: AtomicU32::new(0),
             begun: AtomicU32::new(0),
             idle_since: AtomicU64::new(0),
-            draining: AtomicBool::new(false),
+            leaving: watch::Sender::new(false),
+            owner: Mutex::default(),
             closing: AtomicBool::new(false),
             speaks_h2: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
@@ -92,19 +95,56 @@ impl Connection {
 
     /// Whether its listener is being closed: responses should say so.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        *self.leaving.borrow()
     }
 
     /// First step of closing: responses announce the end.
     pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.leaving.send_replace(true);
     }
 
     /// Second step of closing: it ends as soon as no request is in progress.
     pub(crate) fn close_when_idle(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.leaving.send_replace(true);
         self.closing.store(true, Ordering::Release);
         self.wake_reader();
+    }
+
+    /// Becomes true with the first step of closing.
+    pub(crate) fn leaving(&self) -> watch::Receiver<bool> {
+        self.leaving.subscribe()
+    }
+
+    /// A handshake chose a listener: the connection belongs to it.
+    pub(crate) fn chosen(&self, listener: &Listener) {
+        let mut owner = self.owner();
+        if owner.as_ref().is_none_or(|owner| !owner.is(listener)) {
+            *owner = Some(Owner { listener: listener.id.clone(), drain_timeout: listener.settings.drain_timeout });
+        }
+    }
+
+    /// A request met a listener. In clear the connection belongs to the one that was met last; over TLS the handshake chose.
+    pub(crate) fn met(&self, listener: Option<&Arc<Listener>>) {
+        if let (None, Some(listener)) = (&self.arrival.tls, listener) {
+            self.chosen(listener);
+        }
+    }
+
+    /// Where the listener it belongs to no longer serves it: how long it may go on. `in_clear` finds listeners of HTTP by id.
+    pub(crate) fn notice(&self, listeners: &Listeners, in_clear: impl FnOnce(&ListenerId) -> bool) -> Option<Duration> {
+        let owner = self.owner();
+        let owner = owner.as_ref()?;
+        let serves = match &self.arrival.tls {
+            Some(tls) => listeners
+                .find(tls.server_name.as_deref())
+                .is_some_and(|found| found.id == owner.listener && found.protocol == Protocol::Https && found.is_open()),
+            None => in_clear(&owner.listener),
+        };
+        (!serves).then_some(owner.drain_timeout)
+    }
+
+    fn owner(&self) -> MutexGuard<'_, Option<Owner>> {
+        self.owner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_closing(&self) -> bool {
@@ -149,6 +189,19 @@ impl Connection {
     /// Whether a panic on it was counted already.
     pub(crate) fn has_panicked(&self) -> bool {
         self.panicked.load(Ordering::Relaxed)
+    }
+}
+
+/// Whose connection it is. It keeps no listener, which would keep keys.
+#[derive(Debug)]
+struct Owner {
+    listener: ListenerId,
+    drain_timeout: Duration,
+}
+
+impl Owner {
+    fn is(&self, listener: &Listener) -> bool {
+        self.listener == listener.id && self.drain_timeout == listener.settings.drain_timeout
     }
 }
 

@@ -8,7 +8,7 @@
 //!                              └─► Fact::Socket(.., Bound)
 //! ```
 //!
-//! Invariants: **a door that stays is not touched when others change**; when the fact that a socket is bound is taken back, its
+//! Invariants: **a door that stays is not touched when others change**, nor is a connection whose listener stays; when the fact that a socket is bound is taken back, its
 //! port is free.
 
 mod door;
@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use gateway_core::compile::{Bound, Fact};
-use gateway_core::snapshot::{Socket, Transport};
+use gateway_core::snapshot::{Listeners, Socket, Transport};
 
 pub(crate) use guests::Crowd;
 pub(crate) use port::PortMap;
@@ -37,6 +37,7 @@ use crate::live::Live;
 use crate::observe::Counters;
 use crate::tls::Certificates;
 use door::Door;
+use guests::{Guests, Parting};
 
 /// What all doors share.
 #[derive(Debug)]
@@ -83,6 +84,7 @@ where
         let mut stop = self.premises.stop.subscribe();
         let mut doors: BTreeMap<Socket, Door> = BTreeMap::new();
         let mut leaving = JoinSet::new();
+        let mut parting = JoinSet::new();
         let mut sweep = tokio::time::interval(SWEEP);
         changed.mark_changed();
         loop {
@@ -90,14 +92,19 @@ where
                 Ok(()) = changed.changed() => Next::Follow,
                 _ = sweep.tick() => Next::Sweep,
                 Some(_) = leaving.join_next(), if !leaving.is_empty() => Next::Go,
+                Some(_) = parting.join_next(), if !parting.is_empty() => Next::Go,
                 _ = async { shutdown.wait_for(|on| *on).await.is_ok() } => Next::Stop,
                 _ = async { stop.wait_for(Option::is_some).await.is_ok() } => Next::Stop,
             };
             match next {
-                Next::Follow => self.follow(&mut doors, &mut leaving).await,
+                Next::Follow => {
+                    self.follow(&mut doors, &mut leaving).await;
+                    self.part(&doors, &mut parting, Guests::follow);
+                }
                 Next::Sweep => {
                     self.premises.certificates.sweep();
                     self.premises.live.collect();
+                    self.part(&doors, &mut parting, Guests::sweep);
                 }
                 Next::Go => {}
                 Next::Stop => break,
@@ -125,6 +132,19 @@ where
         }
         for socket in wanted {
             doors.entry(socket).or_insert_with(|| Door::open(socket, self));
+        }
+    }
+
+    /// Sends connections home whose listener is gone, closed or another, behind doors that stay.
+    fn part(&self, doors: &BTreeMap<Socket, Door>, parting: &mut JoinSet<()>, compare: fn(&Guests, &Listeners) -> Parting) {
+        let snapshot = self.premises.live.load();
+        for (socket, door) in doors {
+            // Where a newer snapshot has no such socket, the door is closed next.
+            let Some(listeners) = snapshot.listeners(socket) else { continue };
+            for (limit, numbers) in compare(&door.guests, listeners) {
+                tracing::info!(%socket, connections = numbers.len(), "their listener is gone");
+                parting.spawn(Arc::clone(&door.guests).see_off(numbers, limit));
+            }
         }
     }
 

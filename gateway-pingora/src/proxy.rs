@@ -267,6 +267,7 @@ impl ProxyHttp for Proxy {
             Decision::Forward(forward) => Some(Arc::clone(&forward.listener)),
             Decision::Refuse(refusal) => refusal.listener.clone(),
         };
+        connection.met(passage.listener.as_ref());
         match decision {
             Decision::Answer(answer) => self.answer(session, passage, answer).await,
             Decision::Forward(forward) => self.forward(session, passage, forward).await,

@@ -21,7 +21,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use gateway_core::admit::Handshake;
-use gateway_core::snapshot::{CertificateSet, Settings, Socket};
+use gateway_core::snapshot::{Listener, Settings, Socket};
 
 pub(crate) use certificates::Certificates;
 
@@ -30,6 +30,8 @@ use crate::live::Live;
 /// What a handshake told.
 pub(crate) struct Met {
     pub(crate) handshake: Handshake,
+    /// The listener that answers for the name.
+    pub(crate) listener: Arc<Listener>,
     pub(crate) digest: Arc<SslDigest>,
     pub(crate) took: Duration,
     pub(crate) is_h2: bool,
@@ -62,11 +64,12 @@ async fn handshake(
     };
     let server_name: Option<Arc<str>> =
         hello.client_hello().server_name().map(|name| name.trim_end_matches('.').to_ascii_lowercase().into());
-    let Some(set) = find(socket, server_name.as_deref(), live) else {
+    let found = find(socket, server_name.as_deref(), live);
+    let Some((listener, set)) = found.as_ref().and_then(|found| Some((found, found.certificates.as_ref()?))) else {
         tracing::debug!(%socket, ?server_name, "no listener for this name");
         return None;
     };
-    let config = certificates.config(&set)?;
+    let config = certificates.config(set)?;
     let stream = match hello.into_stream(config).await {
         Ok(stream) => stream,
         Err(error) => {
@@ -83,6 +86,7 @@ async fn handshake(
     };
     let met = Met {
         handshake: Handshake { server_name },
+        listener: Arc::clone(listener),
         digest: Arc::new(SslDigest::new(cipher, version, None, None, Vec::new())),
         took: began.elapsed(),
         is_h2: session.alpn_protocol() == Some(b"h2"),
@@ -90,8 +94,8 @@ async fn handshake(
     Some((stream, met))
 }
 
-/// The certificates of the listener that answers for a name.
-fn find(socket: &Socket, server_name: Option<&str>, live: &Live) -> Option<Arc<CertificateSet>> {
+/// The listener that answers for a name.
+fn find(socket: &Socket, server_name: Option<&str>, live: &Live) -> Option<Arc<Listener>> {
     let snapshot = live.load();
-    snapshot.listeners(socket)?.find(server_name)?.certificates.clone()
+    snapshot.listeners(socket)?.find(server_name).cloned()
 }

@@ -29,7 +29,7 @@ use crate::tls;
 /// An open socket.
 pub(super) struct Door {
     accepting: JoinHandle<()>,
-    guests: Arc<Guests>,
+    pub(super) guests: Arc<Guests>,
 }
 
 impl Door {
@@ -115,7 +115,6 @@ where
 
     async fn serve(&self, stream: TcpStream, peer: SocketAddr, ticket: Ticket) {
         let accepted = SystemTime::now();
-        let leaving = self.guests.leaving.subscribe();
         let (is_tls, settings) = {
             let snapshot = self.premises.live.load();
             // The socket may be gone from the configuration since the connection came.
@@ -126,10 +125,14 @@ where
         // Best effort: without it small responses may be delayed.
         let _ = stream.set_nodelay(true);
         let fd = stream.as_raw_fd();
-        let meet = |server_name: Option<tls::Met>, settings: Arc<Settings>| {
-            let arrival = Arrival { socket: self.socket, tls: server_name.map(|met| met.handshake) };
+        let meet = |met: Option<tls::Met>, settings: Arc<Settings>| {
+            let (handshake, listener) = met.map(|met| (met.handshake, met.listener)).unzip();
+            let arrival = Arrival { socket: self.socket, tls: handshake };
             let connection =
                 Connection::new(arrival, canonical(peer), canonical(local), settings, Arc::clone(&self.premises.counters));
+            if let Some(listener) = listener {
+                connection.chosen(&listener);
+            }
             let connection = Arc::new(connection);
             ticket.introduce(&connection);
             connection
@@ -144,9 +147,11 @@ where
             let layers =
                 Layers { fd, accepted, tls: Some(Tls { digest: Arc::clone(&met.digest), took: met.took, is_h2: met.is_h2 }) };
             let connection = meet(Some(met), settings);
+            let leaving = connection.leaving();
             self.speak(Box::new(Wire::new(stream, connection, layers)), &leaving).await;
         } else {
             let connection = meet(None, settings);
+            let leaving = connection.leaving();
             self.speak(Box::new(Wire::new(stream, connection, Layers { fd, accepted, tls: None })), &leaving).await;
         }
     }

@@ -1,18 +1,20 @@
-//! The connections of one door, and how they are sent home when it closes.
+//! The connections of one door, and how they are sent home: all when it closes, some when their listener is gone.
 //!
-//! In: connections as they come. Out: their end, in steps: responses announce it and HTTP/2 gets its GOAWAY; a little later whatever
+//! In: connections as they come, and the listeners of the door's socket whenever they change. Out: their end, in steps: responses announce it and HTTP/2 gets its GOAWAY; a little later whatever
 //! is idle ends; at the deadline the rest is cut. The little while lets requests that are on their way be answered.
 //!
-//! Invariants: a connection is counted from its acceptance to the end of its task, however that comes.
+//! Invariants: **a listener that goes takes no connection of another along**; a connection is counted from its acceptance to the end of its task, however that comes.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use gateway_core::snapshot::{ListenerId, Listeners, Protocol};
 
 use crate::connection::Connection;
 use crate::observe::Counters;
@@ -38,14 +40,46 @@ pub(super) struct Guests {
     next: AtomicU64,
     inside: Mutex<HashMap<u64, Guest>>,
     count: watch::Sender<usize>,
-    /// What Pingora watches: true once the door is closed.
-    pub(super) leaving: watch::Sender<bool>,
+    /// True once the door is closed.
+    closed: AtomicBool,
+    /// The listeners that guests were last compared with, by id.
+    places: Mutex<Box<[Place]>>,
+    /// How often the places changed.
+    changes: AtomicU64,
+    /// Sweeps that still have to look for guests who met a listener while it went.
+    looks: AtomicU8,
+}
+
+/// The numbers of guests who were told to leave, by the time they may stay.
+pub(super) type Parting = BTreeMap<Duration, Vec<u64>>;
+
+/// A listener as far as its connections depend on it: a rotated certificate, a route, a setting make no difference.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    id: ListenerId,
+    hostname: Option<Arc<str>>,
+    protocol: Protocol,
+    is_open: bool,
 }
 
 #[derive(Debug, Default)]
 struct Guest {
     connection: Option<Arc<Connection>>,
     task: Option<AbortHandle>,
+}
+
+impl Guest {
+    fn close_when_idle(&self) {
+        if let Some(connection) = &self.connection {
+            connection.close_when_idle();
+        }
+    }
+
+    fn cut(&self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
 }
 
 impl Guests {
@@ -56,7 +90,10 @@ impl Guests {
             next: AtomicU64::new(0),
             inside: Mutex::default(),
             count: watch::Sender::new(0),
-            leaving: watch::Sender::new(false),
+            closed: AtomicBool::new(false),
+            places: Mutex::default(),
+            changes: AtomicU64::new(0),
+            looks: AtomicU8::new(0),
         })
     }
 
@@ -68,7 +105,7 @@ impl Guests {
         self.count.send_modify(|count| *count += 1);
         self.counters.connections_accepted.add();
         self.counters.connections_open.add();
-        Ticket { guests: Arc::clone(self), number }
+        Ticket { guests: Arc::clone(self), number, changes: self.changes.load(Ordering::Acquire) }
     }
 
     /// Remembers how to end a task. It may have ended already.
@@ -78,9 +115,71 @@ impl Guests {
         }
     }
 
+    /// Compares guests with the listeners of a new snapshot. Those whose listener no longer serves them are told, and are returned
+    /// by the time they may stay, for [`Guests::see_off`].
+    pub(super) fn follow(&self, listeners: &Listeners) -> Parting {
+        let places: Box<[Place]> = listeners
+            .iter()
+            .map(|listener| Place {
+                id: listener.id.clone(),
+                hostname: listener.hostname.clone(),
+                protocol: listener.protocol,
+                is_open: listener.is_open(),
+            })
+            .collect();
+        let mut known = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known == places {
+            return Parting::new();
+        }
+        *known = places;
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        self.looks.store(LOOKS, Ordering::Release);
+        self.part(listeners, &known)
+    }
+
+    /// The same once in a while: finds those whose handshake or request met a listener that went at the same time.
+    pub(super) fn sweep(&self, listeners: &Listeners) -> Parting {
+        let look = self.looks.fetch_update(Ordering::AcqRel, Ordering::Acquire, |looks| looks.checked_sub(1));
+        if look.is_err() {
+            return Parting::new();
+        }
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        self.part(listeners, &places)
+    }
+
+    fn part(&self, listeners: &Listeners, places: &[Place]) -> Parting {
+        let in_clear = |id: &ListenerId| {
+            let found = places.binary_search_by(|place| place.id.cmp(id)).ok().and_then(|at| places.get(at));
+            found.is_some_and(|place| place.protocol == Protocol::Http)
+        };
+        let mut leaving = Parting::new();
+        for (number, guest) in &*self.inside() {
+            let Some(connection) = guest.connection.as_ref().filter(|connection| !connection.is_draining()) else { continue };
+            if let Some(limit) = connection.notice(listeners, in_clear) {
+                connection.drain();
+                leaving.entry(limit).or_default().push(*number);
+            }
+        }
+        leaving
+    }
+
+    /// Sees guests off who were told to leave: idle ones end after a little while, and at `limit` the rest is cut.
+    pub(super) async fn see_off(self: Arc<Self>, numbers: Vec<u64>, limit: Duration) {
+        let start = Instant::now();
+        sleep_until(start + limit.min(GRACE)).await;
+        self.inside_of(&numbers, Guest::close_when_idle);
+        sleep_until(start + limit).await;
+        self.inside_of(&numbers, Guest::cut);
+    }
+
+    fn inside_of(&self, numbers: &[u64], act: impl Fn(&Guest)) {
+        let inside = self.inside();
+        numbers.iter().filter_map(|number| inside.get(number)).for_each(act);
+    }
+
     /// Sends all home; `limit` overrides the drain time of the connections' own settings.
     pub(super) async fn leave(&self, limit: Option<Duration>) {
-        self.leaving.send_replace(true);
+        self.closed.store(true, Ordering::Release);
         let limit = {
             let inside = self.inside();
             let connections = || inside.values().filter_map(|guest| guest.connection.as_ref());
@@ -91,19 +190,11 @@ impl Guests {
         if self.empty_by(start + limit.min(GRACE)).await {
             return;
         }
-        for guest in self.inside().values() {
-            if let Some(connection) = &guest.connection {
-                connection.close_when_idle();
-            }
-        }
+        self.inside().values().for_each(Guest::close_when_idle);
         if self.empty_by(start + limit).await {
             return;
         }
-        for guest in self.inside().values() {
-            if let Some(task) = &guest.task {
-                task.abort();
-            }
-        }
+        self.inside().values().for_each(Guest::cut);
     }
 
     async fn empty_by(&self, deadline: Instant) -> bool {
@@ -121,6 +212,8 @@ impl Guests {
 pub(super) struct Ticket {
     guests: Arc<Guests>,
     pub(super) number: u64,
+    /// How often the listeners had changed when it came.
+    changes: u64,
 }
 
 impl Ticket {
@@ -129,8 +222,11 @@ impl Ticket {
         if let Some(guest) = self.guests.inside().get_mut(&self.number) {
             guest.connection = Some(Arc::clone(connection));
         }
-        if *self.guests.leaving.borrow() {
+        if self.guests.closed.load(Ordering::Acquire) {
             connection.drain();
+        }
+        if self.guests.changes.load(Ordering::Acquire) != self.changes {
+            self.guests.looks.store(LOOKS, Ordering::Release);
         }
     }
 }
@@ -152,3 +248,5 @@ impl Drop for Ticket {
 
 /// How long announced connections are left alone before idle ones end.
 const GRACE: Duration = Duration::from_secs(1);
+/// Sweeps after a change that look again: the first may come too soon.
+const LOOKS: u8 = 2;

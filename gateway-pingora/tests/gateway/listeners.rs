@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use crate::backend::{Backend, Reply};
 use crate::client::{Client, get};
 use crate::protocols::{ask, h2, request};
+use crate::tls;
 use crate::world::{World, gateway, route, run, service, until};
 
 /// A second Gateway, on port 8080, with the same routes.
@@ -140,5 +141,99 @@ fn a_drained_gateway_closes_its_ports_and_says_when_nobody_is_left() {
         assert_eq!(busy.response().await.header("connection"), "close");
         assert_eq!(drained.await.unwrap(), 0);
         until("the service returns", || world.is_over()).await;
+    });
+}
+
+/// In clear: a tunnel is cut, idle connections end, those of the other listener go on.
+#[test]
+fn a_listener_that_leaves_its_port_to_another_takes_only_its_own_connections_along() {
+    run(async {
+        let backend = Backend::answering(|asked| match asked.target.as_str() {
+            "/chat" => {
+                Reply::Mirror(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n".to_vec())
+            }
+            _ => Reply::text("done"),
+        })
+        .await;
+        let beside = second("  limits: {drainTimeout: 1500ms}\n")
+            .replace("port: 8080, protocol: HTTP", "port: 80, protocol: HTTP, hostname: b.example");
+        let mut world = World::of(&(gateway("") + &beside + &both(&backend))).await;
+        let mut kept = Client::connect(world.at(80)).await;
+        assert_eq!(kept.get("b.example", "/").await.status, 200);
+        assert_eq!(kept.get("a.example", "/").await.status, 200, "the last listener counts");
+        let mut idle = Client::connect(world.at(80)).await;
+        assert_eq!(idle.get("b.example", "/").await.status, 200);
+        let mut unused = Client::connect(world.at(80)).await;
+        let h2_kept = h2(world.at(80)).await;
+        assert!(ask(&h2_kept, request("http://a.example/")).await.is_ok());
+        let h2_gone = h2(world.at(80)).await;
+        assert!(ask(&h2_gone, request("http://b.example/")).await.is_ok());
+        let mut tunnel = Client::connect(world.at(80)).await;
+        tunnel.send("GET /chat HTTP/1.1\r\nHost: b.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").await;
+        assert_eq!(tunnel.response().await.status, 101);
+
+        let began = Instant::now();
+        world.remove(Kind::Gateway, "second").await;
+        assert!(idle.ends().await);
+        assert!(began.elapsed() < Duration::from_millis(1400), "{:?}", began.elapsed());
+        tunnel.send("still there").await;
+        assert_eq!(tunnel.bytes(11).await, b"still there");
+        assert!(tunnel.ends().await);
+        assert!((Duration::from_millis(1400)..Duration::from_secs(8)).contains(&began.elapsed()), "{:?}", began.elapsed());
+        assert!(ask(&h2_gone, request("http://a.example/")).await.is_err());
+        for client in [&mut kept, &mut unused] {
+            let response = client.get("a.example", "/").await;
+            assert_eq!((response.status, response.header("connection")), (200, "keep-alive"));
+        }
+        assert!(ask(&h2_kept, request("http://a.example/")).await.is_ok());
+    });
+}
+
+#[test]
+fn the_same_over_tls_and_a_rotated_certificate_takes_nobody_along() {
+    run(async {
+        let backend = Backend::answering(|asked| if asked.target == "/slow" { Reply::Hang } else { Reply::text("done") }).await;
+        let listeners = [("a", "a.example", &["a"][..]), ("b", "b.example", &["b"][..])];
+        let parameters = "
+---
+apiVersion: pingora-gateway.dev/v1alpha1
+kind: GatewayParameters
+metadata: {name: settings, namespace: default}
+spec:
+  limits: {drainTimeout: 1500ms}
+";
+        let reference =
+            "  infrastructure: {parametersRef: {group: pingora-gateway.dev, kind: GatewayParameters, name: settings}}\n";
+        let gateway = |count| tls::gateway(&listeners[..count]).replace("  listeners:\n", &format!("{reference}  listeners:\n"));
+        let secrets = || {
+            let secret = |name, host| tls::secret(name, &[host], &rcgen::PKCS_ECDSA_P256_SHA256).1;
+            secret("a", "a.example") + &secret("b", "b.example")
+        };
+        let mut world = World::of(&(gateway(2) + parameters + &secrets() + &tls::web(&backend))).await;
+        let mut kept = Client::over(tls::connect(&world, "a.example", tls::Offer::default()).await.unwrap());
+        assert_eq!(kept.get("a.example", "/").await.status, 200);
+        let mut idle = Client::over(tls::connect(&world, "b.example", tls::Offer::default()).await.unwrap());
+        assert_eq!(idle.get("b.example", "/").await.status, 200);
+        let mut busy = Client::over(tls::connect(&world, "b.example", tls::Offer::default()).await.unwrap());
+        busy.send("GET /slow HTTP/1.1\r\nHost: b.example\r\n\r\n").await;
+        until("it is asked", || backend.asked() == 3).await;
+
+        world.put(&secrets()).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        for (client, host) in [(&mut kept, "a.example"), (&mut idle, "b.example")] {
+            assert_eq!(client.get(host, "/").await.header("connection"), "keep-alive");
+        }
+
+        let began = Instant::now();
+        world.put(&gateway(1)).await;
+        assert!(idle.ends().await);
+        assert!(began.elapsed() < Duration::from_millis(1400), "{:?}", began.elapsed());
+        assert!(busy.ends().await);
+        assert!((Duration::from_millis(1400)..Duration::from_secs(8)).contains(&began.elapsed()), "{:?}", began.elapsed());
+        assert_eq!(kept.get("a.example", "/").await.header("connection"), "keep-alive");
+
+        // Without a certificate the listener stays, closed.
+        world.remove(Kind::Secret, "a").await;
+        assert!(kept.ends().await);
     });
 }

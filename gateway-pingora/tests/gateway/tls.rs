@@ -18,7 +18,7 @@ use crate::protocols::{ask, request};
 use crate::world::{World, route, run, service, until};
 
 /// A certificate for these names, and the Secret that holds it.
-fn secret(name: &str, names: &[&str], algorithm: &'static SignatureAlgorithm) -> (CertificateDer<'static>, String) {
+pub(crate) fn secret(name: &str, names: &[&str], algorithm: &'static SignatureAlgorithm) -> (CertificateDer<'static>, String) {
     let key = KeyPair::generate_for(algorithm).unwrap();
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let certificate = CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
@@ -37,7 +37,7 @@ data: {{tls.crt: {}, tls.key: {}}}",
 }
 
 /// A Gateway with HTTPS listeners on 443: `(name, hostname or "", secrets)`.
-fn gateway(listeners: &[(&str, &str, &[&str])]) -> String {
+pub(crate) fn gateway(listeners: &[(&str, &str, &[&str])]) -> String {
     let listeners: String = listeners
         .iter()
         .map(|(name, host, secrets)| {
@@ -62,7 +62,7 @@ spec:
     )
 }
 
-fn web(backend: &Backend) -> String {
+pub(crate) fn web(backend: &Backend) -> String {
     route("all", "[{backendRefs: [{name: web, port: 80}]}]") + &service("web", &[backend.address])
 }
 
@@ -106,10 +106,10 @@ impl ServerCertVerifier for Trusting {
 }
 
 /// What a client offers.
-struct Offer {
-    sni: bool,
-    alpn: &'static [&'static [u8]],
-    schemes: Vec<SignatureScheme>,
+pub(crate) struct Offer {
+    pub(crate) sni: bool,
+    pub(crate) alpn: &'static [&'static [u8]],
+    pub(crate) schemes: Vec<SignatureScheme>,
 }
 
 impl Default for Offer {
@@ -118,7 +118,7 @@ impl Default for Offer {
     }
 }
 
-async fn connect(world: &World, name: &'static str, offer: Offer) -> std::io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn connect(world: &World, name: &'static str, offer: Offer) -> std::io::Result<TlsStream<TcpStream>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let verifier = Arc::new(Trusting(offer.schemes));
