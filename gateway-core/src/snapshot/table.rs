@@ -39,7 +39,7 @@ pub(crate) struct Paths {
 }
 
 /// Where a bucket stands in a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Slot<'a> {
     Exact(&'a str),
     Expressions,

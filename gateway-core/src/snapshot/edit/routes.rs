@@ -1,12 +1,12 @@
 //! Edits of one listener's routes, gathered over a transaction and performed at once.
 //!
-//! In: candidates added and removed, by host and path. Out: the next table. The old bucket is the state: what a route had there is
-//! filtered out of it, and what was added is merged in.
+//! In: candidates added and removed, in order. Out: the next table. The old bucket is the state: what routes had there is filtered
+//! out of it, and what was added is merged in.
 //!
-//! Invariants: a bucket that ends equal is not replaced.
+//! Invariants: a bucket that ends equal is not replaced; the cost of a transaction is that of sorting its edits and of copying the
+//! buckets they meet.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::name::ObjectId;
@@ -14,40 +14,50 @@ use crate::snapshot::map::Seed;
 use crate::snapshot::matching::{Match, PathPattern};
 use crate::snapshot::table::{Bucket, Host, Slot, Table};
 
-/// The edits of one listener, by host name as written.
+/// The edits of one listener, in the order in which they were made.
 #[derive(Debug, Default)]
-pub(super) struct RouteEdits(BTreeMap<Option<Arc<str>>, HostEdits>);
+pub(super) struct RouteEdits(Vec<RouteEdit>);
 
-#[derive(Debug, Default)]
-struct HostEdits(BTreeMap<PathPattern, ByRoute>);
+#[derive(Debug)]
+struct RouteEdit {
+    /// The host name as written.
+    host: Option<Arc<str>>,
+    edit: Edit,
+}
 
-type ByRoute = BTreeMap<ObjectId, Edit>;
+#[derive(Debug)]
+enum Edit {
+    Add(Arc<Match>),
+    /// All that the route has at the path goes.
+    Remove(PathPattern, ObjectId),
+}
 
-/// What becomes of one route at one place.
-#[derive(Debug, Default)]
-struct Edit {
-    /// Whether the candidates it had there go.
-    gone: bool,
-    added: Vec<Arc<Match>>,
+impl RouteEdit {
+    fn slot(&self) -> Slot<'_> {
+        match &self.edit {
+            Edit::Add(candidate) => Slot::of(&candidate.path),
+            Edit::Remove(path, _) => Slot::of(path),
+        }
+    }
 }
 
 impl RouteEdits {
     pub(super) fn add(&mut self, host: Option<Arc<str>>, candidate: Arc<Match>) {
-        let by_route = self.0.entry(host).or_default().0.entry(candidate.path.clone()).or_default();
-        by_route.entry(candidate.rule.id.route.clone()).or_default().added.push(candidate);
+        self.0.push(RouteEdit { host, edit: Edit::Add(candidate) });
     }
 
     pub(super) fn remove(&mut self, host: Option<Arc<str>>, path: PathPattern, route: &ObjectId) {
-        let by_route = self.0.entry(host).or_default().0.entry(path).or_default();
-        by_route.insert(route.clone(), Edit { gone: true, added: Vec::new() });
+        self.0.push(RouteEdit { host, edit: Edit::Remove(path, route.clone()) });
     }
 
     /// Performs the edits, and tells whether they changed anything.
-    pub(super) fn apply(self, table: &mut Table, seed: Seed) -> bool {
+    pub(super) fn apply(mut self, table: &mut Table, seed: Seed) -> bool {
+        // Stable: edits of one bucket stay in order.
+        self.0.sort_by(|a, b| (&a.host, a.slot()).cmp(&(&b.host, b.slot())));
         let mut changed = false;
-        for (host, edits) in self.0 {
-            let host = host.as_deref();
-            let Some(next) = edits.apply(table.get(host), seed) else { continue };
+        for edits in self.0.chunk_by(|a, b| a.host == b.host) {
+            let host = edits.first().and_then(|edit| edit.host.as_deref());
+            let Some(next) = edit_host(table.get(host), edits, seed) else { continue };
             if next.http.is_empty() {
                 table.remove(host);
             } else {
@@ -59,42 +69,51 @@ impl RouteEdits {
     }
 }
 
-impl HostEdits {
-    /// The host after the edits; `None` when it stays as it is.
-    fn apply(&self, old: Option<&Arc<Host>>, seed: Seed) -> Option<Host> {
-        let mut next: Option<Host> = None;
-        let edits: Vec<_> = self.0.iter().collect();
-        for edits in edits.chunk_by(|(a, _), (b, _)| Slot::of(a) == Slot::of(b)) {
-            let Some((pattern, _)) = edits.first() else { continue };
-            let slot = Slot::of(pattern);
-            let bucket = old.and_then(|host| host.http.get(slot));
-            let matches = bucket.map_or(&[][..], |bucket| bucket.matches());
-            let Some(rewritten) = rewrite(matches, edits) else { continue };
-            let bucket = (!rewritten.is_empty()).then(|| Arc::new(Bucket::new(rewritten, seed)));
-            next.get_or_insert_with(|| old.map(|host| Host::clone(host)).unwrap_or_default()).http.set(slot, bucket, seed);
-        }
-        next
+/// The host after its edits; `None` when it stays as it is.
+fn edit_host(old: Option<&Arc<Host>>, edits: &[RouteEdit], seed: Seed) -> Option<Host> {
+    let mut next: Option<Host> = None;
+    for edits in edits.chunk_by(|a, b| a.slot() == b.slot()) {
+        let Some(slot) = edits.first().map(RouteEdit::slot) else { continue };
+        let bucket = old.and_then(|host| host.http.get(slot));
+        let Some(rewritten) = rewrite(bucket.map_or(&[], |bucket| bucket.matches()), edits) else { continue };
+        let bucket = (!rewritten.is_empty()).then(|| Arc::new(Bucket::new(rewritten, seed)));
+        next.get_or_insert_with(|| old.map(|host| Host::clone(host)).unwrap_or_default()).http.set(slot, bucket, seed);
     }
+    next
 }
 
-/// The candidates of a bucket after the edits of its paths; `None` when they stay as they are.
-fn rewrite(old: &[Arc<Match>], edits: &[(&PathPattern, &ByRoute)]) -> Option<Vec<Arc<Match>>> {
-    let stays = |candidate: &&Arc<Match>| {
-        // Only the bucket of expressions holds several patterns.
-        let by_route = match edits {
-            [(PathPattern::Exact(_) | PathPattern::Prefix(_), by_route)] => Some(*by_route),
-            _ => edits.binary_search_by(|(pattern, _)| (*pattern).cmp(&candidate.path)).ok().map(|at| edits[at].1),
-        };
-        by_route.and_then(|by_route| by_route.get(&candidate.rule.id.route)).is_none_or(|edit| !edit.gone)
+/// The candidates of a bucket after its edits; `None` when they stay as they are.
+fn rewrite(old: &[Arc<Match>], edits: &[RouteEdit]) -> Option<Vec<Arc<Match>>> {
+    let removals = edits.iter().enumerate().filter_map(|(at, edit)| match &edit.edit {
+        Edit::Remove(path, route) => Some(((route, path), at)),
+        Edit::Add(_) => None,
+    });
+    // Sorted by route, path and time, so that the last removal of each stands last.
+    let mut removals: Vec<_> = removals.collect();
+    removals.sort_unstable();
+    let last_removal = |candidate: &Match| {
+        let key = (&candidate.rule.id.route, &candidate.path);
+        let end = removals.partition_point(|(removed, _)| *removed <= key);
+        removals.get(..end)?.last().filter(|(removed, _)| *removed == key).map(|(_, at)| *at)
     };
-    let mut added: Vec<_> = edits.iter().flat_map(|(_, by_route)| by_route.values()).flat_map(|edit| &edit.added).collect();
+    let added = edits.iter().enumerate().filter_map(|(at, edit)| match &edit.edit {
+        Edit::Add(candidate) if last_removal(candidate).is_none_or(|removed| removed < at) => Some(candidate),
+        Edit::Add(_) | Edit::Remove(..) => None,
+    });
+    let mut added: Vec<_> = added.collect();
     added.sort_by_key(|candidate| Reverse(candidate.rank(None)));
-    let kept: Vec<_> = old.iter().filter(stays).collect();
+    let kept: Vec<_> = old.iter().filter(|candidate| last_removal(candidate).is_none()).collect();
     if added.is_empty() && kept.len() == old.len() {
         return None;
     }
+    let next = merge(&kept, &added);
+    (next != old).then_some(next)
+}
+
+/// Two lists sorted by rank as one.
+fn merge(kept: &[&Arc<Match>], added: &[&Arc<Match>]) -> Vec<Arc<Match>> {
     let mut next = Vec::with_capacity(kept.len() + added.len());
-    let mut rest = &kept[..];
+    let mut rest = kept;
     for candidate in added {
         let rank = candidate.rank(None);
         let (better, worse) = rest.split_at(rest.partition_point(|kept| kept.rank(None) >= rank));
@@ -103,5 +122,5 @@ fn rewrite(old: &[Arc<Match>], edits: &[(&PathPattern, &ByRoute)]) -> Option<Vec
         rest = worse;
     }
     next.extend(rest.iter().map(|kept| Arc::clone(kept)));
-    (next != old).then_some(next)
+    next
 }
