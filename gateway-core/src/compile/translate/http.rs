@@ -187,7 +187,7 @@ fn criteria(wanted: &HttpMatch, expressions: &mut Expressions) -> (Option<Criter
     }
     let method = match method {
         Some(HttpMethod::Other(unknown)) => {
-            fault.get_or_insert(unsupported(format!("method {unknown} is unknown")));
+            fault.get_or_insert_with(|| unsupported(format!("method {unknown} is unknown")));
             None
         }
         known => known.as_ref().and_then(|method| Method::from_bytes(method.as_str().as_bytes()).ok()),
