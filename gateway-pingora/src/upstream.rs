@@ -186,21 +186,29 @@ fn choose<'a>(endpoints: &'a [Arc<Endpoint>], tried: &[SocketAddr]) -> Option<&'
 
 /// The better of two random endpoints that pass.
 fn two(endpoints: &[Arc<Endpoint>], now: u64, pass: impl Fn(&Arc<Endpoint>) -> bool) -> Option<&Arc<Endpoint>> {
-    // From a random place on, the next one that passes, `but` excepted.
-    let from = |start: usize, but: Option<&Arc<Endpoint>>| {
-        let (before, after) = endpoints.split_at(start);
-        after.iter().chain(before).find(|endpoint| but.is_none_or(|but| !Arc::ptr_eq(but, endpoint)) && pass(endpoint))
-    };
-    let random = chance::draw();
-    let place = |bits: u64| (bits as usize).checked_rem(endpoints.len());
-    let a = from(place(random >> 32)?, None)?;
-    match from(place(random & 0xffff_ffff)?, Some(a)) {
+    let a = one(endpoints, &pass)?;
+    match one(endpoints, |endpoint| !Arc::ptr_eq(a, endpoint) && pass(endpoint)) {
         Some(b) if b.beats(a, now) => Some(b),
         _ => Some(a),
     }
 }
 
+/// One of those that pass, each as likely as the others: drawn until one does. Where few pass, the next one from a random place on.
+fn one(endpoints: &[Arc<Endpoint>], pass: impl Fn(&Arc<Endpoint>) -> bool) -> Option<&Arc<Endpoint>> {
+    let place = || (chance::draw() as usize).checked_rem(endpoints.len());
+    for _ in 0..DRAWS {
+        let drawn = endpoints.get(place()?)?;
+        if pass(drawn) {
+            return Some(drawn);
+        }
+    }
+    let (before, after) = endpoints.split_at(place()?);
+    after.iter().chain(before).find(|endpoint| pass(endpoint))
+}
+
 const SHARDS: usize = 16;
+/// With half of the endpoints out of use, one choice in 256 is left to the neighbours of those.
+const DRAWS: usize = 8;
 /// Streams on one HTTP/2 connection to an endpoint.
 const H2_STREAMS: usize = 100;
 /// How long an idle connection to an endpoint is kept.
@@ -235,6 +243,20 @@ mod tests {
         assert_eq!(choose(&all, &[all[1].address]).unwrap().address, all[0].address);
         assert!(choose(&all, &[all[0].address, all[1].address]).is_none());
         assert!(choose(&[], &[]).is_none());
+    }
+
+    #[test]
+    fn those_in_use_are_chosen_equally_often_wherever_others_are_out() {
+        let all = endpoints(4);
+        all[3].eject_until_probed();
+        let mut counts = [0; 4];
+        for _ in 0..9_000 {
+            let chosen = choose(&all, &[]).unwrap();
+            counts[chosen.epoch as usize] += 1;
+        }
+        // Of 9,000 a third is 3,000, give or take 45.
+        assert!(counts[..3].iter().all(|count| (2_700..3_300).contains(count)), "{counts:?}");
+        assert_eq!(counts[3], 0);
     }
 
     #[test]

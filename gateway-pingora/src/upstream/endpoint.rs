@@ -57,10 +57,10 @@ impl Endpoint {
         mine.saturating_mul(waiting(self)) < theirs.saturating_mul(waiting(other))
     }
 
-    /// The average, halved for every second since it last moved, so that who was slow once is asked again. What is unknown or very
-    /// short counts as a millisecond.
+    /// The average, halved again and again since it last moved, so that who was slow once is soon asked again. What is unknown or
+    /// very short counts as a millisecond.
     fn latency(&self, now: u64) -> u64 {
-        let age = now.saturating_sub(self.sampled.load(Ordering::Relaxed)) / 1000;
+        let age = now.saturating_sub(self.sampled.load(Ordering::Relaxed)) / HALVED_EVERY;
         (self.latency.load(Ordering::Relaxed) >> age.min(63)).max(SHORT)
     }
 
@@ -93,12 +93,13 @@ impl Endpoint {
             self.failures.store(0, Ordering::Relaxed);
             self.relapses.store(0, Ordering::Relaxed);
         }
-        let sample = latency.as_micros() as u64;
-        let now = now();
-        let known = self.latency.load(Ordering::Relaxed);
-        // A lost update loses one sample of many.
-        let average = if known == 0 { sample } else { (known * 7 + sample) / 8 };
-        self.latency.store(average.max(1), Ordering::Relaxed);
+        self.count_latency(latency.as_micros() as u64, now());
+    }
+
+    /// The average as it counts now takes the sample in: neither a first sample nor one after a long while speaks for all. A lost
+    /// update loses one sample of many.
+    fn count_latency(&self, sample: u64, now: u64) {
+        self.latency.store((self.latency(now) * 7 + sample) / 8, Ordering::Relaxed);
         self.sampled.store(now, Ordering::Relaxed);
     }
 }
@@ -150,6 +151,8 @@ pub(super) fn now() -> u64 {
 
 /// Microseconds below which latencies are not told apart.
 const SHORT: u64 = 1000;
+/// Milliseconds without a sample that halve an average.
+const HALVED_EVERY: u64 = 250;
 const UNTIL_PROBED: u64 = u64::MAX;
 /// Failed exchanges in a row that eject an endpoint.
 const TOLERATED: u32 = 5;
@@ -175,6 +178,19 @@ mod tests {
         assert_eq!(endpoint.count_failure(), None, "it is out already");
         endpoint.ejected.store(0, Ordering::Relaxed);
         assert_eq!(endpoint.count_failure(), Some(2 * FIRST_EJECTION), "it relapsed");
+    }
+
+    #[test]
+    fn one_slow_answer_does_not_leave_an_endpoint_without_work() {
+        let (slow, other) = (Endpoint::new(([127, 0, 0, 1], 1).into(), 0), Endpoint::new(([127, 0, 0, 1], 2).into(), 1));
+        other.count_latency(500, 1);
+        slow.count_latency(4_000, 1);
+        assert!(!other.beats(&slow, 1), "a first answer is one of many");
+        slow.count_latency(100_000, 1);
+        assert!(other.beats(&slow, 1));
+        assert!(!other.beats(&slow, 1_001), "it is asked again within a second");
+        slow.count_latency(500, 1_001);
+        assert!(!other.beats(&slow, 1_001), "and what it was before is forgotten");
     }
 
     #[test]
