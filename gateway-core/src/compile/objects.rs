@@ -140,10 +140,7 @@ impl Objects {
 
     /// The labels of a namespace; one that is not among the objects has only its name as a label.
     pub(super) fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
-        let mut labels =
-            self.namespaces.get(&ObjectName::cluster(namespace)).map_or_else(BTreeMap::new, |found| found.meta.labels.clone());
-        labels.insert(NAME_LABEL.to_owned(), namespace.to_owned());
-        labels
+        labels_of(namespace, self.namespaces.get(&ObjectName::cluster(namespace)).map(Arc::as_ref))
     }
 
     fn forget_slice(&mut self, name: &ObjectName) -> Option<Object> {
@@ -185,8 +182,14 @@ pub(super) fn is_same_but_for_status(one: &Object, other: &Object) -> bool {
 
 /// The Service an EndpointSlice belongs to.
 pub(super) fn service_of(slice: &EndpointSlice) -> Option<ObjectName> {
-    let service = slice.meta.labels.get(SERVICE_LABEL)?;
-    Some(ObjectName::new(slice.meta.name.namespace(), service))
+    Some(ObjectName::new(slice.meta.name.namespace(), slice.service()?))
+}
+
+/// The labels that selectors see of a namespace, whether it is among the objects or not.
+pub(super) fn labels_of(name: &str, namespace: Option<&Namespace>) -> BTreeMap<String, String> {
+    let mut labels = namespace.map_or_else(BTreeMap::new, |found| found.meta.labels.clone());
+    labels.insert(NAME_LABEL.to_owned(), name.to_owned());
+    labels
 }
 
 /// The kind of an object by group and kind, known or registered as an extension.
@@ -195,4 +198,3 @@ pub(super) fn kind_of(group: &str, kind: &str) -> Kind {
 }
 
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
-const SERVICE_LABEL: &str = "kubernetes.io/service-name";

@@ -212,10 +212,9 @@ impl State {
     /// The routes of a namespace whose admission by a selector flips.
     fn relabel(&self, old: Option<&Object>, new: Option<&Object>, dirty: &mut Dirty) {
         let Some(name) = old.or(new).map(|object| object.meta().name.name().to_owned()) else { return };
-        let labels = |object: Option<&Object>| {
-            let mut labels = object.map_or_else(BTreeMap::new, |object| object.meta().labels.clone());
-            labels.insert("kubernetes.io/metadata.name".to_owned(), name.clone());
-            labels
+        let labels = |object: Option<&Object>| match object {
+            Some(Object::Namespace(namespace)) => objects::labels_of(&name, Some(namespace)),
+            Some(_) | None => objects::labels_of(&name, None),
         };
         let (before, after) = (labels(old), labels(new));
         if before == after {
