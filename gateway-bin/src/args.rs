@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use gateway_core::name::ObjectName;
-use gateway_core::snapshot::BackendName;
 use http::{HeaderName, HeaderValue, Method, Uri};
 
 /// Serves plain Gateway API manifests, and judges them.
@@ -205,7 +204,8 @@ pub(crate) enum ExplainOutput {
 /// Where a Service's port is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Backend {
-    pub(crate) name: BackendName,
+    pub(crate) service: ObjectName,
+    pub(crate) port: u16,
     pub(crate) endpoints: Vec<SocketAddr>,
 }
 
@@ -223,7 +223,7 @@ impl FromStr for Backend {
             }
         }
         let endpoints = addresses.split(',').map(|address| endpoint(address, port)).collect::<Result<_, _>>()?;
-        Ok(Self { name: BackendName { service: ObjectName::new(namespace, name), port }, endpoints })
+        Ok(Self { service: ObjectName::new(namespace, name), port, endpoints })
     }
 }
 
@@ -362,7 +362,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}=", self.name)?;
+        write!(f, "{}:{}=", self.service, self.port)?;
         for (at, endpoint) in self.endpoints.iter().enumerate() {
             write!(f, "{}{endpoint}", if at == 0 { "" } else { "," })?;
         }

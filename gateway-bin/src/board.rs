@@ -9,7 +9,7 @@ use gateway_core::compile::Update;
 use gateway_core::condition::{Condition, ConditionType, Truth};
 use gateway_core::name::{Kind, OWN_GROUP, ObjectId};
 use gateway_core::resource::ParentRef;
-use gateway_core::status::Status;
+use gateway_core::status::{Part, Status};
 use serde_json::{Value, json};
 
 /// The present state of all statuses.
@@ -81,19 +81,15 @@ impl Board {
 
     /// How many routes are attached to a listener of a Gateway.
     pub(crate) fn attached_routes(&self, gateway: &ObjectId, listener: &str) -> usize {
-        match self.statuses.get(gateway) {
-            Some(Status::Gateway(status)) => {
-                status.listeners.iter().find(|one| one.name == listener).map_or(0, |one| one.attached_routes)
-            }
-            Some(Status::GatewayClass(_) | Status::Route(_)) | None => 0,
-        }
+        let listeners = self.statuses.get(gateway).map_or(&[][..], Status::listeners);
+        listeners.iter().find(|one| one.name == listener).map_or(0, |one| one.attached_routes)
     }
 
     /// The addresses of a Gateway, as its status shows them.
     pub(crate) fn addresses(&self, gateway: &ObjectId) -> Vec<String> {
         match self.statuses.get(gateway) {
             Some(Status::Gateway(status)) => status.addresses.iter().map(|address| address.value.clone()).collect(),
-            Some(Status::GatewayClass(_) | Status::Route(_)) | None => Vec::new(),
+            Some(Status::GatewayClass(_) | Status::ListenerSet(_) | Status::Route(_) | Status::Policy(_)) | None => Vec::new(),
         }
     }
 
@@ -115,7 +111,7 @@ impl Board {
     pub(crate) fn verdict(&self, id: &ObjectId) -> Option<Verdict> {
         let routes_nowhere = match self.statuses.get(id) {
             Some(Status::Route(status)) => status.parents.is_empty(),
-            Some(Status::GatewayClass(_) | Status::Gateway(_)) => false,
+            Some(Status::GatewayClass(_) | Status::Gateway(_) | Status::ListenerSet(_) | Status::Policy(_)) => false,
             None => is_route(&id.kind),
         };
         let rows = self.rows(id);
@@ -187,20 +183,17 @@ pub(crate) fn is_route(kind: &Kind) -> bool {
 }
 
 fn rows(status: &Status) -> Vec<Row<'_>> {
-    fn of(part: String, conditions: &[Condition]) -> impl Iterator<Item = Row<'_>> {
+    let rows = |(part, conditions)| {
+        let part: String = match part {
+            Part::Whole => String::new(),
+            Part::Listener(name) => format!("listener {name}"),
+            Part::Parent(parent) => parent_name(parent),
+            Part::Ancestor(gateway) => format!("{} {}/{}", gateway.kind, gateway.namespace, gateway.name),
+        };
+        let conditions: &[Condition] = conditions;
         conditions.iter().map(move |condition| Row { part: part.clone(), condition })
-    }
-    match status {
-        Status::GatewayClass(class) => of(String::new(), &class.conditions).collect(),
-        Status::Gateway(gateway) => {
-            let listeners = gateway.listeners.iter();
-            let listeners = listeners.flat_map(|listener| of(format!("listener {}", listener.name), &listener.conditions));
-            of(String::new(), &gateway.conditions).chain(listeners).collect()
-        }
-        Status::Route(route) => {
-            route.parents.iter().flat_map(|parent| of(parent_name(&parent.parent_ref), &parent.conditions)).collect()
-        }
-    }
+    };
+    status.parts().into_iter().flat_map(rows).collect()
 }
 
 fn parent_name(parent: &ParentRef) -> String {
@@ -232,11 +225,15 @@ enum Sense {
 
 fn sense(kind: ConditionType) -> Sense {
     match kind {
-        ConditionType::Accepted | ConditionType::Programmed | ConditionType::ResolvedRefs | ConditionType::SupportedVersion => {
-            Sense::Good
-        }
+        ConditionType::Accepted
+        | ConditionType::Programmed
+        | ConditionType::ResolvedRefs
+        | ConditionType::SupportedVersion
+        | ConditionType::AddressesAssigned => Sense::Good,
         ConditionType::Conflicted | ConditionType::PartiallyInvalid => Sense::Bad,
-        ConditionType::OverlappingTlsConfig => Sense::Neutral,
+        ConditionType::OverlappingTlsConfig | ConditionType::InsecureFrontendValidationMode | ConditionType::DefaultGateway => {
+            Sense::Neutral
+        }
     }
 }
 
@@ -258,7 +255,10 @@ fn follows(row: &Row<'_>, rows: &[Row<'_>]) -> bool {
         | ConditionType::ResolvedRefs
         | ConditionType::SupportedVersion
         | ConditionType::OverlappingTlsConfig
-        | ConditionType::PartiallyInvalid => false,
+        | ConditionType::PartiallyInvalid
+        | ConditionType::AddressesAssigned
+        | ConditionType::InsecureFrontendValidationMode
+        | ConditionType::DefaultGateway => false,
     }
 }
 
@@ -274,6 +274,9 @@ fn fault(row: &Row<'_>) -> String {
         ConditionType::Conflicted => "conflicted",
         ConditionType::PartiallyInvalid => "valid only in part",
         ConditionType::OverlappingTlsConfig => "overlapping",
+        ConditionType::AddressesAssigned => "given all its addresses",
+        ConditionType::InsecureFrontendValidationMode => "lax with client certificates",
+        ConditionType::DefaultGateway => "a default",
     };
     format!("{part}{not}{kind}: {} ({})", condition.message, condition.reason)
 }

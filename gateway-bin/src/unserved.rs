@@ -26,7 +26,7 @@ pub(crate) fn unserved(objects: &HashMap<ObjectId, Object>) -> BTreeSet<BackendN
 
 fn service(backend: &BackendObjectRef, namespace: &str) -> Option<BackendName> {
     let port = backend.port.filter(|_| backend.is_service())?;
-    Some(BackendName { service: backend.target(namespace), port })
+    Some(BackendName::service(backend.target(namespace), port))
 }
 
 fn served(objects: &HashMap<ObjectId, Object>) -> HashSet<BackendName> {
@@ -47,7 +47,7 @@ fn served(objects: &HashMap<ObjectId, Object>) -> HashSet<BackendName> {
         let elsewhere = service.spec.service_type == ServiceType::ExternalName;
         for port in service.spec.ports.iter().filter(|port| port.protocol == TransportProtocol::Tcp) {
             if elsewhere || own.iter().any(|slice| slice.ports.iter().any(|offered| offered.name == port.name)) {
-                served.insert(BackendName { service: name.clone(), port: port.port });
+                served.insert(BackendName::service(name.clone(), port.port));
             }
         }
     }

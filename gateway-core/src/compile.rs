@@ -149,6 +149,8 @@ pub struct Bundle {
     pub version: Arc<str>,
     /// Whether the channel is the experimental one.
     pub experimental: bool,
+    /// Whether ClusterTrustBundles are served beside it.
+    pub trust_bundles: bool,
 }
 
 /// The kinds of extension filter a data plane knows, with the builders that read their objects.

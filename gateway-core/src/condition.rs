@@ -65,6 +65,12 @@ vocabulary! {
         PartiallyInvalid = "PartiallyInvalid",
         /// The installed Gateway API bundle is one we know.
         SupportedVersion = "SupportedVersion",
+        /// Some client certificates are not checked; present only while true.
+        InsecureFrontendValidationMode = "InsecureFrontendValidationMode",
+        /// Every requested address is assigned (GEP-5093).
+        AddressesAssigned = "AddressesAssigned",
+        /// The Gateway serves routes that name no parent; present only while true (GEP-3793).
+        DefaultGateway = "DefaultGateway",
     }
 }
 
@@ -129,6 +135,48 @@ vocabulary! {
         InvalidKind = "InvalidKind",
         /// A backend that does not exist.
         BackendNotFound = "BackendNotFound",
+        /// Both kinds of conflict at once.
+        ListenerConflict = "ListenerConflict",
+        /// More listeners than one Gateway may have.
+        TooManyListeners = "TooManyListeners",
+        /// The Gateway admits no listeners from there.
+        NotAllowed = "NotAllowed",
+        /// The Gateway a set of listeners belongs to is not accepted.
+        ParentNotAccepted = "ParentNotAccepted",
+        /// The Gateway a set of listeners belongs to is not programmed.
+        ParentNotProgrammed = "ParentNotProgrammed",
+        /// A reference of some listener is broken.
+        ListenersNotResolved = "ListenersNotResolved",
+        /// Of InsecureFrontendValidationMode, when true.
+        ConfigurationChanged = "ConfigurationChanged",
+        /// Of AddressesAssigned, when true.
+        AddressesAssigned = "AddressesAssigned",
+        /// Some requested addresses are assigned.
+        PartiallyAssigned = "PartiallyAssigned",
+        /// No requested address is assigned.
+        NotAssigned = "NotAssigned",
+        /// Of DefaultGateway, when true.
+        DefaultGateway = "DefaultGateway",
+        /// There is no room for what is asked.
+        NoResources = "NoResources",
+        /// No reference to a certificate authority is usable.
+        NoValidCaCertificate = "NoValidCACertificate",
+        /// A certificate authority that is missing or cannot be read.
+        InvalidCaCertificateRef = "InvalidCACertificateRef",
+        /// A certificate authority of a kind we do not know.
+        InvalidCaCertificateKind = "InvalidCACertificateKind",
+        /// Listener filters whose order cannot be kept.
+        InvalidListenerFilterOrder = "InvalidListenerFilterOrder",
+        /// A listener filter that refers to nothing usable.
+        InvalidListenerFilterRef = "InvalidListenerFilterRef",
+        /// Certificates of listeners share names.
+        OverlappingCertificates = "OverlappingCertificates",
+        /// Another, older policy targets the same.
+        Conflicted = "Conflicted",
+        /// The target of a policy does not exist.
+        TargetNotFound = "TargetNotFound",
+        /// The class is refused for a reason of ours.
+        Unsupported = "Unsupported",
     }
 }
 

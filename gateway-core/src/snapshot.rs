@@ -25,14 +25,15 @@ mod outline;
 mod rule;
 mod split;
 mod table;
+mod trust;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use backend::{Backend, BackendId, BackendName, BackendProtocol};
+pub use backend::{Backend, BackendId, BackendName, BackendProtocol, Usage};
 pub(crate) use edit::{Place, Writer};
-pub use listener::{Certificate, CertificateSet, Listener, ListenerId, Network, Protocol, Settings};
+pub use listener::{Certificate, CertificateSet, ClientValidation, Listener, ListenerId, Network, Protocol, Settings};
 pub use listeners::Listeners;
 pub(crate) use listeners::Site;
 use map::Map;
@@ -41,6 +42,7 @@ pub(crate) use names::Tier;
 pub use rule::{Action, Rule, RuleId, Target};
 pub use split::{Split, Turn};
 pub(crate) use table::{Asks, Candidate, Columns, Gate, HEADER_COLUMNS, Print, QUERY_COLUMNS};
+pub use trust::TrustSet;
 
 /// What a running gateway knows at one moment.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::condition::{Condition, ConditionType};
+use crate::name::{GATEWAY_GROUP, ObjectName};
 use crate::resource::ParentRef;
 
 /// The status we want an object to have.
@@ -19,8 +20,56 @@ pub enum Status {
     GatewayClass(ClassStatus),
     /// `Gateway.status`.
     Gateway(GatewayStatus),
+    /// `ListenerSet.status`.
+    ListenerSet(ListenerSetStatus),
     /// `status` of a route of any kind.
     Route(RouteStatus),
+    /// `status` of a policy of any kind, and of an XBackend.
+    Policy(PolicyStatus),
+}
+
+/// What a list of conditions in a status is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// The object as a whole.
+    Whole,
+    /// The listener of this name.
+    Listener(&'a str),
+    /// A route's place at this parent.
+    Parent(&'a ParentRef),
+    /// A policy's part at this Gateway.
+    Ancestor(&'a AncestorRef),
+}
+
+impl Status {
+    /// Every list of conditions, the object's own first.
+    pub fn parts(&self) -> Vec<(Part<'_>, &[Condition])> {
+        match self {
+            Self::GatewayClass(class) => vec![(Part::Whole, &class.conditions)],
+            Self::Gateway(gateway) => with_listeners(&gateway.conditions, &gateway.listeners),
+            Self::ListenerSet(set) => with_listeners(&set.conditions, &set.listeners),
+            Self::Route(route) => {
+                route.parents.iter().map(|parent| (Part::Parent(&parent.parent_ref), &*parent.conditions)).collect()
+            }
+            Self::Policy(policy) => {
+                policy.ancestors.iter().map(|one| (Part::Ancestor(&one.ancestor_ref), &*one.conditions)).collect()
+            }
+        }
+    }
+
+    /// The statuses of the listeners, for kinds that have any.
+    pub fn listeners(&self) -> &[ListenerStatus] {
+        match self {
+            Self::Gateway(gateway) => &gateway.listeners,
+            Self::ListenerSet(set) => &set.listeners,
+            Self::GatewayClass(_) | Self::Route(_) | Self::Policy(_) => &[],
+        }
+    }
+}
+
+fn with_listeners<'a>(own: &'a [Condition], listeners: &'a [ListenerStatus]) -> Vec<(Part<'a>, &'a [Condition])> {
+    let listeners = listeners.iter().map(|listener| (Part::Listener(&listener.name), &*listener.conditions));
+    [(Part::Whole, own)].into_iter().chain(listeners).collect()
 }
 
 /// `GatewayClass.status`.
@@ -46,7 +95,19 @@ pub struct Feature {
 pub struct GatewayStatus {
     /// What is bound.
     pub addresses: Vec<StatusAddress>,
-    /// Accepted, Programmed, ResolvedRefs.
+    /// How many ListenerSets are accepted (GEP-1713).
+    pub attached_listener_sets: usize,
+    /// Accepted, Programmed, ResolvedRefs and those that are present only while true.
+    pub conditions: Vec<Condition>,
+    /// One entry per listener of the spec, in its order.
+    pub listeners: Vec<ListenerStatus>,
+}
+
+/// `ListenerSet.status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerSetStatus {
+    /// Accepted, Programmed.
     pub conditions: Vec<Condition>,
     /// One entry per listener of the spec, in its order.
     pub listeners: Vec<ListenerStatus>,
@@ -60,9 +121,12 @@ pub struct StatusAddress {
     pub kind: &'static str,
     /// The address.
     pub value: String,
+    /// Its scope; `None` where scopes are not told (GEP-5093).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routability: Option<String>,
 }
 
-/// One entry of `Gateway.status.listeners`.
+/// One entry of `status.listeners` of a Gateway or ListenerSet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListenerStatus {
@@ -107,6 +171,51 @@ pub struct ParentStatus {
     pub conditions: Vec<Condition>,
 }
 
+/// `status` of a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PolicyStatus {
+    /// One entry per ancestor of ours, by name: Gateways whose routes the policy has a say in, or that it targets.
+    pub ancestors: Vec<AncestorStatus>,
+    /// Whose entries of a stored status are ours.
+    #[serde(skip)]
+    pub controller_name: Arc<str>,
+    /// How many entries the list may hold, those of others included.
+    #[serde(skip)]
+    pub limit: usize,
+}
+
+/// One entry of `status.ancestors`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AncestorStatus {
+    /// The Gateway.
+    pub ancestor_ref: AncestorRef,
+    /// Our controller name.
+    pub controller_name: Arc<str>,
+    /// Accepted, ResolvedRefs.
+    pub conditions: Vec<Condition>,
+}
+
+/// `ancestorRef`: always a Gateway here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AncestorRef {
+    /// Always `gateway.networking.k8s.io`.
+    pub group: &'static str,
+    /// Always `Gateway`.
+    pub kind: &'static str,
+    /// The Gateway's namespace.
+    pub namespace: String,
+    /// The Gateway's name.
+    pub name: String,
+}
+
+impl AncestorRef {
+    /// A Gateway as an ancestor.
+    pub fn gateway(name: &ObjectName) -> Self {
+        Self { group: GATEWAY_GROUP, kind: "Gateway", namespace: name.namespace().to_owned(), name: name.name().to_owned() }
+    }
+}
+
 /// The status to write over `stored`, or `None` when nothing of ours differs. `now` is an RFC 3339 time in UTC, for conditions
 /// whose status flips. A part of `stored` that was judged at a later generation than ours stays (a leader that was replaced must
 /// not undo its successor).
@@ -129,10 +238,35 @@ pub fn merge(desired: &Status, stored: Option<&Value>, now: &str) -> Option<Valu
             }
         }
         Status::Gateway(gateway) => merge_gateway(&mut merged, gateway, now),
-        Status::Route(route) => merge_route(&mut merged, route, now),
+        Status::ListenerSet(set) => {
+            if merge_conditions(&mut merged, &set.conditions, LISTENER_SET_CONDITIONS, now) {
+                merge_listeners(&mut merged, &set.listeners, now);
+            }
+        }
+        Status::Route(route) => {
+            let wanted = route.parents.iter().map(|parent| Entry {
+                key: json(&parent.parent_ref),
+                controller_name: &parent.controller_name,
+                conditions: &parent.conditions,
+            });
+            merge_entries(&mut merged, &ROUTE_ENTRIES, &route.controller_name, wanted.collect(), usize::MAX, now);
+        }
+        Status::Policy(policy) => {
+            let wanted = policy.ancestors.iter().map(|ancestor| Entry {
+                key: json(&ancestor.ancestor_ref),
+                controller_name: &ancestor.controller_name,
+                conditions: &ancestor.conditions,
+            });
+            merge_entries(&mut merged, &POLICY_ENTRIES, &policy.controller_name, wanted.collect(), policy.limit, now);
+        }
     }
     let merged = Value::Object(merged);
-    let is_nothing = stored.is_none() && matches!(desired, Status::Route(route) if route.parents.is_empty());
+    let is_nothing = stored.is_none()
+        && match desired {
+            Status::Route(route) => route.parents.is_empty(),
+            Status::Policy(policy) => policy.ancestors.is_empty(),
+            Status::GatewayClass(_) | Status::Gateway(_) | Status::ListenerSet(_) => false,
+        };
     (stored != Some(&merged) && !is_nothing).then_some(merged)
 }
 
@@ -141,8 +275,14 @@ fn merge_gateway(merged: &mut Map<String, Value>, gateway: &GatewayStatus, now: 
         return;
     }
     merged.insert("addresses".to_owned(), json(&gateway.addresses));
+    merged.insert("attachedListenerSets".to_owned(), json(&gateway.attached_listener_sets));
+    merge_listeners(merged, &gateway.listeners, now);
+}
+
+/// One entry per listener wanted, each joined with the stored one of its name.
+fn merge_listeners(merged: &mut Map<String, Value>, wanted: &[ListenerStatus], now: &str) {
     let stored = entries(merged, "listeners");
-    let listeners = gateway.listeners.iter().map(|listener| {
+    let listeners = wanted.iter().map(|listener| {
         let known = stored.iter().find(|entry| entry.get("name").and_then(Value::as_str) == Some(&listener.name));
         let mut entry = known.and_then(Value::as_object).cloned().unwrap_or_default();
         entry.insert("name".to_owned(), Value::String(listener.name.clone()));
@@ -155,31 +295,51 @@ fn merge_gateway(merged: &mut Map<String, Value>, gateway: &GatewayStatus, now: 
     merged.insert("listeners".to_owned(), Value::Array(listeners));
 }
 
-/// Entries of others keep their places; ours keep theirs while the parentRef stands, go when it goes, and are appended when new.
-fn merge_route(merged: &mut Map<String, Value>, route: &RouteStatus, now: &str) {
-    let mut wanted: Vec<(Value, Option<&ParentStatus>)> =
-        route.parents.iter().map(|parent| (json(&parent.parent_ref), Some(parent))).collect();
-    let mut parents = Vec::new();
-    for entry in entries(merged, "parents") {
-        if entry.get("controllerName").and_then(Value::as_str) != Some(&*route.controller_name) {
-            parents.push(entry);
-            continue;
-        }
-        let same = |(parent_ref, parent): &&mut (Value, Option<&ParentStatus>)| {
-            parent.is_some() && entry.get("parentRef") == Some(parent_ref)
-        };
-        let Some(parent) = wanted.iter_mut().find(same).and_then(|(_, parent)| parent.take()) else { continue };
-        parents.push(parent_entry(entry.as_object().cloned().unwrap_or_default(), parent, now));
-    }
-    parents.extend(wanted.iter().filter_map(|(_, parent)| *parent).map(|parent| parent_entry(Map::new(), parent, now)));
-    merged.insert("parents".to_owned(), Value::Array(parents));
+/// A list in a status that controllers share, one entry per controller and key.
+struct SharedList {
+    field: &'static str,
+    key: &'static str,
+    own: &'static [ConditionType],
 }
 
-fn parent_entry(mut entry: Map<String, Value>, parent: &ParentStatus, now: &str) -> Value {
-    entry.insert("parentRef".to_owned(), json(&parent.parent_ref));
-    entry.insert("controllerName".to_owned(), json(&parent.controller_name));
-    merge_conditions(&mut entry, &parent.conditions, ROUTE_CONDITIONS, now);
-    Value::Object(entry)
+/// One entry that we want in such a list.
+struct Entry<'a> {
+    key: Value,
+    controller_name: &'a Arc<str>,
+    conditions: &'a [Condition],
+}
+
+/// Entries of others keep their places; ours keep theirs while their key is wanted, go when it is not, and are appended when new,
+/// as far as the list has room.
+fn merge_entries(
+    merged: &mut Map<String, Value>,
+    list: &SharedList,
+    controller_name: &str,
+    wanted: Vec<Entry<'_>>,
+    limit: usize,
+    now: &str,
+) {
+    let mut wanted: Vec<Option<Entry<'_>>> = wanted.into_iter().map(Some).collect();
+    let mut next = Vec::new();
+    for stored in entries(merged, list.field) {
+        if stored.get("controllerName").and_then(Value::as_str) != Some(controller_name) {
+            next.push(stored);
+            continue;
+        }
+        let same = |slot: &&mut Option<Entry<'_>>| slot.as_ref().is_some_and(|entry| stored.get(list.key) == Some(&entry.key));
+        let Some(entry) = wanted.iter_mut().find(same).and_then(Option::take) else { continue };
+        next.push(merged_entry(stored.as_object().cloned().unwrap_or_default(), list, entry, now));
+    }
+    let room = limit.saturating_sub(next.len());
+    next.extend(wanted.into_iter().flatten().take(room).map(|entry| merged_entry(Map::new(), list, entry, now)));
+    merged.insert(list.field.to_owned(), Value::Array(next));
+}
+
+fn merged_entry(mut stored: Map<String, Value>, list: &SharedList, entry: Entry<'_>, now: &str) -> Value {
+    stored.insert(list.key.to_owned(), entry.key);
+    stored.insert("controllerName".to_owned(), json(entry.controller_name));
+    merge_conditions(&mut stored, entry.conditions, list.own, now);
+    Value::Object(stored)
 }
 
 /// Merges conditions by type into `holder.conditions`. `own` are the types that are ours here. Returns false, and changes
@@ -231,7 +391,15 @@ fn json(value: &impl Serialize) -> Value {
 }
 
 const CLASS_CONDITIONS: &[ConditionType] = &[ConditionType::Accepted, ConditionType::SupportedVersion];
-const GATEWAY_CONDITIONS: &[ConditionType] = &[ConditionType::Accepted, ConditionType::Programmed, ConditionType::ResolvedRefs];
+const GATEWAY_CONDITIONS: &[ConditionType] = &[
+    ConditionType::Accepted,
+    ConditionType::Programmed,
+    ConditionType::ResolvedRefs,
+    ConditionType::AddressesAssigned,
+    ConditionType::InsecureFrontendValidationMode,
+    ConditionType::DefaultGateway,
+];
+const LISTENER_SET_CONDITIONS: &[ConditionType] = &[ConditionType::Accepted, ConditionType::Programmed];
 const LISTENER_CONDITIONS: &[ConditionType] = &[
     ConditionType::Accepted,
     ConditionType::Programmed,
@@ -239,8 +407,13 @@ const LISTENER_CONDITIONS: &[ConditionType] = &[
     ConditionType::Conflicted,
     ConditionType::OverlappingTlsConfig,
 ];
-const ROUTE_CONDITIONS: &[ConditionType] =
-    &[ConditionType::Accepted, ConditionType::ResolvedRefs, ConditionType::PartiallyInvalid];
+const ROUTE_ENTRIES: SharedList = SharedList {
+    field: "parents",
+    key: "parentRef",
+    own: &[ConditionType::Accepted, ConditionType::ResolvedRefs, ConditionType::PartiallyInvalid],
+};
+const POLICY_ENTRIES: SharedList =
+    SharedList { field: "ancestors", key: "ancestorRef", own: &[ConditionType::Accepted, ConditionType::ResolvedRefs] };
 
 #[cfg(test)]
 mod tests {
@@ -293,7 +466,12 @@ mod tests {
     fn foreign_conditions_stay_and_own_negative_ones_go() {
         let listener = |conditions| {
             let listener = ListenerStatus { name: "http".into(), supported_kinds: vec![], attached_routes: 0, conditions };
-            Status::Gateway(GatewayStatus { addresses: vec![], conditions: vec![], listeners: vec![listener] })
+            Status::Gateway(GatewayStatus {
+                addresses: vec![],
+                attached_listener_sets: 0,
+                conditions: vec![],
+                listeners: vec![listener],
+            })
         };
         let stored = json!({"listeners": [
             {"name": "http", "conditions": [{"type": "Conflicted", "status": "True"}, {"type": "example.com/Odd", "status": "Maybe"}]},

@@ -29,6 +29,66 @@ pub enum Capability {
     H2c,
     /// WebSocket upgrades.
     WebSocket,
+    /// GRPCRoutes.
+    Grpc,
+    /// TLS listeners that pass connections through (TLSRoute).
+    TlsPassthrough,
+    /// TLS listeners that end TLS (TLSRoute).
+    TlsTerminate,
+    /// TCP listeners (TCPRoute).
+    Tcp,
+    /// UDP listeners (UDPRoute).
+    Udp,
+    /// `RequestMirror`.
+    Mirror,
+    /// `CORS`.
+    Cors,
+    /// `ExternalAuth` over HTTP.
+    AuthHttp,
+    /// `ExternalAuth` over gRPC (`ext_authz`).
+    AuthGrpc,
+    /// `timeouts.request`.
+    RequestTimeout,
+    /// `timeouts.backendRequest`.
+    BackendTimeout,
+    /// `retry`.
+    Retry,
+    /// Retry budgets of an XBackendTrafficPolicy.
+    RetryBudget,
+    /// Session persistence by cookie or header.
+    SessionPersistence,
+    /// TLS to backends (BackendTLSPolicy).
+    BackendTls,
+    /// Subject alternative names in place of the host name of a BackendTLSPolicy.
+    BackendTlsNames,
+    /// Client certificates of Gateways presented to backends.
+    BackendClientCertificate,
+    /// Client certificates checked on HTTPS listeners.
+    ClientValidation,
+    /// `AllowInsecureFallback`.
+    InsecureFallback,
+    /// Filters on listeners, before routes.
+    ListenerFilters,
+    /// Host names of backends resolved: ExternalName Services and XBackends of type ExternalHostname.
+    ExternalNames,
+    /// XBackends, and the protocols they name.
+    XBackend,
+    /// ServiceImports.
+    ServiceImport,
+    /// Traces exported as an XTelemetryPolicy says.
+    Tracing,
+    /// The TLS versions and suites of `tls.options` under our domain.
+    TlsOptions,
+    /// Whoever deploys the data plane gives Gateways the addresses they ask for.
+    StaticAddresses,
+    /// Whoever deploys the data plane gives an address where a request states only its type.
+    AddressEmpty,
+    /// Whoever deploys the data plane tells the scope of each address (GEP-5093).
+    Routability,
+    /// The same, for addresses within the cluster.
+    RoutabilityCluster,
+    /// Whoever deploys the data plane copies `spec.infrastructure` onto what it makes.
+    Infrastructure,
 }
 
 /// The capabilities of a data plane.
@@ -60,41 +120,111 @@ impl Support {
 
     /// Whether routes of this kind can be served at all.
     pub fn serves(self, kind: &Kind) -> bool {
-        *kind == Kind::HttpRoute && self.has(Capability::Http)
+        ROUTES.iter().any(|(route, needs)| route == kind && needs.iter().any(|need| self.has(*need)))
     }
 
-    /// The names to claim in `supportedFeatures` under a bundle of version `v1.minor`, sorted.
-    pub fn features(self, minor: u32) -> impl Iterator<Item = &'static str> {
-        let claimed = move |feature: &&Feature| feature.since <= minor && feature.needs.iter().all(|need| self.has(*need));
+    /// The names to claim in `supportedFeatures` where this is installed, sorted.
+    pub fn features(self, installed: Installed) -> impl Iterator<Item = &'static str> {
+        let claimed =
+            move |feature: &&Feature| feature.scope.holds(installed) && feature.needs.iter().all(|need| self.has(*need));
         FEATURES.iter().filter(claimed).map(|feature| feature.name)
     }
 }
+
+/// The kinds of route; each is served where any of these is performed.
+const ROUTES: [(Kind, &[Capability]); 5] = [
+    (Kind::HttpRoute, &[Capability::Http]),
+    (Kind::GrpcRoute, &[Capability::Grpc]),
+    (Kind::TlsRoute, &[Capability::TlsPassthrough, Capability::TlsTerminate]),
+    (Kind::TcpRoute, &[Capability::Tcp]),
+    (Kind::UdpRoute, &[Capability::Udp]),
+];
 
 /// A feature with what it takes.
 struct Feature {
     name: &'static str,
     needs: &'static [Capability],
-    /// The first minor version whose registry has the name.
-    since: u32,
+    scope: Scope,
+}
+
+/// Where a name may be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// Wherever its fields are: in every bundle we read.
+    Always,
+    /// In bundles whose registry has the name: of this minor version and later.
+    Since(u32),
+    /// The same, where the experimental CRDs are installed: others have no field for it.
+    Experimental(u32),
+    /// The same, while the cluster serves ClusterTrustBundles.
+    TrustBundles(u32),
+}
+
+/// What is installed, as far as it decides which names may be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// The minor version of the bundle.
+    pub minor: u32,
+    /// Whether its CRDs have the experimental fields.
+    pub experimental: bool,
+    /// Whether ClusterTrustBundles are served.
+    pub trust_bundles: bool,
+}
+
+impl Installed {
+    /// All that this crate was written for.
+    pub const NEWEST: Self = Self { minor: 7, experimental: true, trust_bundles: true };
+}
+
+impl Scope {
+    fn holds(self, installed: Installed) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Since(minor) => minor <= installed.minor,
+            Self::Experimental(minor) => minor <= installed.minor && installed.experimental,
+            Self::TrustBundles(minor) => minor <= installed.minor && installed.trust_bundles,
+        }
+    }
 }
 
 const fn feature(name: &'static str, needs: &'static [Capability]) -> Feature {
-    Feature { name, needs, since: 0 }
+    Feature { name, needs, scope: Scope::Always }
 }
 
-const fn since_1_7(name: &'static str, needs: &'static [Capability]) -> Feature {
-    Feature { name, needs, since: 7 }
+const fn scoped(name: &'static str, scope: Scope, needs: &'static [Capability]) -> Feature {
+    Feature { name, needs, scope }
 }
 
 /// Every name we may claim, in ASCII order.
 const FEATURES: &[Feature] = {
-    use Capability::{BackendFilters, DetectMisdirected, EditResponse, H2c, Http, Https, Rewrite, WebSocket};
+    use Capability::{
+        AddressEmpty, BackendClientCertificate, BackendFilters, BackendTimeout, BackendTls, BackendTlsNames, ClientValidation,
+        Cors, DetectMisdirected, EditResponse, Grpc, H2c, Http, Https, Infrastructure, InsecureFallback, ListenerFilters, Mirror,
+        RequestTimeout, Retry, Rewrite, Routability, RoutabilityCluster, StaticAddresses, Tcp, TlsPassthrough, TlsTerminate, Udp,
+        WebSocket,
+    };
+    use Scope::{Experimental, Since, TrustBundles};
     &[
+        feature("BackendTLSPolicy", &[BackendTls]),
+        feature("BackendTLSPolicySANValidation", &[BackendTls, BackendTlsNames]),
+        scoped("ClusterTrustBundle", TrustBundles(7), &[BackendTls, ClientValidation]),
+        feature("GRPCRoute", &[Grpc]),
+        feature("GRPCRouteNamedRouteRule", &[Grpc]),
+        scoped("GRPCRouteRequestHeaderModifier", Since(7), &[Grpc]),
         feature("Gateway", &[Http]),
+        feature("GatewayAddressEmpty", &[AddressEmpty]),
+        scoped("GatewayAddressRoutability", Experimental(7), &[Routability]),
+        scoped("GatewayAddressRoutabilityCluster", Experimental(7), &[Routability, RoutabilityCluster]),
+        feature("GatewayBackendClientCertificate", &[BackendTls, BackendClientCertificate]),
+        feature("GatewayFrontendClientCertificateValidation", &[Https, ClientValidation]),
+        feature("GatewayFrontendClientCertificateValidationInsecureFallback", &[Https, ClientValidation, InsecureFallback]),
         feature("GatewayHTTPListenerIsolation", &[Http]),
         feature("GatewayHTTPSListenerDetectMisdirectedRequests", &[Https, DetectMisdirected]),
+        feature("GatewayInfrastructure", &[Infrastructure]),
+        scoped("GatewayListenerFilters", Experimental(7), &[ListenerFilters]),
         feature("GatewayPort8080", &[Http]),
-        since_1_7("GatewayRouteHostnameIntersectionPrecedence", &[Http]),
+        scoped("GatewayRouteHostnameIntersectionPrecedence", Since(7), &[Http]),
+        feature("GatewayStaticAddresses", &[StaticAddresses]),
         feature("HTTPRoute", &[Http, Https]),
         feature("HTTPRoute303RedirectStatusCode", &[Http]),
         feature("HTTPRoute307RedirectStatusCode", &[Http]),
@@ -102,7 +232,10 @@ const FEATURES: &[Feature] = {
         feature("HTTPRouteBackendProtocolH2C", &[H2c]),
         feature("HTTPRouteBackendProtocolWebSocket", &[WebSocket]),
         feature("HTTPRouteBackendRequestHeaderModification", &[BackendFilters]),
-        since_1_7("HTTPRouteBackendURLRewrite", &[BackendFilters, Rewrite]),
+        feature("HTTPRouteBackendTimeout", &[BackendTimeout]),
+        scoped("HTTPRouteBackendURLRewrite", Since(7), &[BackendFilters, Rewrite]),
+        feature("HTTPRouteCORS", &[Cors]),
+        feature("HTTPRouteDestinationPortMatching", &[Http]),
         feature("HTTPRouteHostRewrite", &[Rewrite]),
         feature("HTTPRouteMethodMatching", &[Http]),
         feature("HTTPRouteNamedRouteRule", &[Http]),
@@ -111,9 +244,21 @@ const FEATURES: &[Feature] = {
         feature("HTTPRoutePathRewrite", &[Rewrite]),
         feature("HTTPRoutePortRedirect", &[Http]),
         feature("HTTPRouteQueryParamMatching", &[Http]),
+        feature("HTTPRouteRequestMirror", &[Mirror]),
+        feature("HTTPRouteRequestMultipleMirrors", &[Mirror]),
+        feature("HTTPRouteRequestPercentageMirror", &[Mirror]),
+        feature("HTTPRouteRequestTimeout", &[RequestTimeout]),
         feature("HTTPRouteResponseHeaderModification", &[EditResponse]),
+        scoped("HTTPRouteRetryCodes", Since(7), &[Retry]),
+        scoped("HTTPRouteRetryConnectionError", Since(7), &[Retry]),
         feature("HTTPRouteSchemeRedirect", &[Http]),
+        feature("ListenerSet", &[Http]),
         feature("ReferenceGrant", &[Http]),
+        feature("TCPRoute", &[Tcp]),
+        feature("TLSRoute", &[TlsPassthrough]),
+        feature("TLSRouteModeMixed", &[TlsPassthrough, TlsTerminate]),
+        feature("TLSRouteModeTerminate", &[TlsTerminate]),
+        feature("UDPRoute", &[Udp]),
     ]
 };
 
@@ -123,14 +268,25 @@ mod tests {
 
     #[test]
     fn features_are_sorted_and_need_their_capabilities() {
-        let all: Vec<_> = Support::ALL.features(7).collect();
+        let all: Vec<_> = Support::ALL.features(Installed::NEWEST).collect();
         assert!(all.is_sorted());
-        assert_eq!(Support::NONE.features(7).count(), 0);
-        let plain: Vec<_> = Support::of(&[Capability::Http]).features(7).collect();
+        assert_eq!(all.len(), 54, "all of the registry's at v1.7.0 but those of meshes");
+        assert_eq!(Support::NONE.features(Installed::NEWEST).count(), 0);
+        let plain: Vec<_> = Support::of(&[Capability::Http]).features(Installed::NEWEST).collect();
         assert!(plain.contains(&"HTTPRouteMethodMatching") && !plain.contains(&"HTTPRoute"), "core HTTPRoute needs HTTPS too");
-        assert!(
-            !Support::ALL.features(6).any(|name| name == "HTTPRouteBackendURLRewrite"),
-            "a name of 1.7 is not claimed under 1.6"
-        );
+    }
+
+    #[test]
+    fn a_name_is_claimed_only_where_what_is_installed_has_it() {
+        let claims = |installed, name: &str| Support::ALL.features(installed).any(|claimed| claimed == name);
+        let (newest, older) = (Installed::NEWEST, Installed { minor: 6, ..Installed::NEWEST });
+        let (standard, without) = (Installed { experimental: false, ..newest }, Installed { trust_bundles: false, ..newest });
+        for name in ["HTTPRouteBackendURLRewrite", "GatewayListenerFilters", "ClusterTrustBundle", "HTTPRouteRetryCodes"] {
+            assert!(claims(newest, name) && !claims(older, name), "{name} is new in 1.7");
+        }
+        for name in ["GatewayListenerFilters", "GatewayAddressRoutability", "GatewayAddressRoutabilityCluster"] {
+            assert!(!claims(standard, name), "{name} has no field in the standard channel");
+        }
+        assert!(claims(standard, "ClusterTrustBundle") && !claims(without, "ClusterTrustBundle"));
     }
 }

@@ -76,7 +76,7 @@ impl Upstreams {
         let endpoint = attempt.endpoint();
         let mut peer = Box::new(HttpPeer::new(endpoint.address, false, String::new()));
         match backend.protocol {
-            BackendProtocol::Http1 => peer.options.set_http_version(1, 1),
+            BackendProtocol::Http1 | BackendProtocol::Raw => peer.options.set_http_version(1, 1),
             BackendProtocol::H2c => peer.options.set_http_version(2, 2),
         }
         peer.options.max_h2_streams = H2_STREAMS;

@@ -21,8 +21,8 @@ impl Backends {
     pub(crate) fn new(flags: &[Backend]) -> Self {
         let mut all = Self::default();
         for flag in flags {
-            let ports = all.0.entry(flag.name.service.clone()).or_default();
-            ports.entry(flag.name.port).or_default().extend(&flag.endpoints);
+            let ports = all.0.entry(flag.service.clone()).or_default();
+            ports.entry(flag.port).or_default().extend(&flag.endpoints);
         }
         all
     }

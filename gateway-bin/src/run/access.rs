@@ -60,7 +60,7 @@ fn json(record: &Record) -> String {
         put("serverName", (**name).into());
     }
     if let Some(listener) = &record.listener {
-        put("gateway", listener.id.gateway.as_str().into());
+        put("gateway", listener.gateway.as_str().into());
         put("listener", (*listener.id.name).into());
     }
     if let Some(rule) = &record.rule {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use gateway_core::name::ObjectName;
-use gateway_core::snapshot::BackendName;
 use http::{Response, header};
 use pingora_core::apps::http_app::ServeHttp;
 use pingora_core::protocols::http::ServerSession;
@@ -27,8 +26,8 @@ pub(crate) async fn start(stop: &watch::Receiver<bool>) -> anyhow::Result<Vec<Ba
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot start a demo backend")?;
         let endpoint = listener.local_addr().context("cannot start a demo backend")?;
         tokio::spawn(serve(listener, Arc::new(Demo { name }), stop.clone()));
-        let name = BackendName { service: ObjectName::new(NAMESPACE, name), port: 80 };
-        backends.push(Backend { name, endpoints: vec![endpoint] });
+        let service = ObjectName::new(NAMESPACE, name);
+        backends.push(Backend { service, port: 80, endpoints: vec![endpoint] });
     }
     Ok(backends)
 }

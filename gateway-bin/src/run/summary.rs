@@ -159,7 +159,7 @@ impl Scene<'_> {
         }
         let _ = writeln!(text, "\nwithout endpoints; each flag would serve one:");
         for backend in unserved.iter().take(MOST_FAULTS) {
-            let _ = writeln!(text, "  Service {}: {}", backend.service, flag(backend));
+            let _ = writeln!(text, "  {}: {}", backend.object, flag(backend));
         }
         more(text, unserved.len(), MOST_FAULTS, "Services");
     }

@@ -1,4 +1,4 @@
-//! The backends that routes use: one entry per Service and port, whatever the number of routes.
+//! The backends that routes use: one entry per object, port and usage, whatever the number of routes.
 //!
 //! In: uses that begin and end, Services and EndpointSlices that change. Out: verdicts for the routes, backends for the snapshot.
 //! A change of endpoints touches one entry and no route.
@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use foldhash::quality::FixedState;
 
-use crate::name::{ObjectId, ObjectName};
-use crate::snapshot::{Backend, BackendId, BackendName, BackendProtocol, Seed, Writer};
+use crate::name::ObjectId;
+use crate::snapshot::{Backend, BackendId, BackendName, BackendProtocol, Seed, Usage, Writer};
 use crate::support::Support;
 
 use super::gateway::Fault;
@@ -24,12 +24,15 @@ use super::resolve;
 /// Every backend in use.
 #[derive(Debug)]
 pub(super) struct Backends {
-    /// By Service, then port.
-    entries: Hashed<ObjectName, BTreeMap<u16, Entry>>,
+    /// By object, then port and usage.
+    entries: Hashed<ObjectId, BTreeMap<Port, Entry>>,
     next: u32,
-    /// Services whose entries gained or lost their last endpoint.
-    touched: BTreeSet<ObjectName>,
+    /// Objects whose entries gained or lost their last endpoint.
+    touched: BTreeSet<ObjectId>,
 }
+
+/// A port of an object in one of its uses.
+type Port = (Option<u16>, Usage);
 
 #[derive(Debug)]
 struct Entry {
@@ -53,11 +56,11 @@ impl Backends {
         support: Support,
         writer: &mut Writer,
     ) -> Result<BackendId, Fault> {
-        let entry = self.entries.entry(name.service.clone()).or_default().entry(name.port).or_insert_with(|| {
+        let entry = self.entries.entry(name.object.clone()).or_default().entry(port_of(name)).or_insert_with(|| {
             let entry = Entry::new(BackendId(self.next), name, objects, support);
             self.next += 1;
             entry.publish(name, writer);
-            self.touched.insert(name.service.clone());
+            self.touched.insert(name.object.clone());
             entry
         });
         entry.users.insert(route.clone());
@@ -66,31 +69,31 @@ impl Backends {
 
     /// Takes note that a route no longer uses a backend.
     pub(super) fn release(&mut self, name: &BackendName, route: &ObjectId, writer: &mut Writer) {
-        let Some(ports) = self.entries.get_mut(&name.service) else { return };
-        let Some(entry) = ports.get_mut(&name.port) else { return };
+        let Some(ports) = self.entries.get_mut(&name.object) else { return };
+        let Some(entry) = ports.get_mut(&port_of(name)) else { return };
         entry.users.remove(route);
         if !entry.users.is_empty() {
             return;
         }
         writer.remove_backend(entry.id);
-        ports.remove(&name.port);
+        ports.remove(&port_of(name));
         if ports.is_empty() {
-            self.entries.remove(&name.service);
+            self.entries.remove(&name.object);
         }
-        self.touched.insert(name.service.clone());
+        self.touched.insert(name.object.clone());
     }
 
-    /// Looks again at the entries of a Service. Returns the routes for which one became good, bad, or bad in another way.
+    /// Looks again at the entries of an object. Returns the routes for which one became good, bad, or bad in another way.
     pub(super) fn refresh(
         &mut self,
-        service: &ObjectName,
+        object: &ObjectId,
         objects: &Objects,
         support: Support,
         writer: &mut Writer,
     ) -> BTreeSet<ObjectId> {
         let mut routes = BTreeSet::new();
-        for (port, entry) in self.entries.get_mut(service).into_iter().flatten() {
-            let name = BackendName { service: service.clone(), port: *port };
+        for ((port, usage), entry) in self.entries.get_mut(object).into_iter().flatten() {
+            let name = BackendName { object: object.clone(), port: *port, usage: *usage };
             let new = Entry::new(entry.id, &name, objects, support);
             if new.verdict != entry.verdict {
                 routes.extend(entry.users.iter().cloned());
@@ -98,7 +101,7 @@ impl Backends {
                 continue;
             }
             if new.endpoints.is_empty() != entry.endpoints.is_empty() || new.verdict.is_ok() != entry.verdict.is_ok() {
-                self.touched.insert(service.clone());
+                self.touched.insert(object.clone());
             }
             entry.verdict = new.verdict;
             entry.endpoints = new.endpoints;
@@ -107,23 +110,28 @@ impl Backends {
         routes
     }
 
-    /// Services about which there may be something else to say than before, each with its ports in use that have no endpoint.
-    pub(super) fn take_touched(&mut self) -> BTreeMap<ObjectName, Vec<u16>> {
+    /// Objects about which there may be something else to say than before, each with its ports in use that have no endpoint.
+    pub(super) fn take_touched(&mut self) -> BTreeMap<ObjectId, BTreeSet<u16>> {
         let touched = std::mem::take(&mut self.touched);
-        let idle = |service: &ObjectName| {
-            let ports = self.entries.get(service).into_iter().flatten();
-            ports.filter(|(_, entry)| entry.verdict.is_ok() && entry.endpoints.is_empty()).map(|(port, _)| *port).collect()
+        let idle = |object: &ObjectId| {
+            let ports = self.entries.get(object).into_iter().flatten();
+            let idle = ports.filter(|(_, entry)| entry.verdict.is_ok() && entry.endpoints.is_empty());
+            idle.filter_map(|((port, _), _)| *port).collect()
         };
-        touched.iter().map(|service| (service.clone(), idle(service))).collect()
+        touched.iter().map(|object| (object.clone(), idle(object))).collect()
     }
+}
+
+fn port_of(name: &BackendName) -> Port {
+    (name.port, name.usage)
 }
 
 impl Entry {
     fn new(id: BackendId, name: &BackendName, objects: &Objects, support: Support) -> Self {
-        let service = objects.services.get(&name.service).map(Arc::as_ref);
+        let service = objects.services.get(&name.object.name).map(Arc::as_ref);
         let verdict = resolve::protocol(service, name, support);
         let port = verdict.as_ref().ok().and_then(|_| resolve::exists(service, name).ok());
-        let endpoints = port.map_or_else(|| Arc::from([]), |port| resolve::endpoints(port, objects.slices(&name.service)));
+        let endpoints = port.map_or_else(|| Arc::from([]), |port| resolve::endpoints(port, objects.slices(&name.object.name)));
         Self { id, verdict, endpoints, users: BTreeSet::new() }
     }
 

@@ -9,7 +9,7 @@ use crate::condition::{Condition, ConditionType, Reason};
 use crate::name::{Kind, OWN_GROUP, ObjectId, ObjectName};
 use crate::resource::GatewayClass;
 use crate::status::{ClassStatus, Feature};
-use crate::support::Support;
+use crate::support::{Installed, Support};
 
 use super::gateway::Fault;
 use super::objects::{Objects, kind_of};
@@ -29,12 +29,12 @@ pub(super) fn judge(class: &Arc<GatewayClass>, objects: &Objects, support: Suppo
     let mut uses = Vec::new();
     let generation = class.meta.generation;
     let accepted = parameters(class, objects, &mut uses);
-    let (version, minor) = version(objects);
+    let (version, installed) = version(objects);
     let conditions: Vec<Condition> = vec![
         condition(ConditionType::Accepted, accepted, generation),
         condition(ConditionType::SupportedVersion, version, generation),
     ];
-    let supported_features = support.features(minor).map(|name| Feature { name }).collect();
+    let supported_features = support.features(installed).map(|name| Feature { name }).collect();
     (ClassStatus { conditions, supported_features }, uses)
 }
 
@@ -62,22 +62,23 @@ fn parameters(class: &GatewayClass, objects: &Objects, uses: &mut Vec<ObjectId>)
     fault(format!("spec.parametersRef names GatewayParameters {name}, which does not exist"))
 }
 
-/// What the installed bundle means for the class, and the minor version whose features may be claimed.
-fn version(objects: &Objects) -> (Result<Fault, Fault>, u32) {
+/// What the installed bundle means for the class, and what decides which features may be claimed.
+fn version(objects: &Objects) -> (Result<Fault, Fault>, Installed) {
     let Some(bundle) = &objects.facts.bundle else {
-        return (Ok((Reason::SupportedVersion, format!("Gateway API v1.{NEWEST} is spoken"))), NEWEST);
+        return (Ok((Reason::SupportedVersion, format!("Gateway API v1.{NEWEST} is spoken"))), Installed::NEWEST);
     };
+    let installed = |minor| Installed { minor, experimental: bundle.experimental, trust_bundles: bundle.trust_bundles };
     let minor =
         bundle.version.strip_prefix("v1.").and_then(|rest| rest.split(['.', '-']).next()).and_then(|minor| minor.parse().ok());
     match minor.filter(|minor| (OLDEST..=NEWEST).contains(minor)) {
-        Some(minor) => (Ok((Reason::SupportedVersion, format!("Gateway API {} is installed", bundle.version))), minor),
+        Some(minor) => (Ok((Reason::SupportedVersion, format!("Gateway API {} is installed", bundle.version))), installed(minor)),
         None => {
             let message =
                 format!("Gateway API {} is installed; versions v1.{OLDEST} to v1.{NEWEST} are supported", bundle.version);
-            (Err((Reason::UnsupportedVersion, message)), NEWEST)
+            (Err((Reason::UnsupportedVersion, message)), installed(NEWEST))
         }
     }
 }
 
 const OLDEST: u32 = 5;
-const NEWEST: u32 = 7;
+const NEWEST: u32 = Installed::NEWEST.minor;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::name::ObjectName;
+use crate::name::{Kind, ObjectId, ObjectName};
 use crate::snapshot::matching::Age;
 use crate::snapshot::{Listener, ListenerId, Protocol, Settings, Socket, Writer};
 
@@ -56,7 +56,7 @@ impl Gateways {
 
     /// How many routes a listener carries.
     pub(super) fn attached(&self, gateway: &ObjectName, listener: &str) -> usize {
-        let id = ListenerId { gateway: gateway.clone(), name: listener.into() };
+        let id = ListenerId { parent: gateway_id(gateway), name: listener.into() };
         self.attached.get(&id).copied().unwrap_or(0)
     }
 
@@ -70,11 +70,11 @@ impl Gateways {
                     self.attached.remove(id);
                 }
             }
-            touched.insert(id.gateway.clone());
+            touched.insert(id.parent.name.clone());
         }
         for id in new.iter().filter(|id| old.binary_search(id).is_err()) {
             *self.attached.entry(id.clone()).or_insert(0) += 1;
-            touched.insert(id.gateway.clone());
+            touched.insert(id.parent.name.clone());
         }
         touched
     }
@@ -150,15 +150,16 @@ impl Gateways {
                 }
             }
         }
-        let first = ListenerId { gateway: name.clone(), name: "".into() };
+        let parent = gateway_id(name);
+        let first = ListenerId { parent: parent.clone(), name: "".into() };
         let held: Vec<ListenerId> =
-            self.published.range(first..).map(|(id, _)| id).take_while(|id| id.gateway == *name).cloned().collect();
+            self.published.range(first..).map(|(id, _)| id).take_while(|id| id.parent == parent).cloned().collect();
         for id in held.iter().filter(|id| !wanted.contains_key(*id)) {
             self.published.remove(id);
             writer.remove_listener(id);
         }
         for (id, (listener, sockets)) in wanted {
-            let is_same = self.published.get(&id).is_some_and(|(known, on)| same(known, &listener) && *on == sockets);
+            let is_same = self.published.get(&id).is_some_and(|(known, on)| *known == listener && *on == sockets);
             if !is_same {
                 writer.put_listener(listener.clone(), &sockets);
                 self.published.insert(id, (listener, sockets));
@@ -254,20 +255,18 @@ fn overlap(listeners: &[ListenerState], at: usize) -> Option<String> {
 /// A listener as traffic meets it.
 fn traffic(gateway: &ObjectName, state: &GatewayState, listener: &ListenerState) -> Listener {
     Listener {
-        id: ListenerId { gateway: gateway.clone(), name: listener.surface.name.clone() },
+        id: ListenerId { parent: gateway_id(gateway), name: listener.surface.name.clone() },
+        gateway: gateway.clone(),
         hostname: listener.surface.hostname.clone(),
         protocol: if listener.terminates { Protocol::Https } else { Protocol::Http },
         port: listener.surface.port,
         certificates: listener.certificates.clone(),
+        validation: None,
+        client_certificate: None,
         settings: state.settings.clone(),
     }
 }
 
-fn same(one: &Listener, other: &Listener) -> bool {
-    let fingerprint = |listener: &Listener| listener.certificates.as_ref().map(|set| set.fingerprint);
-    one.hostname == other.hostname
-        && one.protocol == other.protocol
-        && one.port == other.port
-        && one.settings == other.settings
-        && fingerprint(one) == fingerprint(other)
+fn gateway_id(name: &ObjectName) -> ObjectId {
+    ObjectId::new(Kind::Gateway, name.clone())
 }

@@ -10,7 +10,7 @@ use crate::condition::Reason;
 use crate::name::{Kind, OWN_GROUP, ObjectId, ObjectName};
 use crate::resource::{BackendObjectRef, DirectResponse, HttpFilter, HttpFilterPayload, HttpRoute, LocalObjectRef};
 use crate::snapshot::filters::Handle;
-use crate::snapshot::{BackendId, BackendName, Writer};
+use crate::snapshot::{BackendId, BackendName, Usage, Writer};
 use crate::support::{Capability, Support};
 
 use super::Extensions;
@@ -147,12 +147,12 @@ impl World<'_> {
     /// A reference that is judged for the condition only, since nothing is sent there.
     fn judged(&mut self, route: &Route, backend: &BackendObjectRef, found: &mut References) -> Result<(), Fault> {
         let name = self.permitted(route, backend, found)?;
-        found.uses.push(ObjectId::new(Kind::Service, name.service.clone()));
-        let service = self.objects.services.get(&name.service).map(Arc::as_ref);
+        found.uses.push(name.object.clone());
+        let service = self.objects.services.get(&name.object.name).map(Arc::as_ref);
         if matches!(route, Route::Udp(_)) {
             return match service {
                 Some(_) => Ok(()),
-                None => Err((Reason::BackendNotFound, format!("Service {} does not exist", name.service))),
+                None => Err((Reason::BackendNotFound, format!("{} does not exist", name.object))),
             };
         }
         resolve::exists(service, &name).map(|_| ())
@@ -178,7 +178,7 @@ impl World<'_> {
         let Some(port) = backend.port else {
             return Err((Reason::BackendNotFound, format!("the reference to Service {} states no port", target.name)));
         };
-        Ok(BackendName { service: target.name, port })
+        Ok(BackendName { object: target, port: Some(port), usage: Usage::Http })
     }
 
     /// What each ExtensionRef of a list of filters leads to.

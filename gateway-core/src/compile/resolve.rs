@@ -20,10 +20,8 @@ pub(super) fn protocol(service: Option<&Service>, name: &BackendName, support: S
         Some("kubernetes.io/h2c") if support.has(Capability::H2c) => Ok(BackendProtocol::H2c),
         Some("kubernetes.io/ws") if support.has(Capability::WebSocket) => Ok(BackendProtocol::Http1),
         Some(other) if other.starts_with("kubernetes.io/") => {
-            let message = format!(
-                "port {} of Service {} has appProtocol {other}, which HTTPRoutes cannot use here",
-                name.port, name.service
-            );
+            let message =
+                format!("port {} of {} has appProtocol {other}, which HTTPRoutes cannot use here", port.port, name.object);
             Err((Reason::UnsupportedProtocol, message))
         }
         Some(_) | None => Ok(BackendProtocol::Http1),
@@ -33,17 +31,18 @@ pub(super) fn protocol(service: Option<&Service>, name: &BackendName, support: S
 /// The Service's port, or why there is none to use.
 pub(super) fn exists<'s>(service: Option<&'s Service>, name: &BackendName) -> Result<&'s ServicePort, Fault> {
     let not_found = |message: String| (Reason::BackendNotFound, message);
-    let service = service.ok_or_else(|| not_found(format!("Service {} does not exist", name.service)))?;
+    let service = service.ok_or_else(|| not_found(format!("{} does not exist", name.object)))?;
     if service.spec.service_type == ServiceType::ExternalName {
         let message = format!(
-            "Service {} is of type ExternalName, which is not served: it could lead anywhere; use a Service with EndpointSlices",
-            name.service
+            "{} is of type ExternalName, which is not served: it could lead anywhere; use a Service with EndpointSlices",
+            name.object
         );
         return Err(not_found(message));
     }
-    service.spec.port(name.port, &TransportProtocol::Tcp).ok_or_else(|| {
+    let number = name.port.unwrap_or(0);
+    service.spec.port(number, &TransportProtocol::Tcp).ok_or_else(|| {
         let ports: Vec<String> = service.spec.ports.iter().map(|port| port.port.to_string()).collect();
-        not_found(format!("Service {} has no TCP port {}; its ports are {}", name.service, name.port, ports.join(", ")))
+        not_found(format!("{} has no TCP port {number}; its ports are {}", name.object, ports.join(", ")))
     })
 }
 

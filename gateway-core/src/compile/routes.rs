@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::condition::{Condition, ConditionType, Reason};
-use crate::name::{ObjectId, ObjectName};
+use crate::name::{Kind, ObjectId, ObjectName};
 use crate::resource::ParentRef;
 use crate::snapshot::matching::Match;
 use crate::snapshot::{ListenerId, Place, Writer};
@@ -77,7 +77,8 @@ pub(super) fn attach_route<'g>(
         if let Verdict::Attached { listeners, .. } = &verdict {
             attachment.listeners.extend(listeners.iter().map(|&at| {
                 let surface = surfaces[at];
-                (ListenerId { gateway: name.clone(), name: surface.name.clone() }, surface.hostname.clone())
+                let parent = ObjectId::new(Kind::Gateway, name.clone());
+                (ListenerId { parent, name: surface.name.clone() }, surface.hostname.clone())
             }));
         }
         attachment.parents.push((parent.clone(), verdict));

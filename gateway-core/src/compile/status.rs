@@ -31,12 +31,13 @@ pub(super) fn gateway(state: &GatewayState, facts: &Facts, proof: Proof, attache
     ];
     let address = |value: &String| {
         let kind = if value.parse::<std::net::IpAddr>().is_ok() { "IPAddress" } else { "Hostname" };
-        StatusAddress { kind, value: value.clone() }
+        StatusAddress { kind, value: value.clone(), routability: None }
     };
     let stated = &state.object.spec.addresses;
     let wanted = |value: &&String| stated.iter().all(|a| a.value.is_empty()) || stated.iter().any(|a| a.value == **value);
     GatewayStatus {
         addresses: state.allotted.shown.iter().filter(wanted).map(address).collect(),
+        attached_listener_sets: 0,
         conditions,
         listeners: listeners.into_iter().map(|(status, _)| status).collect(),
     }

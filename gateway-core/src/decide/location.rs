@@ -8,7 +8,6 @@ use http::request::Parts;
 
 use crate::admit::Admitted;
 use crate::admit::host::Host;
-use crate::snapshot::Protocol;
 use crate::snapshot::filters::Redirect;
 use crate::snapshot::matching::path::escape;
 
@@ -50,10 +49,7 @@ fn port(admitted: &Admitted, redirect: &Redirect, scheme: &str) -> Option<u16> {
 
 /// The scheme of the request, as the listener sees it.
 fn scheme_of(admitted: &Admitted) -> &'static str {
-    match admitted.listener().protocol {
-        Protocol::Http => "http",
-        Protocol::Https => "https",
-    }
+    if admitted.listener().protocol.ends_tls() { "https" } else { "http" }
 }
 
 /// Appends text, escaping what a header must not hold.

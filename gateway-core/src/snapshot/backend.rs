@@ -7,24 +7,50 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::name::ObjectName;
+use crate::name::{Kind, ObjectId, ObjectName};
 
 /// The number of a backend, never reused within one compiler. Meaningless outside it: compare backends by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BackendId(pub(crate) u32);
 
-/// One port of one Service, as backendRefs name it.
+/// What a backendRef names, and what for: the same port is another backend for another use.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BackendName {
-    /// The Service.
-    pub service: ObjectName,
-    /// The Service's port, not the endpoints'.
-    pub port: u16,
+    /// A Service, a ServiceImport or an XBackend.
+    pub object: ObjectId,
+    /// The object's port, not the endpoints'; `None` for kinds whose objects hold it themselves.
+    pub port: Option<u16>,
+    /// What for.
+    pub usage: Usage,
+}
+
+impl BackendName {
+    /// A port of a Service, for HTTP.
+    pub fn service(name: ObjectName, port: u16) -> Self {
+        Self { object: ObjectId::new(Kind::Service, name), port: Some(port), usage: Usage::Http }
+    }
+}
+
+/// What a backend is used for, which decides how it is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Usage {
+    /// Requests of HTTPRoutes, mirrors and checks over HTTP.
+    Http,
+    /// Calls of GRPCRoutes and checks over gRPC: HTTP/2, whatever the port says.
+    Grpc,
+    /// Connections of TLSRoutes and TCPRoutes.
+    Stream,
+    /// Datagrams of UDPRoutes.
+    Datagram,
 }
 
 impl fmt::Display for BackendName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.service, self.port)
+        if self.object.kind != Kind::Service {
+            write!(f, "{} ", self.object.kind)?;
+        }
+        write!(f, "{}", self.object.name)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 
@@ -35,6 +61,8 @@ pub enum BackendProtocol {
     Http1,
     /// HTTP/2 in clear by prior knowledge (`kubernetes.io/h2c`).
     H2c,
+    /// Bytes as they come.
+    Raw,
 }
 
 /// A backend as it is now.

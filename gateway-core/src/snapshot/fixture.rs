@@ -16,17 +16,24 @@ pub(crate) fn socket(port: u16) -> Socket {
 
 /// The id of a listener of the one Gateway.
 pub(crate) fn listener_id(name: &str) -> ListenerId {
-    ListenerId { gateway: ObjectName::new("test", "gateway"), name: name.into() }
+    ListenerId { parent: ObjectId::new(Kind::Gateway, gateway()), name: name.into() }
+}
+
+fn gateway() -> ObjectName {
+    ObjectName::new("test", "gateway")
 }
 
 /// A listener in clear on port 80.
 pub(crate) fn listener(name: &str, hostname: Option<&str>) -> Listener {
     Listener {
         id: listener_id(name),
+        gateway: gateway(),
         hostname: hostname.map(Into::into),
         protocol: Protocol::Http,
         port: 80,
         certificates: None,
+        validation: None,
+        client_certificate: None,
         settings: Arc::new(Settings::default()),
     }
 }

@@ -10,20 +10,21 @@ use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::name::ObjectName;
+use super::trust::TrustSet;
+use crate::name::{ObjectId, ObjectName};
 
-/// Which listener: its Gateway and its name there.
+/// Which listener: the object that holds it and its name there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListenerId {
-    /// The Gateway.
-    pub gateway: ObjectName,
+    /// The Gateway or ListenerSet that holds it.
+    pub parent: ObjectId,
     /// `spec.listeners[].name`.
     pub name: Arc<str>,
 }
 
 impl fmt::Display for ListenerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Gateway {} listener {}", self.gateway, self.name)
+        write!(f, "{} listener {}", self.parent, self.name)
     }
 }
 
@@ -34,6 +35,26 @@ pub enum Protocol {
     Http,
     /// HTTP/1 and HTTP/2 over TLS that ends here.
     Https,
+    /// Bytes over TLS that ends here.
+    TlsTerminate,
+    /// TLS that is passed on as it is.
+    TlsPassthrough,
+    /// Bytes.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+impl Protocol {
+    /// Whether TLS ends at such a listener.
+    pub fn ends_tls(self) -> bool {
+        matches!(self, Self::Https | Self::TlsTerminate)
+    }
+
+    /// Whether connections to such a listener begin with a TLS handshake.
+    pub fn begins_with_tls(self) -> bool {
+        matches!(self, Self::Https | Self::TlsTerminate | Self::TlsPassthrough)
+    }
 }
 
 /// A listener. One that was accepted but cannot serve (no usable certificate) keeps its place in the name table with
@@ -42,14 +63,20 @@ pub enum Protocol {
 pub struct Listener {
     /// Which one.
     pub id: ListenerId,
+    /// The Gateway it belongs to.
+    pub gateway: ObjectName,
     /// `hostname` in lower case: exact, `*.suffix`, or `None` for all.
     pub hostname: Option<Arc<str>>,
     /// What it speaks.
     pub protocol: Protocol,
     /// `port`, of which redirects speak.
     pub port: u16,
-    /// What to serve on HTTPS; `None` on HTTP, and on an HTTPS listener that is closed.
+    /// What to serve where TLS ends here; `None` elsewhere, and on a listener that is closed.
     pub certificates: Option<Arc<CertificateSet>>,
+    /// The client certificates to ask for; `None` for none (`spec.tls.frontend`, GEP-91).
+    pub validation: Option<Arc<ClientValidation>>,
+    /// What the Gateway presents on TLS connections to backends (`spec.tls.backend`, GEP-3155).
+    pub client_certificate: Option<Arc<Certificate>>,
     /// The Gateway's settings.
     pub settings: Arc<Settings>,
 }
@@ -57,11 +84,19 @@ pub struct Listener {
 impl Listener {
     /// Whether the listener can carry traffic.
     pub fn is_open(&self) -> bool {
-        match self.protocol {
-            Protocol::Http => true,
-            Protocol::Https => self.certificates.is_some(),
-        }
+        !self.protocol.ends_tls() || self.certificates.is_some()
     }
+}
+
+/// What a listener asks of client certificates (`FrontendTLSValidation`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientValidation {
+    /// Who may have signed them.
+    pub trust: Arc<TrustSet>,
+    /// Whether a client without a valid one is let in all the same (`AllowInsecureFallback`).
+    pub is_optional: bool,
+    /// Equal for equal content: what a connection carries to say which validation it passed.
+    pub fingerprint: u64,
 }
 
 /// The certificates of one listener, in the order of its certificateRefs. Compared by fingerprint.
@@ -81,7 +116,7 @@ impl PartialEq for CertificateSet {
 
 impl Eq for CertificateSet {}
 
-/// A certificate chain with its key, checked to belong together. Prints neither.
+/// A certificate chain with its key, checked to belong together. Prints neither. Compared by fingerprint.
 pub struct Certificate {
     /// The Secret it came from.
     pub secret: ObjectName,
@@ -98,6 +133,14 @@ pub struct Certificate {
     /// Equal for equal content.
     pub fingerprint: u64,
 }
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint && self.secret == other.secret
+    }
+}
+
+impl Eq for Certificate {}
 
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::listener::{Listener, Protocol, Settings};
+use super::listener::{Listener, Settings};
 use super::map::Seed;
 use super::names::Names;
 use super::table::Table;
@@ -89,9 +89,6 @@ impl Listeners {
 
 impl Site {
     fn is_tls(&self) -> bool {
-        match self.listener.protocol {
-            Protocol::Http => false,
-            Protocol::Https => true,
-        }
+        self.listener.protocol.begins_with_tls()
     }
 }

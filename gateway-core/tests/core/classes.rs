@@ -39,7 +39,8 @@ fn supported_features_are_sorted_and_published_with_accepted() {
 #[test]
 fn a_bundle_that_is_not_known_is_an_unsupported_version() {
     let mut world = World::of(&class(""));
-    let bundle = |version: &str| Change::Fact(Fact::Bundle(Bundle { version: version.into(), experimental: true }));
+    let bundle =
+        |version: &str| Change::Fact(Fact::Bundle(Bundle { version: version.into(), experimental: true, trust_bundles: true }));
     world.apply([bundle("v2.0.0")]);
     assert_eq!(world.condition("GatewayClass c", "SupportedVersion"), "!UnsupportedVersion");
     assert_eq!(world.condition("GatewayClass c", "Accepted"), "Accepted", "best effort");

@@ -12,7 +12,7 @@ use gateway_core::name::{Kind, ObjectId, ObjectName};
 use gateway_core::resource::{self, FieldValidation, Object, Reader, Reading};
 use gateway_core::snapshot::filters::Step;
 use gateway_core::snapshot::{Snapshot, Socket, Transport, Turn};
-use gateway_core::status::Status;
+use gateway_core::status::Part;
 use gateway_core::support::Support;
 use http::request::Parts;
 
@@ -83,7 +83,7 @@ impl World {
     }
 
     /// A condition of an object, `Reason` where it holds, `!Reason` where it does not. `what` is `Kind ns/name`, with `#listener`
-    /// for a listener; for routes the first parent is meant.
+    /// for a listener, `#parent` or `#section` for a route's parent, `#ns/gateway` for a policy's ancestor; without, the first.
     pub(crate) fn condition(&self, what: &str, kind: &str) -> String {
         self.find(what, kind).map_or_else(
             || "absent".to_owned(),
@@ -100,26 +100,31 @@ impl World {
         self.find(what, kind).map_or_else(String::new, |condition| condition.message.clone())
     }
 
-    /// How many routes a listener carries.
+    /// How many routes a listener of a Gateway carries.
     pub(crate) fn attached(&self, gateway: &str, listener: &str) -> usize {
-        match self.compiler.statuses().get(&id(&format!("Gateway {gateway}"))) {
-            Some(Status::Gateway(status)) => {
-                status.listeners.iter().find(|found| found.name == listener).map_or(0, |found| found.attached_routes)
-            }
-            _ => panic!("Gateway {gateway} has no status"),
-        }
+        self.attached_to(&format!("Gateway {gateway}"), listener)
+    }
+
+    /// How many routes a listener of `Kind ns/name` carries.
+    pub(crate) fn attached_to(&self, parent: &str, listener: &str) -> usize {
+        let status = self.compiler.statuses().get(&id(parent)).unwrap_or_else(|| panic!("{parent} has no status"));
+        status.listeners().iter().find(|found| found.name == listener).map_or(0, |found| found.attached_routes)
     }
 
     fn find(&self, what: &str, kind: &str) -> Option<&Condition> {
-        let (object, listener) = what.split_once('#').map_or((what, None), |(object, listener)| (object, Some(listener)));
-        let conditions = match self.compiler.statuses().get(&id(object))? {
-            Status::GatewayClass(class) => &class.conditions,
-            Status::Gateway(gateway) => match listener {
-                Some(name) => &gateway.listeners.iter().find(|found| found.name == name)?.conditions,
-                None => &gateway.conditions,
-            },
-            Status::Route(route) => &route.parents.first()?.conditions,
+        let (object, wanted) = what.split_once('#').map_or((what, None), |(object, wanted)| (object, Some(wanted)));
+        let parts = self.compiler.statuses().get(&id(object))?.parts();
+        let is_wanted = |part: Part<'_>| match (part, wanted) {
+            (Part::Whole, None) => true,
+            (Part::Listener(name), Some(wanted)) => name == wanted,
+            (Part::Parent(parent), Some(wanted)) => {
+                parent.name == wanted || parent.section_name.as_deref().is_some_and(|section| section == wanted)
+            }
+            (Part::Ancestor(gateway), Some(wanted)) => format!("{}/{}", gateway.namespace, gateway.name) == wanted,
+            (Part::Parent(_) | Part::Ancestor(_), None) => true,
+            (Part::Whole, Some(_)) | (Part::Listener(_), None) => false,
         };
+        let (_, conditions) = parts.into_iter().find(|(part, _)| is_wanted(*part))?;
         conditions.iter().find(|condition| condition.kind.as_str() == kind)
     }
 
@@ -196,10 +201,16 @@ pub(crate) fn head(method: &str, path: &str, authority: &str, headers: &[&str]) 
 /// An object's id from `Kind ns/name`.
 pub(crate) fn id(what: &str) -> ObjectId {
     let (kind, name) = what.split_once(' ').expect("Kind name");
-    let kind = ["gateway.networking.k8s.io", "", "discovery.k8s.io", "pingora-gateway.dev"]
-        .iter()
-        .find_map(|group| Kind::named(group, kind))
-        .expect("a kind");
+    let groups = [
+        "gateway.networking.k8s.io",
+        "gateway.networking.x-k8s.io",
+        "",
+        "discovery.k8s.io",
+        "certificates.k8s.io",
+        "multicluster.x-k8s.io",
+        "pingora-gateway.dev",
+    ];
+    let kind = groups.iter().find_map(|group| Kind::named(group, kind)).expect("a kind");
     let name =
         name.split_once('/').map_or_else(|| ObjectName::cluster(name), |(namespace, name)| ObjectName::new(namespace, name));
     ObjectId::new(kind, name)

@@ -100,7 +100,7 @@ fn expressions_of_one_host_are_told_apart_when_a_route_is_replaced() {
 #[test]
 fn backends_are_told_by_name() {
     let backend = |id, endpoints: &[&str]| {
-        let name = BackendName { service: crate::name::ObjectName::new("test", "one"), port: 80 };
+        let name = BackendName::service(crate::name::ObjectName::new("test", "one"), 80);
         let endpoints = endpoints.iter().map(|endpoint| endpoint.parse().unwrap()).collect();
         Arc::new(Backend { id: BackendId(id), name, protocol: BackendProtocol::Http1, endpoints, fingerprint: 1 })
     };

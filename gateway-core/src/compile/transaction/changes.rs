@@ -1,0 +1,101 @@
+//! Objects put and removed: who has to be judged again because of it.
+//!
+//! In: an object in its old and new form. Out: marks in `Dirty`. Judges nothing.
+
+use crate::name::{Kind, ObjectId};
+use crate::resource::Object;
+
+use super::super::attach::Namespaces;
+use super::super::objects::{self, service_of};
+use super::{Dirty, State};
+
+impl State {
+    pub(super) fn put(&mut self, object: Object, dirty: &mut Dirty) {
+        let new = object.clone();
+        let old = self.objects.put(object);
+        if !old.as_ref().is_some_and(|old| objects::is_same_but_for_status(old, &new)) {
+            self.changed(old.as_ref(), Some(&new), dirty);
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: &ObjectId, dirty: &mut Dirty) {
+        if let Some(old) = self.objects.remove(id) {
+            self.changed(Some(&old), None, dirty);
+        }
+    }
+
+    /// Marks who has to be judged again because an object changed.
+    pub(super) fn changed(&mut self, old: Option<&Object>, new: Option<&Object>, dirty: &mut Dirty) {
+        let Some(object) = new.or(old) else { return };
+        let id = object.id();
+        match object {
+            Object::EndpointSlice(_) => {
+                let services = [old, new].into_iter().flatten().filter_map(|object| {
+                    let Object::EndpointSlice(slice) = object else { return None };
+                    service_of(slice).map(|service| ObjectId::new(Kind::Service, service))
+                });
+                dirty.backends.extend(services);
+            }
+            Object::ReferenceGrant(_) => self.regrant(old, new, dirty),
+            Object::Namespace(_) => self.relabel(old, new, dirty),
+            Object::GatewayClass(_)
+            | Object::Gateway(_)
+            | Object::HttpRoute(_)
+            | Object::GrpcRoute(_)
+            | Object::TlsRoute(_)
+            | Object::TcpRoute(_)
+            | Object::UdpRoute(_) => dirty.touch(&id),
+            Object::Service(_) => drop(dirty.backends.insert(id.clone())),
+            Object::Secret(_) => self.certificates.forget(&id.name),
+            Object::Extension(_) => drop(self.handles.remove(&id)),
+            Object::DirectResponse(_) | Object::GatewayParameters(_) => {}
+        }
+        for user in self.dependents.users(&id) {
+            dirty.touch(user);
+        }
+        // A Gateway that appears or goes changes what its routes have to say, ours or not.
+        if id.kind == Kind::Gateway && old.is_some() != new.is_some() {
+            // What proxies acknowledged was the Gateway that was.
+            self.objects.facts.acknowledged.remove(&id.name);
+            dirty.routes.extend(self.dependents.children(&id.name).cloned());
+        }
+    }
+
+    /// Whoever refers into the namespace of a grant from a namespace that its old or new form names.
+    pub(super) fn regrant(&self, old: Option<&Object>, new: Option<&Object>, dirty: &mut Dirty) {
+        for object in [old, new].into_iter().flatten() {
+            let Object::ReferenceGrant(grant) = object else { continue };
+            for who in self.dependents.crossing(grant.meta.name.namespace()) {
+                if grant.spec.from.iter().any(|from| from.namespace == who.name.namespace()) {
+                    dirty.touch(who);
+                }
+            }
+        }
+    }
+
+    /// The routes of a namespace whose admission by a selector flips.
+    pub(super) fn relabel(&self, old: Option<&Object>, new: Option<&Object>, dirty: &mut Dirty) {
+        let Some(name) = old.or(new).map(|object| object.meta().name.name().to_owned()) else { return };
+        let labels = |object: Option<&Object>| match object {
+            Some(Object::Namespace(namespace)) => objects::labels_of(&name, Some(namespace)),
+            Some(_) | None => objects::labels_of(&name, None),
+        };
+        let (before, after) = (labels(old), labels(new));
+        if before == after {
+            return;
+        }
+        // The message of a route that stays refused names the labels that are missing, so any change of labels counts for it.
+        for route in self.dependents.residents(&name) {
+            let state = self.routes.get(route);
+            let selected =
+                state.into_iter().flat_map(|state| &state.gateways).filter_map(|gateway| self.gateways.get(gateway)).any(
+                    |gateway| {
+                        gateway.listeners.iter().any(|listener| matches!(listener.surface.namespaces, Namespaces::Selector(_)))
+                    },
+                );
+            if selected {
+                dirty.routes.insert(route.clone());
+            }
+        }
+    }
+}

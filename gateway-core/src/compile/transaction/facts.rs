@@ -1,0 +1,43 @@
+//! Facts learnt: who has to be judged or phrased again because of them.
+//!
+//! In: a fact. Out: the fact in the books, and marks in `Dirty`.
+
+use super::super::{Bound, Fact};
+use super::{Dirty, State};
+
+impl State {
+    pub(super) fn learn(&mut self, fact: Fact, dirty: &mut Dirty) {
+        let facts = &mut self.objects.facts;
+        match fact {
+            Fact::Socket(socket, bound) => {
+                let old = match bound {
+                    Some(bound) => facts.sockets.insert(socket, bound.clone()).filter(|old| *old == bound),
+                    None => facts.sockets.remove(&socket).is_none().then_some(Bound::Yes),
+                };
+                if old.is_none() {
+                    dirty.phrased.extend(self.gateways.on_port(socket.port).cloned());
+                }
+            }
+            Fact::Acknowledged(gateway, generation) => {
+                facts.acknowledged.insert(gateway.clone(), generation);
+                dirty.phrased.insert(gateway);
+            }
+            Fact::Addresses(gateway, addresses) => {
+                match addresses {
+                    Some(addresses) => drop(facts.addresses.insert(gateway.clone(), addresses)),
+                    None => drop(facts.addresses.remove(&gateway)),
+                }
+                dirty.gateways.insert(gateway);
+            }
+            Fact::Time(now) => {
+                // A clock that goes back is as good a reason to look again.
+                let (from, to) = facts.now.replace(now).map_or((i64::MIN, i64::MAX), |before| (before.min(now), before.max(now)));
+                dirty.gateways.extend(self.gateways.changing(from, to).cloned());
+            }
+            Fact::Bundle(bundle) => {
+                facts.bundle = Some(bundle);
+                dirty.classes.extend(self.objects.classes.keys().cloned());
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Routes judged again, and the backends they use.
+//!
+//! In: marks in `Dirty`. Out: candidates and backends in the snapshot, statuses of routes, and the books of who uses what.
+
+use std::sync::Arc;
+
+use crate::name::{Kind, ObjectId, ObjectName};
+use crate::status::Status;
+
+use super::super::Options;
+use super::super::references::{References, World};
+use super::super::route::Route;
+use super::super::routes::{self, RouteState};
+use super::super::translate::http::{self, Translated};
+use super::{Dirty, State, links};
+
+impl State {
+    pub(super) fn judge_backends(&mut self, dirty: &mut Dirty, options: &Options) {
+        for object in std::mem::take(&mut dirty.backends) {
+            let routes = self.backends.refresh(&object, &self.objects, options.support, &mut self.writer);
+            dirty.routes.extend(routes);
+        }
+    }
+
+    pub(super) fn judge_route(&mut self, id: &ObjectId, dirty: &mut Dirty, options: &Options) {
+        let old = self.routes.remove(id);
+        let Some(route) = self.objects.routes.get(id).cloned() else {
+            if let Some(old) = old {
+                self.retract(id, &old, dirty);
+            }
+            return;
+        };
+        let mut world = World {
+            objects: &self.objects,
+            support: options.support,
+            extensions: &options.extensions,
+            handles: &mut self.handles,
+            backends: &mut self.backends,
+            writer: &mut self.writer,
+        };
+        let references = world.references(&route);
+        let translated = self.translate(id, &route, &references, old.as_ref(), options);
+        let labels = self.objects.labels(route.namespace());
+        let gateways = &self.gateways;
+        let objects = &self.objects;
+        let attachment =
+            routes::attach_route(&route, &labels, |name| gateways.get(name), |name| objects.gateways.contains_key(name));
+        let status = routes::status(&route, &options.controller_name, &attachment, &references, &translated);
+        dirty.statuses.push((id.clone(), Some(Status::Route(status))));
+        dirty.problems.push((id.clone(), attachment.problems.clone()));
+        let carried = if routes::invalid(&translated).is_none() { attachment.listeners } else { Vec::new() };
+        let mut new = RouteState { gateways: route.gateways(), route, references, translated, carried, places: Vec::new() };
+        let is_placed =
+            old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.translated, &new.translated) && old.carried == new.carried);
+        match &old {
+            Some(old) if is_placed => new.places.clone_from(&old.places),
+            _ if options.traffic => {
+                let places = routes::places(&new.route, &new.translated, &new.carried);
+                new.places = routes::replace(&mut self.writer, id, old.as_ref().map_or(&[], |old| &old.places), places);
+            }
+            _ => {}
+        }
+        self.account(id, old.as_ref(), Some(&new), dirty);
+        self.routes.insert(id.clone(), new);
+    }
+
+    /// The rules of a route: those of its last version when neither it nor what it refers to changed.
+    pub(super) fn translate(
+        &mut self,
+        id: &ObjectId,
+        route: &Route,
+        references: &References,
+        old: Option<&RouteState>,
+        options: &Options,
+    ) -> Arc<Translated> {
+        if let Some(old) = old
+            && old.references.rules == references.rules
+            && old.route.is_same_but_for_status(route)
+        {
+            return old.translated.clone();
+        }
+        let Route::Http(http) = route else { return Arc::default() };
+        let none = http::Shared::new();
+        let before = old.map_or(&none, |old| &old.translated.shared);
+        Arc::new(http::translate(http, id, references, before, options.support, &mut self.expressions))
+    }
+
+    pub(super) fn retract(&mut self, id: &ObjectId, old: &RouteState, dirty: &mut Dirty) {
+        routes::replace(&mut self.writer, id, &old.places, Vec::new());
+        self.account(id, Some(old), None, dirty);
+        dirty.statuses.push((id.clone(), None));
+        dirty.problems.push((id.clone(), Vec::new()));
+    }
+
+    /// Keeps the books: counts of listeners, uses of backends, who depends on whom, what Gateways need.
+    pub(super) fn account(&mut self, id: &ObjectId, old: Option<&RouteState>, new: Option<&RouteState>, dirty: &mut Dirty) {
+        let attached = |state: Option<&RouteState>| state.map_or_else(Vec::new, RouteState::attached);
+        dirty.phrased.extend(self.gateways.recount(&attached(old), &attached(new)));
+        for name in old.into_iter().flat_map(|old| &old.references.backends) {
+            if new.is_none_or(|new| new.references.backends.binary_search(name).is_err()) {
+                dirty.released.push((name.clone(), id.clone()));
+            }
+        }
+        let linked = |state: Option<&'_ RouteState>| {
+            state.map_or_else(Default::default, |state| {
+                (state.references.uses.clone(), state.references.crosses.clone(), state.gateways.clone())
+            })
+        };
+        let (before, after) = (linked(old), linked(new));
+        self.dependents.relink(id, links(&before.0, &before.1, &before.2), links(&after.0, &after.1, &after.2));
+        if old.is_none() || new.is_none() {
+            self.dependents.reside(id, new.is_some());
+        }
+        for (state, joins) in [(new, true), (old, false)] {
+            let Some(state) = state else { continue };
+            for gateway in &state.gateways {
+                for object in needed(id, state) {
+                    if joins { self.needs.join(gateway, &object) } else { self.needs.leave(gateway, &object) }
+                }
+            }
+        }
+    }
+}
+
+/// What a Gateway depends on because a route names it.
+fn needed(id: &ObjectId, state: &RouteState) -> impl Iterator<Item = ObjectId> {
+    let namespace = ObjectId::new(Kind::Namespace, ObjectName::cluster(id.name.namespace()));
+    let backends = state.references.backends.iter().map(|name| name.object.clone());
+    [id.clone(), namespace].into_iter().chain(backends).chain(state.references.uses.iter().cloned())
+}
