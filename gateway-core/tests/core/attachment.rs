@@ -3,6 +3,7 @@
 
 use gateway_core::compile::{Classes, Options};
 use gateway_core::status::Status;
+use gateway_core::support::{Capability, Support};
 
 use super::world::{World, id, options};
 
@@ -53,7 +54,7 @@ fn a_parent_ref_that_names_no_listener_is_no_matching_parent() {
 fn a_listener_that_takes_other_kinds_does_not_allow_the_route() {
     let world = judged(", sectionName: grpc", "infra", "[]");
     assert_eq!(world.condition("HTTPRoute infra/r", "Accepted"), "!NotAllowedByListeners");
-    assert!(world.message("HTTPRoute infra/r", "Accepted").contains("listener grpc takes no"));
+    assert!(world.message("HTTPRoute infra/r", "Accepted").contains("listener grpc takes only GRPCRoute"));
 }
 
 #[test]
@@ -114,9 +115,11 @@ fn an_accepted_route_is_told_which_listeners_carry_it_and_why_others_do_not() {
     assert_eq!(world.condition("HTTPRoute team/r", "Accepted"), "Accepted");
     let message = world.message("HTTPRoute team/r", "Accepted");
     assert!(message.starts_with("carried by listener all of Gateway infra/gw; not by others: "), "{message}");
-    for lost in
-        ["listener same takes only routes of its own namespace", "listener chosen selects namespaces", "listener grpc takes no"]
-    {
+    for lost in [
+        "listener same takes only routes of its own namespace",
+        "listener chosen selects namespaces",
+        "listener grpc takes only GRPCRoute",
+    ] {
         assert!(message.contains(lost), "{message}");
     }
 }
@@ -160,7 +163,8 @@ kind: GRPCRoute
 metadata: {name: r, namespace: infra}
 spec: {parentRefs: [{name: gw}], rules: [{backendRefs: [{name: nothing, port: 80}]}]}
 ";
-    let world = World::of(&format!("{GATEWAY}{text}"));
+    let http_alone = Options { support: Support::of(&[Capability::Http]), ..options() };
+    let world = World::with(http_alone, &format!("{GATEWAY}{text}"));
     assert_eq!(world.condition("GRPCRoute infra/r", "Accepted"), "!NotAllowedByListeners");
     assert_eq!(world.condition("GRPCRoute infra/r", "ResolvedRefs"), "!BackendNotFound");
     assert_eq!(world.condition("Gateway infra/gw#grpc", "ResolvedRefs"), "!InvalidRouteKinds");
