@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_core::compile::Update;
 use gateway_core::condition::{Condition, ConditionType, Truth};
-use gateway_core::name::{Kind, OWN_GROUP, ObjectId};
+use gateway_core::name::{EXPERIMENTAL_GROUP, Kind, OWN_GROUP, ObjectId};
 use gateway_core::resource::ParentRef;
 use gateway_core::status::{Part, Status};
 use serde_json::{Value, json};
@@ -137,7 +137,7 @@ impl Board {
     fn object_json(&self, id: &ObjectId) -> Value {
         let version = match id.kind.group() {
             "" => "v1".to_owned(),
-            OWN_GROUP => format!("{OWN_GROUP}/v1alpha1"),
+            group @ (EXPERIMENTAL_GROUP | OWN_GROUP) => format!("{group}/v1alpha1"),
             group => format!("{group}/v1"),
         };
         let mut metadata = json!({ "name": id.name.name() });

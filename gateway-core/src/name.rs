@@ -124,6 +124,8 @@ pub enum Kind {
     GatewayClass,
     /// `gateway.networking.k8s.io` Gateway.
     Gateway,
+    /// `gateway.networking.k8s.io` ListenerSet.
+    ListenerSet,
     /// `gateway.networking.k8s.io` HTTPRoute.
     HttpRoute,
     /// `gateway.networking.k8s.io` GRPCRoute.
@@ -136,14 +138,28 @@ pub enum Kind {
     UdpRoute,
     /// `gateway.networking.k8s.io` ReferenceGrant.
     ReferenceGrant,
+    /// `gateway.networking.k8s.io` BackendTLSPolicy.
+    BackendTlsPolicy,
+    /// `gateway.networking.x-k8s.io` XBackendTrafficPolicy.
+    XBackendTrafficPolicy,
+    /// `gateway.networking.x-k8s.io` XTelemetryPolicy.
+    XTelemetryPolicy,
+    /// `gateway.networking.x-k8s.io` XBackend.
+    XBackend,
     /// Core Namespace.
     Namespace,
     /// Core Service.
     Service,
+    /// `multicluster.x-k8s.io` ServiceImport.
+    ServiceImport,
     /// `discovery.k8s.io` EndpointSlice.
     EndpointSlice,
     /// Core Secret.
     Secret,
+    /// Core ConfigMap.
+    ConfigMap,
+    /// `certificates.k8s.io` ClusterTrustBundle.
+    ClusterTrustBundle,
     /// `pingora-gateway.dev` DirectResponse.
     DirectResponse,
     /// `pingora-gateway.dev` GatewayParameters.
@@ -154,26 +170,40 @@ pub enum Kind {
 
 /// The group of the Gateway API's own kinds.
 pub const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
+/// The group of the Gateway API's experimental kinds.
+pub const EXPERIMENTAL_GROUP: &str = "gateway.networking.x-k8s.io";
 /// The group of our own kinds, and the domain of our labels, annotations and options.
 pub const OWN_GROUP: &str = "pingora-gateway.dev";
 /// The group of EndpointSlice.
 pub const DISCOVERY_GROUP: &str = "discovery.k8s.io";
+/// The group of ServiceImport.
+pub const MULTICLUSTER_GROUP: &str = "multicluster.x-k8s.io";
+/// The group of ClusterTrustBundle.
+pub const CERTIFICATES_GROUP: &str = "certificates.k8s.io";
 
 impl Kind {
     /// The kinds that are built in, in order.
-    const BUILT_IN: [Self; 14] = [
+    const BUILT_IN: [Self; 22] = [
         Self::GatewayClass,
         Self::Gateway,
+        Self::ListenerSet,
         Self::HttpRoute,
         Self::GrpcRoute,
         Self::TlsRoute,
         Self::TcpRoute,
         Self::UdpRoute,
         Self::ReferenceGrant,
+        Self::BackendTlsPolicy,
+        Self::XBackendTrafficPolicy,
+        Self::XTelemetryPolicy,
+        Self::XBackend,
         Self::Namespace,
         Self::Service,
+        Self::ServiceImport,
         Self::EndpointSlice,
         Self::Secret,
+        Self::ConfigMap,
+        Self::ClusterTrustBundle,
         Self::DirectResponse,
         Self::GatewayParameters,
     ];
@@ -188,13 +218,18 @@ impl Kind {
         match self {
             Self::GatewayClass
             | Self::Gateway
+            | Self::ListenerSet
             | Self::HttpRoute
             | Self::GrpcRoute
             | Self::TlsRoute
             | Self::TcpRoute
             | Self::UdpRoute
-            | Self::ReferenceGrant => GATEWAY_GROUP,
-            Self::Namespace | Self::Service | Self::Secret => "",
+            | Self::ReferenceGrant
+            | Self::BackendTlsPolicy => GATEWAY_GROUP,
+            Self::XBackendTrafficPolicy | Self::XTelemetryPolicy | Self::XBackend => EXPERIMENTAL_GROUP,
+            Self::Namespace | Self::Service | Self::Secret | Self::ConfigMap => "",
+            Self::ServiceImport => MULTICLUSTER_GROUP,
+            Self::ClusterTrustBundle => CERTIFICATES_GROUP,
             Self::EndpointSlice => DISCOVERY_GROUP,
             Self::DirectResponse | Self::GatewayParameters => OWN_GROUP,
             Self::Extension(of) => &of.group,
@@ -206,16 +241,24 @@ impl Kind {
         match self {
             Self::GatewayClass => "GatewayClass",
             Self::Gateway => "Gateway",
+            Self::ListenerSet => "ListenerSet",
             Self::HttpRoute => "HTTPRoute",
             Self::GrpcRoute => "GRPCRoute",
             Self::TlsRoute => "TLSRoute",
             Self::TcpRoute => "TCPRoute",
             Self::UdpRoute => "UDPRoute",
             Self::ReferenceGrant => "ReferenceGrant",
+            Self::BackendTlsPolicy => "BackendTLSPolicy",
+            Self::XBackendTrafficPolicy => "XBackendTrafficPolicy",
+            Self::XTelemetryPolicy => "XTelemetryPolicy",
+            Self::XBackend => "XBackend",
             Self::Namespace => "Namespace",
             Self::Service => "Service",
+            Self::ServiceImport => "ServiceImport",
             Self::EndpointSlice => "EndpointSlice",
             Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
+            Self::ClusterTrustBundle => "ClusterTrustBundle",
             Self::DirectResponse => "DirectResponse",
             Self::GatewayParameters => "GatewayParameters",
             Self::Extension(of) => &of.kind,
@@ -229,7 +272,7 @@ impl Kind {
 
     /// Whether objects of this kind live outside namespaces.
     pub fn is_cluster_scoped(&self) -> bool {
-        matches!(self, Self::GatewayClass | Self::Namespace)
+        matches!(self, Self::GatewayClass | Self::Namespace | Self::ClusterTrustBundle)
     }
 }
 

@@ -7,7 +7,11 @@
 //! Invariants: `read` is total and never panics. What the schema fills in is never absent in these types. What the API leaves
 //! open, and enumerations it may extend, never fail a read: an unknown value is kept as written and becomes a condition later.
 
+mod backend_tls_policy;
 mod check;
+mod cluster_trust_bundle;
+mod config_map;
+mod contents;
 mod direct_response;
 mod duration;
 mod endpoint_slice;
@@ -24,6 +28,7 @@ mod http_route;
 mod json;
 mod lenient;
 mod listener;
+mod listener_set;
 mod meta;
 #[cfg(test)]
 mod mutation;
@@ -39,6 +44,7 @@ mod report;
 mod secret;
 mod selector;
 mod service;
+mod service_import;
 mod session_persistence;
 mod syntax;
 mod tcp_route;
@@ -46,6 +52,9 @@ mod tls_route;
 mod typed;
 mod udp_route;
 mod version;
+mod xbackend;
+mod xbackend_traffic_policy;
+mod xtelemetry_policy;
 
 use std::sync::Arc;
 
@@ -53,7 +62,13 @@ use serde_json::Value;
 
 use crate::name::{GroupKind, Kind, ObjectId};
 
+pub use self::backend_tls_policy::{
+    BackendTlsPolicy, BackendTlsPolicySpec, BackendTlsValidation, PolicyTargetRef, SubjectAltName, SubjectAltNameType,
+    WellKnownCaCertificates,
+};
 pub use self::check::validate;
+pub use self::cluster_trust_bundle::{ClusterTrustBundle, ClusterTrustBundleSpec};
+pub use self::config_map::ConfigMap;
 pub use self::direct_response::{DirectResponse, DirectResponseSpec};
 pub use self::duration::{Duration, NotADuration};
 pub use self::endpoint_slice::{Endpoint, EndpointAddressType, EndpointConditions, EndpointPort, EndpointSlice};
@@ -77,6 +92,7 @@ pub use self::listener::{
     AllowedRoutes, FromNamespaces, Listener, ListenerFilter, ListenerFilterType, ListenerFilters, ListenerTls, Protocol,
     RouteGroupKind, RouteNamespaces, TlsMode,
 };
+pub use self::listener_set::{ListenerSet, ListenerSetSpec, ParentGatewayRef};
 pub use self::meta::Meta;
 pub use self::namespace::Namespace;
 pub use self::read::{FieldValidation, Reader, Reading, read, read_stored};
@@ -89,10 +105,22 @@ pub use self::report::{Invalid, Warning};
 pub use self::secret::Secret;
 pub use self::selector::{LabelOperator, LabelRequirement, LabelSelector};
 pub use self::service::{Service, ServicePort, ServiceSpec, ServiceType, TransportProtocol};
+pub use self::service_import::{ServiceImport, ServiceImportSpec, ServiceImportType};
 pub use self::session_persistence::{CookieLifetime, SessionCookie, SessionHeader, SessionPersistence, SessionPersistenceType};
 pub use self::tcp_route::{TcpRoute, TcpRouteSpec, TcpRule};
 pub use self::tls_route::{TlsRoute, TlsRouteSpec, TlsRule};
 pub use self::udp_route::{UdpRoute, UdpRouteSpec, UdpRule};
+pub use self::xbackend::{
+    EndpointSelector, ExternalHostname, XBackend, XBackendPort, XBackendProtocol, XBackendSpec, XBackendTls, XBackendTlsMode,
+    XBackendType,
+};
+pub use self::xbackend_traffic_policy::{
+    RequestRate, RetryBudget, RetryConstraint, XBackendTrafficPolicy, XBackendTrafficPolicySpec,
+};
+pub use self::xtelemetry_policy::{
+    AttributeSource, ParentBasedSampling, SpanAttribute, TelemetryMode, Tracing, TracingProvider, XTelemetryPolicy,
+    XTelemetryPolicySpec,
+};
 
 /// An object of one of the kinds that are read. Cloning it copies one pointer.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,6 +129,8 @@ pub enum Object {
     GatewayClass(Arc<GatewayClass>),
     /// A Gateway.
     Gateway(Arc<Gateway>),
+    /// A ListenerSet.
+    ListenerSet(Arc<ListenerSet>),
     /// An HTTPRoute.
     HttpRoute(Arc<HttpRoute>),
     /// A GRPCRoute.
@@ -113,14 +143,28 @@ pub enum Object {
     UdpRoute(Arc<UdpRoute>),
     /// A ReferenceGrant.
     ReferenceGrant(Arc<ReferenceGrant>),
+    /// A BackendTLSPolicy.
+    BackendTlsPolicy(Arc<BackendTlsPolicy>),
+    /// An XBackendTrafficPolicy.
+    XBackendTrafficPolicy(Arc<XBackendTrafficPolicy>),
+    /// An XTelemetryPolicy.
+    XTelemetryPolicy(Arc<XTelemetryPolicy>),
+    /// An XBackend.
+    XBackend(Arc<XBackend>),
     /// A Namespace.
     Namespace(Arc<Namespace>),
     /// A Service.
     Service(Arc<Service>),
+    /// A ServiceImport.
+    ServiceImport(Arc<ServiceImport>),
     /// An EndpointSlice.
     EndpointSlice(Arc<EndpointSlice>),
     /// A Secret.
     Secret(Arc<Secret>),
+    /// A ConfigMap.
+    ConfigMap(Arc<ConfigMap>),
+    /// A ClusterTrustBundle.
+    ClusterTrustBundle(Arc<ClusterTrustBundle>),
     /// A DirectResponse.
     DirectResponse(Arc<DirectResponse>),
     /// A GatewayParameters.
@@ -140,16 +184,24 @@ impl Object {
         match self {
             Self::GatewayClass(_) => Kind::GatewayClass,
             Self::Gateway(_) => Kind::Gateway,
+            Self::ListenerSet(_) => Kind::ListenerSet,
             Self::HttpRoute(_) => Kind::HttpRoute,
             Self::GrpcRoute(_) => Kind::GrpcRoute,
             Self::TlsRoute(_) => Kind::TlsRoute,
             Self::TcpRoute(_) => Kind::TcpRoute,
             Self::UdpRoute(_) => Kind::UdpRoute,
             Self::ReferenceGrant(_) => Kind::ReferenceGrant,
+            Self::BackendTlsPolicy(_) => Kind::BackendTlsPolicy,
+            Self::XBackendTrafficPolicy(_) => Kind::XBackendTrafficPolicy,
+            Self::XTelemetryPolicy(_) => Kind::XTelemetryPolicy,
+            Self::XBackend(_) => Kind::XBackend,
             Self::Namespace(_) => Kind::Namespace,
             Self::Service(_) => Kind::Service,
+            Self::ServiceImport(_) => Kind::ServiceImport,
             Self::EndpointSlice(_) => Kind::EndpointSlice,
             Self::Secret(_) => Kind::Secret,
+            Self::ConfigMap(_) => Kind::ConfigMap,
+            Self::ClusterTrustBundle(_) => Kind::ClusterTrustBundle,
             Self::DirectResponse(_) => Kind::DirectResponse,
             Self::GatewayParameters(_) => Kind::GatewayParameters,
             Self::Extension(extension) => Kind::Extension(Box::new(extension.kind.clone())),
@@ -161,16 +213,24 @@ impl Object {
         match self {
             Self::GatewayClass(object) => &object.meta,
             Self::Gateway(object) => &object.meta,
+            Self::ListenerSet(object) => &object.meta,
             Self::HttpRoute(object) => &object.meta,
             Self::GrpcRoute(object) => &object.meta,
             Self::TlsRoute(object) => &object.meta,
             Self::TcpRoute(object) => &object.meta,
             Self::UdpRoute(object) => &object.meta,
             Self::ReferenceGrant(object) => &object.meta,
+            Self::BackendTlsPolicy(object) => &object.meta,
+            Self::XBackendTrafficPolicy(object) => &object.meta,
+            Self::XTelemetryPolicy(object) => &object.meta,
+            Self::XBackend(object) => &object.meta,
             Self::Namespace(object) => &object.meta,
             Self::Service(object) => &object.meta,
+            Self::ServiceImport(object) => &object.meta,
             Self::EndpointSlice(object) => &object.meta,
             Self::Secret(object) => &object.meta,
+            Self::ConfigMap(object) => &object.meta,
+            Self::ClusterTrustBundle(object) => &object.meta,
             Self::DirectResponse(object) => &object.meta,
             Self::GatewayParameters(object) => &object.meta,
             Self::Extension(object) => &object.meta,

@@ -223,6 +223,14 @@ impl World<'_> {
             | Kind::TcpRoute
             | Kind::UdpRoute
             | Kind::ReferenceGrant
+            | Kind::ListenerSet
+            | Kind::BackendTlsPolicy
+            | Kind::XBackendTrafficPolicy
+            | Kind::XTelemetryPolicy
+            | Kind::XBackend
+            | Kind::ServiceImport
+            | Kind::ConfigMap
+            | Kind::ClusterTrustBundle
             | Kind::Namespace
             | Kind::Service
             | Kind::EndpointSlice

@@ -74,6 +74,14 @@ impl Dirty {
                 self.routes.insert(id.clone());
             }
             Kind::ReferenceGrant
+            | Kind::ListenerSet
+            | Kind::BackendTlsPolicy
+            | Kind::XBackendTrafficPolicy
+            | Kind::XTelemetryPolicy
+            | Kind::XBackend
+            | Kind::ServiceImport
+            | Kind::ConfigMap
+            | Kind::ClusterTrustBundle
             | Kind::Namespace
             | Kind::Service
             | Kind::EndpointSlice

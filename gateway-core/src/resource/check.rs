@@ -30,10 +30,17 @@ pub fn validate(object: &Object) -> Vec<Invalid> {
         Object::ReferenceGrant(grant) => grant.spec.check(&spec, &mut report),
         Object::Service(service) => service.spec.check(&spec, &mut report),
         Object::EndpointSlice(slice) => slice.check(&mut report),
+        Object::ListenerSet(set) => set.spec.check(&spec, &mut report),
+        Object::BackendTlsPolicy(policy) => policy.spec.check(&spec, &mut report),
+        Object::XBackendTrafficPolicy(policy) => policy.spec.check(&spec, &mut report),
+        Object::XTelemetryPolicy(policy) => policy.spec.check(&spec, &mut report),
+        Object::XBackend(backend) => backend.spec.check(&spec, &mut report),
+        Object::ServiceImport(import) => import.spec.check(&spec, &mut report),
+        Object::ClusterTrustBundle(bundle) => bundle.check(&mut report),
         Object::DirectResponse(response) => response.spec.check(&spec, &mut report),
         Object::GatewayParameters(parameters) => parameters.spec.check(&spec, &mut report),
         // Their fields cannot be wrong once they have their types.
-        Object::Namespace(_) | Object::Secret(_) | Object::Extension(_) => {}
+        Object::Namespace(_) | Object::Secret(_) | Object::ConfigMap(_) | Object::Extension(_) => {}
     }
     report.into_invalid()
 }
@@ -42,17 +49,25 @@ fn meta(object: &Object, report: &mut Report) {
     let metadata = Place::top("metadata");
     let meta = object.meta();
     let name = match object.kind() {
-        Kind::Namespace | Kind::Service => syntax::LABEL,
+        Kind::Namespace | Kind::Service | Kind::ServiceImport => syntax::LABEL,
+        // The rule for its name depends on its signer.
+        Kind::ClusterTrustBundle => syntax::NAME,
         Kind::GatewayClass
         | Kind::Gateway
+        | Kind::ListenerSet
         | Kind::HttpRoute
         | Kind::GrpcRoute
         | Kind::TlsRoute
         | Kind::TcpRoute
         | Kind::UdpRoute
         | Kind::ReferenceGrant
+        | Kind::BackendTlsPolicy
+        | Kind::XBackendTrafficPolicy
+        | Kind::XTelemetryPolicy
+        | Kind::XBackend
         | Kind::EndpointSlice
         | Kind::Secret
+        | Kind::ConfigMap
         | Kind::DirectResponse
         | Kind::GatewayParameters
         | Kind::Extension(_) => syntax::SUBDOMAIN,
@@ -88,6 +103,14 @@ impl Report {
         let length = text.chars().count();
         if length > most {
             self.refuse(at, format!("expected at most {most} characters, found {length}"));
+        }
+    }
+
+    /// The text must have so many characters.
+    pub(super) fn bounded(&mut self, at: &Place<'_>, text: &str, least: usize, most: usize) {
+        let length = text.chars().count();
+        if !(least..=most).contains(&length) {
+            self.refuse(at, format!("expected {least} to {most} characters, found {length}"));
         }
     }
 

@@ -24,6 +24,11 @@ impl EndpointSlice {
     pub fn service(&self) -> Option<&str> {
         self.meta.labels.get(SERVICE_LABEL).map(String::as_str)
     }
+
+    /// The ServiceImport it belongs to, by its label.
+    pub fn service_import(&self) -> Option<&str> {
+        self.meta.labels.get(IMPORT_LABEL).map(String::as_str)
+    }
 }
 
 impl EndpointSlice {
@@ -123,6 +128,7 @@ pub struct EndpointPort {
 }
 
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+const IMPORT_LABEL: &str = "multicluster.kubernetes.io/service-name";
 
 #[cfg(test)]
 mod tests {

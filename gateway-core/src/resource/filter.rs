@@ -62,6 +62,15 @@ pub struct Fraction {
     pub denominator: u32,
 }
 
+impl Fraction {
+    pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
+        let Self { numerator, denominator } = self;
+        if numerator > denominator {
+            report.refuse(&at.field("numerator"), format!("expected at most the denominator {denominator}, found {numerator}"));
+        }
+    }
+}
+
 fn hundred() -> u32 {
     100
 }

@@ -205,11 +205,8 @@ impl RequestMirror {
         if percent.is_some() && fraction.is_some() {
             report.refuse(&at.field("fraction"), "expected either percent or fraction, found both");
         }
-        if let Some(Fraction { numerator, denominator }) = fraction
-            && numerator > denominator
-        {
-            let expected = format!("expected at most the denominator {denominator}, found {numerator}");
-            report.refuse(&at.field("fraction").field("numerator"), expected);
+        if let Some(fraction) = fraction {
+            fraction.check(&at.field("fraction"), report);
         }
     }
 }

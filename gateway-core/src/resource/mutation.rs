@@ -142,7 +142,7 @@ fn documents() -> impl Strategy<Value = Value> {
     select(DOCUMENTS.to_vec()).prop_map(value)
 }
 
-const DOCUMENTS: [&str; 15] = [
+const DOCUMENTS: [&str; 24] = [
     "apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass
 metadata: {name: c}
@@ -234,6 +234,69 @@ spec: {statusCode: 404, body: gone, contentType: text/html}",
 kind: GatewayParameters
 metadata: {name: p}
 spec: {trustedProxies: [10.0.0.0/8], mergeSlashes: false, limits: {maxHeaderBytes: 1, idleTimeout: 1s}}",
+    "apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: {name: l, namespace: team}
+spec:
+  parentRef: {name: g, namespace: infra}
+  listeners: [{name: a, port: 80, protocol: HTTP}, {name: b, port: 443, protocol: TLS, tls: {mode: Passthrough}}]",
+    "apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: {name: p}
+spec:
+  targetRefs: [{group: '', kind: Service, name: s, sectionName: a}, {group: '', kind: Service, name: s, sectionName: b}]
+  validation:
+    caCertificateRefs: [{group: '', kind: ConfigMap, name: c}, {group: certificates.k8s.io, kind: ClusterTrustBundle, name: 'a.b:c'}]
+    hostname: a.com
+    subjectAltNames: [{type: Hostname, hostname: '*.a.com'}, {type: URI, uri: 'spiffe://a/b'}]
+  options: {example.com/version: '1.3'}
+status: {ancestors: []}",
+    "apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XBackendTrafficPolicy
+metadata: {name: p}
+spec:
+  targetRefs: [{group: '', kind: Service, name: s}]
+  retryConstraint: {budget: {percent: 5, interval: 5s}, minRetryRate: {count: 2, interval: 1m}}
+  sessionPersistence: {type: Header, header: {name: x}}",
+    "apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XTelemetryPolicy
+metadata: {name: p}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: g}]
+  tracing:
+    mode: Enabled
+    provider: {backendRef: {name: otel, port: 4317}, headers: [{name: a, value: b}]}
+    samplingRate: {numerator: 1}
+    parentBasedSampling: {mode: Enabled, samplingRate: {numerator: 1, denominator: 2}}
+    serviceName: s
+    spanName: span
+    attributes: [{name: a, sourceType: Literal, literalValue: b}, {name: b, sourceType: Header, headerName: c}]",
+    "apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XBackend
+metadata: {name: b}
+spec:
+  type: ExternalHostname
+  externalHostname: {hostname: a.com}
+  port: {number: 443}
+  protocol: HTTP2
+  tls: {mode: ServerOnly, validation: {hostname: a.com, wellKnownCACertificates: System}}",
+    "apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XBackend
+metadata: {name: b}
+spec: {type: EndpointSelector, endpointSelector: {matchLabels: {app: a}}, port: {number: 80}, sessionPersistence: {cookie: {}}}",
+    "apiVersion: multicluster.x-k8s.io/v1alpha1
+kind: ServiceImport
+metadata: {name: s}
+spec: {type: ClusterSetIP, ports: [{name: a, port: 80, protocol: TCP, appProtocol: http}], ips: [10.0.0.1]}",
+    "apiVersion: v1
+kind: ConfigMap
+metadata: {name: c}
+data: {ca.crt: text}
+binaryData: {other: YQ==}",
+    "apiVersion: certificates.k8s.io/v1
+kind: ClusterTrustBundle
+metadata: {name: 'a.com:x:b'}
+spec: {signerName: a.com/x, trustBundle: text}",
     "apiVersion: example.com/v1
 kind: Sign
 metadata: {name: x}

@@ -21,7 +21,17 @@ pub(super) fn weight<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, 
 
 /// A share in percent, 0 to 100, that may be absent.
 pub(super) fn optional_percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
-    within(i64::deserialize(deserializer)?, 0, 100, "a percentage from 0 to 100").map(Some)
+    percent(deserializer).map(Some)
+}
+
+/// A share in percent, 0 to 100.
+pub(super) fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    within(i64::deserialize(deserializer)?, 0, 100, "a percentage from 0 to 100")
+}
+
+/// A count of one to a million.
+pub(super) fn million<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    within(i64::deserialize(deserializer)?, 1, 1_000_000, "a whole number from 1 to 1000000")
 }
 
 /// A count that may be zero.

@@ -8,15 +8,17 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::name::{GATEWAY_GROUP, GroupKind, Kind, OWN_GROUP};
+use crate::name::{EXPERIMENTAL_GROUP, GATEWAY_GROUP, GroupKind, Kind, OWN_GROUP};
 
 use super::endpoint_slice::StatedSlice;
 use super::meta::{DEFAULT_NAMESPACE, StatedMeta};
 use super::report::{Report, what};
 use super::typed::typed;
 use super::{
-    DirectResponse, EndpointSlice, Extension, Gateway, GatewayClass, GatewayParameters, GrpcRoute, HttpRoute, Invalid, Meta,
-    Namespace, Object, ReferenceGrant, Secret, Service, TcpRoute, TlsRoute, UdpRoute, Warning, lenient, validate, version,
+    BackendTlsPolicy, ClusterTrustBundle, ConfigMap, DirectResponse, EndpointSlice, Extension, Gateway, GatewayClass,
+    GatewayParameters, GrpcRoute, HttpRoute, Invalid, ListenerSet, Meta, Namespace, Object, ReferenceGrant, Secret, Service,
+    ServiceImport, TcpRoute, TlsRoute, UdpRoute, Warning, XBackend, XBackendTrafficPolicy, XTelemetryPolicy, lenient, validate,
+    version,
 };
 
 /// What a reader is prepared to accept.
@@ -128,6 +130,9 @@ impl Document {
             Kind::Gateway => {
                 self.with_status(meta, |meta, spec, status| Object::Gateway(Arc::new(Gateway { meta, spec, status })))
             }
+            Kind::ListenerSet => {
+                self.with_status(meta, |meta, spec, status| Object::ListenerSet(Arc::new(ListenerSet { meta, spec, status })))
+            }
             Kind::HttpRoute => {
                 self.lenient(reader);
                 self.with_status(meta, |meta, spec, status| Object::HttpRoute(Arc::new(HttpRoute { meta, spec, status })))
@@ -148,6 +153,25 @@ impl Document {
             Kind::ReferenceGrant => {
                 self.with_status(meta, |meta, spec, _| Object::ReferenceGrant(Arc::new(ReferenceGrant { meta, spec })))
             }
+            Kind::BackendTlsPolicy => self.with_status(meta, |meta, spec, status| {
+                Object::BackendTlsPolicy(Arc::new(BackendTlsPolicy { meta, spec, status }))
+            }),
+            Kind::XBackendTrafficPolicy => self.with_status(meta, |meta, spec, status| {
+                Object::XBackendTrafficPolicy(Arc::new(XBackendTrafficPolicy { meta, spec, status }))
+            }),
+            Kind::XTelemetryPolicy => self.with_status(meta, |meta, spec, status| {
+                Object::XTelemetryPolicy(Arc::new(XTelemetryPolicy { meta, spec, status }))
+            }),
+            Kind::XBackend => {
+                self.with_status(meta, |meta, spec, status| Object::XBackend(Arc::new(XBackend { meta, spec, status })))
+            }
+            Kind::ClusterTrustBundle => {
+                self.with_status(meta, |meta, spec, _| Object::ClusterTrustBundle(Arc::new(ClusterTrustBundle { meta, spec })))
+            }
+            Kind::ServiceImport => {
+                self.raise_spec();
+                self.with_defaults(meta, |meta, spec| Object::ServiceImport(Arc::new(ServiceImport { meta, spec })))
+            }
             Kind::DirectResponse => {
                 self.with_defaults(meta, |meta, spec| Object::DirectResponse(Arc::new(DirectResponse { meta, spec })))
             }
@@ -160,6 +184,10 @@ impl Document {
             Kind::Secret => {
                 let secret = Secret::decode(meta, &mut self.fields, &mut self.report)?;
                 Some(Object::Secret(Arc::new(secret)))
+            }
+            Kind::ConfigMap => {
+                let map = ConfigMap::decode(meta, &mut self.fields, &mut self.report)?;
+                Some(Object::ConfigMap(Arc::new(map)))
             }
             Kind::Extension(kind) => {
                 let body = Value::Object(std::mem::take(&mut self.fields));
@@ -193,6 +221,14 @@ impl Document {
         Some(object(meta?, spec?))
     }
 
+    /// Versions that have no `spec` write its fields at the top.
+    fn raise_spec(&mut self) {
+        if !self.fields.contains_key("spec") {
+            let spec = Value::Object(std::mem::take(&mut self.fields));
+            self.fields.insert("spec".to_owned(), spec);
+        }
+    }
+
     fn lenient(&mut self, reader: &Reader) {
         if let Some(spec) = self.fields.get_mut("spec") {
             lenient::admit(spec, reader.lenient_forms, &mut self.report);
@@ -218,7 +254,7 @@ impl Document {
     /// Whatever is left at the top is unknown too.
     fn judge_unknown(&mut self, validation: FieldValidation) {
         let group = self.kind.group();
-        if group != GATEWAY_GROUP && group != OWN_GROUP || matches!(self.kind, Kind::Extension(_)) {
+        if ![GATEWAY_GROUP, EXPERIMENTAL_GROUP, OWN_GROUP].contains(&group) || matches!(self.kind, Kind::Extension(_)) {
             return;
         }
         let top = std::mem::take(&mut self.fields).into_iter().map(|(field, _)| field);

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{GATEWAY_GROUP, ObjectName};
+use crate::name::{EXPERIMENTAL_GROUP, GATEWAY_GROUP, ObjectName};
 
 use super::place::Place;
 use super::report::Report;
@@ -296,11 +296,20 @@ impl LocalObjectRef {
     }
 }
 
+/// The targets of a policy that applies to each as a whole.
+pub(super) fn check_targets(targets: &[LocalObjectRef], at: &Place<'_>, report: &mut Report) {
+    report.count(at, targets.len(), 1, MAX_TARGETS);
+    report.unique(at, targets, "a target");
+    for (index, target) in targets.iter().enumerate() {
+        target.check(&at.entry(index), report);
+    }
+}
+
 pub(super) fn gateway_group() -> String {
     GATEWAY_GROUP.to_owned()
 }
 
-fn gateway_kind() -> String {
+pub(super) fn gateway_kind() -> String {
     GATEWAY_KIND.to_owned()
 }
 
@@ -317,8 +326,10 @@ const SERVICE_KIND: &str = "Service";
 const SECRET_KIND: &str = "Secret";
 
 /// Group and kind of a backend whose port is its own.
-const XBACKEND: (&str, &str) = ("gateway.networking.x-k8s.io", "XBackend");
+const XBACKEND: (&str, &str) = (EXPERIMENTAL_GROUP, "XBackend");
 const MAX_PARENTS: usize = 32;
+/// The most targets of a policy.
+pub(super) const MAX_TARGETS: usize = 16;
 /// The most backends of a rule.
 pub(super) const MAX_BACKENDS: usize = 16;
 

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::Meta;
 use super::report::{Report, what};
+use super::{Meta, contents};
 
 /// A Secret as read.
 #[derive(Clone, PartialEq)]
@@ -25,15 +23,8 @@ impl Secret {
     /// Takes the fields of a Secret apart by hand, since no message may quote what stands in them.
     pub(super) fn decode(meta: Option<Meta>, fields: &mut Map<String, Value>, report: &mut Report) -> Option<Self> {
         let mut data = BTreeMap::new();
-        for (key, value) in strings(fields, "data", report) {
-            match STANDARD.decode(value.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect::<Vec<_>>()) {
-                Ok(value) => drop(data.insert(key, value)),
-                Err(_) => report.refuse(format!("data.{key}"), "expected base64, found something else"),
-            }
-        }
-        for (key, value) in strings(fields, "stringData", report) {
-            data.insert(key, value.into_bytes());
-        }
+        data.extend(contents::bytes(fields, "data", report));
+        data.extend(contents::texts(fields, "stringData", report).into_iter().map(|(key, text)| (key, text.into_bytes())));
         let stated = fields.remove("type").unwrap_or_else(|| Value::String(OPAQUE.to_owned()));
         let Value::String(secret_type) = stated else {
             report.refuse("type", format!("expected a string, found {}", what(&stated)));
@@ -41,24 +32,6 @@ impl Secret {
         };
         Some(Self { meta: meta?, secret_type, data })
     }
-}
-
-/// The entries of a map of strings.
-fn strings(fields: &mut Map<String, Value>, field: &str, report: &mut Report) -> Vec<(String, String)> {
-    let stated = fields.remove(field).unwrap_or_else(|| Value::Object(Map::new()));
-    let Value::Object(entries) = stated else {
-        report.refuse(field, format!("expected an object of strings, found {}", what(&stated)));
-        return Vec::new();
-    };
-    let mut strings = Vec::with_capacity(entries.len());
-    for (key, value) in entries {
-        if let Value::String(text) = value {
-            strings.push((key, text));
-        } else {
-            report.refuse(format!("{field}.{key}"), format!("expected a string, found {}", what(&value)));
-        }
-    }
-    strings
 }
 
 impl fmt::Debug for Secret {

@@ -133,6 +133,24 @@ pub(super) const ORIGIN: Syntax = Syntax {
     called: "'*' or an origin of at most 253 characters such as https://example.com:8443 or https://*.example.com",
 };
 
+/// A URI with a scheme.
+pub(super) const ABSOLUTE_URI: Syntax =
+    Syntax { holds: is_absolute_uri, called: "an absolute URI of at most 253 characters such as spiffe://example.com/service" };
+
+/// The key of an attribute of a span.
+pub(super) const ATTRIBUTE_NAME: Syntax = Syntax {
+    holds: |text| (1..=256).contains(&text.len()) && text.bytes().all(|byte| is_alphanumeric_or(byte, b"_.:/-")),
+    called: "1 to 256 letters, digits, '_', '.', ':', '/' and '-'",
+};
+
+/// The key of an attribute OpenTelemetry names.
+pub(super) const ATTRIBUTE_KEY: Syntax = Syntax {
+    holds: |text| {
+        (1..=256).contains(&text.len()) && text.bytes().all(|byte| is_alphanumeric_or(byte, b"_.-") && !byte.is_ascii_uppercase())
+    },
+    called: "1 to 256 lower-case letters, digits, '_', '.' and '-'",
+};
+
 /// A service of gRPC.
 pub(super) const GRPC_SERVICE: Syntax = Syntax {
     holds: |text| length(text) <= 1024 && text.strip_prefix('.').unwrap_or(text).split('.').all(is_identifier),
@@ -247,6 +265,20 @@ fn is_origin(text: &str) -> bool {
         && !host.is_empty()
         && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.*".contains(&byte))
         && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|number| number > 0 && !port.starts_with('+')))
+}
+
+/// A scheme and a colon, and no blanks: the pattern of the schema admits nearly anything after them.
+fn is_absolute_uri(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    length(text) <= 253
+        && !scheme.is_empty()
+        && !scheme.contains(['/', '?', '#'])
+        && !rest.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn is_alphanumeric_or(byte: u8, others: &[u8]) -> bool {
+    byte.is_ascii_alphanumeric() || others.contains(&byte)
 }
 
 fn is_range(text: &str) -> bool {

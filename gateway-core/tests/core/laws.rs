@@ -278,26 +278,23 @@ proptest! {
     }
 }
 
+/// The object with what is stored of its status.
 fn with_status(object: Object, stored: &BTreeMap<ObjectId, Value>) -> Object {
     use std::sync::Arc;
     let status = stored.get(&object.id()).cloned().or_else(|| Some(json!({})));
-    match object {
-        Object::Gateway(gateway) => Object::Gateway(Arc::new(gateway_core::resource::Gateway { status, ..(*gateway).clone() })),
-        Object::GatewayClass(class) => {
-            Object::GatewayClass(Arc::new(gateway_core::resource::GatewayClass { status, ..(*class).clone() }))
-        }
-        Object::HttpRoute(route) => Object::HttpRoute(Arc::new(gateway_core::resource::HttpRoute { status, ..(*route).clone() })),
-        Object::GrpcRoute(_)
-        | Object::TlsRoute(_)
-        | Object::TcpRoute(_)
-        | Object::UdpRoute(_)
-        | Object::ReferenceGrant(_)
-        | Object::Namespace(_)
-        | Object::Service(_)
-        | Object::EndpointSlice(_)
-        | Object::Secret(_)
-        | Object::DirectResponse(_)
-        | Object::GatewayParameters(_)
-        | Object::Extension(_) => object,
+    /// The same kind of object with another status.
+    macro_rules! with {
+        ($($kind:ident)+ ; $($other:ident)+) => {
+            match object {
+                $(Object::$kind(object) => Object::$kind(Arc::new(gateway_core::resource::$kind { status, ..(*object).clone() })),)+
+                $(Object::$other(_) => object,)+
+            }
+        };
     }
+    with!(
+        GatewayClass Gateway ListenerSet HttpRoute GrpcRoute TlsRoute TcpRoute UdpRoute BackendTlsPolicy XBackendTrafficPolicy
+        XTelemetryPolicy XBackend;
+        ReferenceGrant Namespace Service ServiceImport EndpointSlice Secret ConfigMap ClusterTrustBundle DirectResponse
+        GatewayParameters Extension
+    )
 }

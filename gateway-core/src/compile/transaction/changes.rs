@@ -48,7 +48,16 @@ impl State {
             Object::Service(_) => drop(dirty.backends.insert(id.clone())),
             Object::Secret(_) => self.certificates.forget(&id.name),
             Object::Extension(_) => drop(self.handles.remove(&id)),
-            Object::DirectResponse(_) | Object::GatewayParameters(_) => {}
+            Object::DirectResponse(_)
+            | Object::GatewayParameters(_)
+            | Object::ListenerSet(_)
+            | Object::BackendTlsPolicy(_)
+            | Object::XBackendTrafficPolicy(_)
+            | Object::XTelemetryPolicy(_)
+            | Object::XBackend(_)
+            | Object::ServiceImport(_)
+            | Object::ConfigMap(_)
+            | Object::ClusterTrustBundle(_) => {}
         }
         for user in self.dependents.users(&id) {
             dirty.touch(user);
