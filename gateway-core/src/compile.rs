@@ -6,6 +6,7 @@
 //! Invariants: **any sequence of changes ends where compiling the final objects and facts at once would**; the order of objects
 //! does not matter; statuses written back yield no further change.
 
+mod addresses;
 mod age;
 mod attach;
 mod backends;
@@ -13,17 +14,21 @@ mod certificate;
 mod certificates;
 mod class;
 mod dependents;
+mod fault;
 mod gateway;
 mod gateways;
 mod grant;
 mod hashed;
+mod listener;
 mod merge;
 mod objects;
+mod parameters;
 mod references;
 mod resolve;
 mod route;
 mod routes;
 mod status;
+mod ties;
 mod transaction;
 mod translate;
 

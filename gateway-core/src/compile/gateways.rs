@@ -14,7 +14,8 @@ use crate::snapshot::{Listener, ListenerId, Protocol, Settings, Socket, Writer};
 
 use super::age::age;
 use super::attach::{Surface, intersects};
-use super::gateway::{GatewayState, ListenerState};
+use super::gateway::GatewayState;
+use super::listener::ListenerState;
 use super::merge::{self, Claim, Conflict, Family};
 use super::status::sockets;
 

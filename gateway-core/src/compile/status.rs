@@ -11,7 +11,9 @@ use crate::name::GATEWAY_GROUP;
 use crate::snapshot::Socket;
 use crate::status::{GatewayStatus, ListenerStatus, RouteGroupKind, StatusAddress};
 
-use super::gateway::{Fault, GatewayState, ListenerState};
+use super::fault::Fault;
+use super::gateway::GatewayState;
+use super::listener::ListenerState;
 use super::objects::Facts;
 use super::{Bound, Proof};
 

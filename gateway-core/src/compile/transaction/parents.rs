@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use crate::name::{Kind, ObjectId, ObjectName};
 use crate::status::Status;
 
+use super::super::listener::Sources;
 use super::super::{Classes, Options, class, gateway};
 use super::{Dirty, State, links};
 
@@ -60,10 +61,11 @@ impl State {
         };
         let ours = object.as_ref().filter(|_| class.as_ref().is_some_and(is_ours));
         let Options { support, settings, .. } = options;
-        let state = ours.map(|gateway| gateway::judge(gateway, &self.objects, *support, settings, &mut self.certificates));
+        let mut sources = Sources { objects: &self.objects, support: *support, certificates: &mut self.certificates };
+        let state = ours.map(|gateway| gateway::judge(gateway, &mut sources, settings));
         dirty.problems.push((id.clone(), ours.map_or_else(Vec::new, |gateway| gateway::remarks(gateway))));
         let (uses, crosses) = match &state {
-            Some(state) => (state.uses.clone(), state.crosses.clone()),
+            Some(state) => (state.ties.uses.clone(), state.ties.crosses.clone()),
             None => (class.map(|class| ObjectId::new(Kind::GatewayClass, class)).into_iter().collect(), Vec::new()),
         };
         let (old_uses, old_crosses) = self.linked.remove(name).unwrap_or_default();

@@ -1,0 +1,255 @@
+//! One listener judged on its own: its protocol, kinds, namespaces, certificates.
+//!
+//! In: a listener, who holds it, and the objects it refers to. Out: a `ListenerState`, which `merge` completes with conflicts and
+//! `status` phrases. Knows nothing of other listeners or of routes; a listener of a Gateway and one of a ListenerSet differ only
+//! in their `Holder`.
+
+use std::sync::Arc;
+
+use crate::condition::Reason;
+use crate::name::{GATEWAY_GROUP, Kind, OWN_GROUP, ObjectId, ObjectName};
+use crate::resource::{FromNamespaces, Gateway, Listener, Protocol, RouteNamespaces, SecretObjectRef, TlsMode};
+use crate::snapshot::CertificateSet;
+use crate::support::{Capability, Support};
+
+use super::attach::{Namespaces, Surface};
+use super::certificate::out_of_date;
+use super::certificates::Certificates;
+use super::fault::Fault;
+use super::grant::Reference;
+use super::merge::{Conflict, Family};
+use super::objects::{Objects, kind_of};
+use super::ties::Ties;
+
+/// Who holds a listener.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holder<'a> {
+    /// Gateway or ListenerSet: who refers, for grants.
+    pub(super) kind: &'a Kind,
+    /// Its name; references without a namespace lead into its own.
+    pub(super) name: &'a ObjectName,
+    /// The Gateway that the listener belongs to: the holder itself, or the parent of the set.
+    pub(super) gateway: &'a Gateway,
+}
+
+impl<'a> Holder<'a> {
+    /// A Gateway holds its own listeners.
+    pub(super) fn gateway(gateway: &'a Gateway) -> Self {
+        Self { kind: &Kind::Gateway, name: &gateway.meta.name, gateway }
+    }
+}
+
+/// What listeners are judged with.
+#[derive(Debug)]
+pub(super) struct Sources<'a> {
+    pub(super) objects: &'a Objects,
+    pub(super) support: Support,
+    pub(super) certificates: &'a mut Certificates,
+}
+
+/// A listener as judged.
+#[derive(Clone, Debug)]
+pub(super) struct ListenerState {
+    pub(super) surface: Surface,
+    /// What it shares a port with; `None` for protocols nobody knows or that are not served.
+    pub(super) family: Option<Family>,
+    /// Why it is not accepted.
+    pub(super) fault: Option<Fault>,
+    /// Why a reference of it is broken.
+    pub(super) reference: Option<Fault>,
+    /// What it serves on TLS.
+    pub(super) certificates: Option<Arc<CertificateSet>>,
+    /// Whether its TLS ends here.
+    pub(super) terminates: bool,
+    /// Why it lost its place to another listener.
+    pub(super) conflict: Option<Conflict>,
+    /// With which listeners of its port it has hosts in common.
+    pub(super) overlap: Option<String>,
+}
+
+impl ListenerState {
+    /// Whether nothing but its sockets stands between it and traffic.
+    pub(super) fn is_valid(&self) -> bool {
+        self.fault.is_none() && self.conflict.is_none()
+    }
+
+    /// Whether it can carry traffic when its sockets are bound.
+    pub(super) fn is_usable(&self) -> bool {
+        self.is_valid() && (!self.terminates || self.certificates.is_some())
+    }
+
+    /// When time alone will change a verdict on it, in seconds since 1970.
+    pub(super) fn moments(&self) -> impl Iterator<Item = i64> {
+        let served = self.certificates.iter().flat_map(|set| &set.certificates);
+        served.flat_map(|found| [found.not_before, found.not_after.saturating_add(1)])
+    }
+}
+
+/// Judges a listener. What it refers to joins `ties`.
+pub(super) fn judge(holder: Holder<'_>, listener: &Listener, sources: &mut Sources<'_>, ties: &mut Ties) -> ListenerState {
+    let support = sources.support;
+    let served = served(&listener.protocol, support);
+    let (kinds, refused) = kinds(listener, support);
+    let surface = Surface {
+        name: listener.name.as_str().into(),
+        port: listener.port,
+        protocol: listener.protocol.to_string(),
+        hostname: listener.hostname.as_deref().filter(|host| !host.is_empty()).map(|host| host.to_ascii_lowercase().into()),
+        kinds,
+        namespaces: namespaces(&listener.allowed_routes.namespaces),
+    };
+    let mut state = ListenerState {
+        surface,
+        family: served.as_ref().ok().copied(),
+        fault: served.err().or_else(|| unperformed(holder.gateway, listener)),
+        reference: refused,
+        certificates: None,
+        terminates: listener.protocol == Protocol::Https,
+        conflict: None,
+        overlap: None,
+    };
+    if state.terminates {
+        let refs = listener.tls.as_ref().map_or(&[][..], |tls| &tls.certificate_refs);
+        let (set, fault) = certificate_set(holder, refs, sources, ties);
+        state.certificates = set;
+        state.reference = fault.or(state.reference);
+    }
+    state
+}
+
+/// What a listener states that has no effect here, and no condition can say so.
+pub(super) fn remarks(listener: &Listener) -> impl Iterator<Item = String> {
+    let foreign = listener.tls.iter().flat_map(|tls| tls.options.keys()).filter(|option| !option.starts_with(OWN_GROUP));
+    foreign.map(|option| format!("listener {}: tls.options {option} has no effect: it is not known here", listener.name))
+}
+
+/// The family of a protocol the data plane serves, or why it does not.
+fn served(protocol: &Protocol, support: Support) -> Result<Family, Fault> {
+    let (family, needs) = match protocol {
+        Protocol::Http => (Family::Plain, Some(Capability::Http)),
+        Protocol::Https => (Family::Tls, Some(Capability::Https)),
+        Protocol::Tls => (Family::Tls, None),
+        Protocol::Tcp => (Family::Tcp, None),
+        Protocol::Udp => (Family::Udp, None),
+        Protocol::Other(unknown) => {
+            return Err((Reason::UnsupportedProtocol, format!("protocol {unknown} is unknown; HTTP and HTTPS are served")));
+        }
+    };
+    if needs.is_some_and(|capability| support.has(capability)) {
+        return Ok(family);
+    }
+    Err((Reason::UnsupportedProtocol, format!("protocol {protocol} is not served by this data plane")))
+}
+
+/// What a listener asks for that nobody performs: refused, so that it is not ignored.
+fn unperformed(gateway: &Gateway, listener: &Listener) -> Option<Fault> {
+    if listener.filters.as_ref().is_some_and(|filters| !filters.requests.is_empty()) {
+        return Some((Reason::InvalidListenerFilter, "listener filters are not performed by this data plane".to_owned()));
+    }
+    if listener.protocol != Protocol::Https {
+        return None;
+    }
+    let tls = listener.tls.as_ref();
+    if let Some(tls) = tls.filter(|tls| tls.mode != TlsMode::Terminate) {
+        return Some((
+            Reason::UnsupportedValue,
+            format!("tls.mode {} is not possible on HTTPS, which needs Terminate", tls.mode),
+        ));
+    }
+    let frontend = gateway.spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref());
+    if frontend.is_some_and(|frontend| frontend.for_port(listener.port).validation.is_some()) {
+        let message =
+            "spec.tls.frontend asks for client certificates, which this data plane does not check; nothing is served without";
+        return Some((Reason::UnsupportedValue, message.to_owned()));
+    }
+    let own = |key: &&String| key.starts_with(OWN_GROUP);
+    let option = tls.and_then(|tls| tls.options.keys().find(own))?;
+    Some((Reason::UnsupportedValue, format!("tls.options {option} is not known")))
+}
+
+/// The kinds a listener takes, and a fault when it names one it cannot.
+fn kinds(listener: &Listener, support: Support) -> (Vec<Kind>, Option<Fault>) {
+    let possible: &[Kind] = match listener.protocol {
+        Protocol::Http | Protocol::Https => &[Kind::HttpRoute, Kind::GrpcRoute],
+        Protocol::Tls => &[Kind::TlsRoute],
+        Protocol::Tcp => &[Kind::TcpRoute],
+        Protocol::Udp => &[Kind::UdpRoute],
+        Protocol::Other(_) => &[],
+    };
+    let possible: Vec<Kind> = possible.iter().filter(|kind| support.serves(kind)).cloned().collect();
+    let stated = &listener.allowed_routes.kinds;
+    if stated.is_empty() {
+        return (possible, None);
+    }
+    let mut kinds = Vec::new();
+    let mut refused = Vec::new();
+    for allowed in stated {
+        match possible.iter().find(|kind| allowed.group == GATEWAY_GROUP && kind.as_str() == allowed.kind) {
+            Some(kind) if !kinds.contains(kind) => kinds.push(kind.clone()),
+            Some(_) => {}
+            None => refused.push(allowed.kind.as_str()),
+        }
+    }
+    let fault = (!refused.is_empty()).then(|| {
+        let message = format!(
+            "allowedRoutes.kinds names {}, which a {} listener does not take here",
+            refused.join(", "),
+            listener.protocol
+        );
+        (Reason::InvalidRouteKinds, message)
+    });
+    (kinds, fault)
+}
+
+fn namespaces(stated: &RouteNamespaces) -> Namespaces {
+    match (&stated.from, &stated.selector) {
+        (FromNamespaces::All, _) => Namespaces::All,
+        (FromNamespaces::Same, _) => Namespaces::Same,
+        (FromNamespaces::Selector, Some(selector)) => Namespaces::Selector(selector.clone()),
+        (FromNamespaces::Selector, None) => {
+            Namespaces::Unknown("selects namespaces but states no selector, so admits none".to_owned())
+        }
+        (FromNamespaces::None, _) => Namespaces::Unknown("admits routes of no namespace (from: None)".to_owned()),
+        (FromNamespaces::Other(from), _) => {
+            Namespaces::Unknown(format!("admits routes of no namespace: from: {from} is unknown; use Same, All or Selector"))
+        }
+    }
+}
+
+fn certificate_set(
+    holder: Holder<'_>,
+    refs: &[SecretObjectRef],
+    sources: &mut Sources<'_>,
+    ties: &mut Ties,
+) -> (Option<Arc<CertificateSet>>, Option<Fault>) {
+    let namespace = holder.name.namespace();
+    let objects = sources.objects;
+    let mut usable = Vec::new();
+    let mut faults: Vec<Fault> = Vec::new();
+    for reference in refs {
+        let id = ObjectId::new(kind_of(&reference.group, &reference.kind), reference.target(namespace));
+        let asked = Reference { from: holder.kind, namespace, to: &id };
+        if !ties.follow(&asked, objects) {
+            faults.push((Reason::RefNotPermitted, asked.advice()));
+        } else if !reference.is_secret() {
+            faults.push((Reason::InvalidCertificateRef, format!("{} {} is not a Secret", id.kind, id.name)));
+        } else if let Some(secret) = objects.secrets.get(&id.name) {
+            match sources.certificates.of(secret) {
+                Ok(certificate) => {
+                    let stale = objects.facts.now.and_then(|now| out_of_date(&certificate, now));
+                    faults.extend(stale.map(|why| (Reason::InvalidCertificateRef, why)));
+                    usable.push(certificate);
+                }
+                Err(why) => faults.push((Reason::InvalidCertificateRef, why)),
+            }
+        } else {
+            faults.push((Reason::InvalidCertificateRef, format!("Secret {} does not exist", id.name)));
+        }
+    }
+    if refs.is_empty() {
+        faults.push((Reason::InvalidCertificateRef, "tls.certificateRefs names no certificate".to_owned()));
+    }
+    let set = (!usable.is_empty()).then(|| Certificates::set(usable));
+    let first = faults.iter().position(|(reason, _)| *reason == Reason::RefNotPermitted).unwrap_or(0);
+    (set, (first < faults.len()).then(|| faults.swap_remove(first)))
+}

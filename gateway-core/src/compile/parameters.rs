@@ -1,0 +1,75 @@
+//! The settings of a Gateway: its own parameters over its class's over those of the program, field by field.
+//!
+//! In: a Gateway and the GatewayParameters it and its class name. Out: settings, or why the Gateway's own reference is broken. A
+//! broken reference of the class is the class's fault, and its Gateways are served without it.
+
+use std::sync::Arc;
+
+use crate::condition::Reason;
+use crate::name::{Kind, OWN_GROUP, ObjectId, ObjectName};
+use crate::resource::{Gateway, GatewayParametersSpec};
+use crate::snapshot::{Network, Settings};
+
+use super::fault::Fault;
+use super::objects::{Objects, kind_of};
+use super::ties::Ties;
+
+/// Merges what settles a Gateway.
+pub(super) fn parameters(
+    gateway: &Gateway,
+    objects: &Objects,
+    settings: &Settings,
+    ties: &mut Ties,
+) -> (Arc<Settings>, Option<Fault>) {
+    let mut settings = settings.clone();
+    let class = objects.classes.get(&ObjectName::cluster(&gateway.spec.gateway_class_name));
+    if let Some(reference) = class.and_then(|class| class.spec.parameters_ref.as_ref())
+        && reference.group == OWN_GROUP
+        && reference.kind == Kind::GatewayParameters.as_str()
+    {
+        let name = ObjectName::new(reference.namespace.as_deref().unwrap_or(""), &reference.name);
+        ties.uses.push(ObjectId::new(Kind::GatewayParameters, name.clone()));
+        if let Some(found) = objects.parameters.get(&name) {
+            settle(&mut settings, &found.spec);
+        }
+    }
+    let Some(reference) = gateway.spec.infrastructure.as_ref().and_then(|infrastructure| infrastructure.parameters_ref.as_ref())
+    else {
+        return (Arc::new(settings), None);
+    };
+    let kind = kind_of(&reference.group, &reference.kind);
+    let name = ObjectName::new(gateway.meta.name.namespace(), &reference.name);
+    ties.uses.push(ObjectId::new(kind.clone(), name.clone()));
+    let fault = |message| Some((Reason::InvalidParameters, message));
+    if kind != Kind::GatewayParameters {
+        return (
+            Arc::new(settings),
+            fault(format!("infrastructure.parametersRef names a {kind}; only GatewayParameters of {OWN_GROUP} are read")),
+        );
+    }
+    match objects.parameters.get(&name) {
+        Some(found) => {
+            settle(&mut settings, &found.spec);
+            (Arc::new(settings), None)
+        }
+        None => (
+            Arc::new(settings),
+            fault(format!("infrastructure.parametersRef names GatewayParameters {name}, which does not exist")),
+        ),
+    }
+}
+
+/// Lays stated parameters over settings.
+fn settle(settings: &mut Settings, stated: &GatewayParametersSpec) {
+    let GatewayParametersSpec { trusted_proxies, merge_slashes, limits } = stated;
+    if let Some(networks) = trusted_proxies {
+        settings.trusted_proxies = networks.iter().filter_map(|network| Network::parse(network)).collect();
+    }
+    settings.merge_slashes = merge_slashes.unwrap_or(settings.merge_slashes);
+    if let Some(bytes) = limits.max_header_bytes {
+        settings.max_header_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    }
+    settings.header_timeout = limits.header_timeout.map_or(settings.header_timeout, Into::into);
+    settings.idle_timeout = limits.idle_timeout.map_or(settings.idle_timeout, Into::into);
+    settings.drain_timeout = limits.drain_timeout.map_or(settings.drain_timeout, Into::into);
+}
