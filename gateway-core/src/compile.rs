@@ -31,6 +31,7 @@ mod status;
 mod ties;
 mod transaction;
 mod translate;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -5,7 +5,7 @@
 
 use std::hash::Hash;
 
-use crate::name::{ObjectId, ObjectName};
+use crate::name::{Kind, ObjectId, ObjectName};
 use crate::snapshot::Seed;
 
 use super::Need;
@@ -66,6 +66,11 @@ impl Dependents {
     /// Objects that refer to this one.
     pub(super) fn users(&self, of: &ObjectId) -> impl Iterator<Item = &ObjectId> {
         self.users.get(of).into_iter().flatten()
+    }
+
+    /// Objects that refer to any of this kind. Looks through all references: for what happens rarely.
+    pub(super) fn users_of_kind(&self, kind: &Kind) -> impl Iterator<Item = &ObjectId> {
+        self.users.iter().filter(move |(id, _)| id.kind == *kind).flat_map(|(_, users)| users)
     }
 
     /// Objects that refer into this namespace from another.

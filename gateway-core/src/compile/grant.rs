@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::name::{GATEWAY_GROUP, Kind, ObjectId};
+use crate::name::{Kind, ObjectId};
 use crate::resource::{self, ReferenceGrant};
 
 use super::objects::Objects;
@@ -13,7 +13,7 @@ use super::objects::Objects;
 /// A reference to judge.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reference<'a> {
-    /// The referring kind, of the Gateway API's group.
+    /// The referring kind.
     pub(super) from: &'a Kind,
     /// The referring object's namespace.
     pub(super) namespace: &'a str,
@@ -22,9 +22,9 @@ pub(super) struct Reference<'a> {
 }
 
 impl Reference<'_> {
-    /// Whether the reference crosses namespaces and so needs a grant.
+    /// Whether the reference crosses namespaces and so needs a grant. What is in no namespace is everybody's.
     pub(super) fn crosses(&self) -> bool {
-        self.namespace != self.to.name.namespace()
+        !self.to.kind.is_cluster_scoped() && self.namespace != self.to.name.namespace()
     }
 
     /// Whether the reference is permitted.
@@ -36,7 +36,7 @@ impl Reference<'_> {
     pub(super) fn grants<'o>(&self, objects: &'o Objects) -> impl Iterator<Item = &'o Arc<ReferenceGrant>> {
         let to = &self.to;
         let reference = resource::Reference {
-            from_group: GATEWAY_GROUP,
+            from_group: self.from.group(),
             from_kind: self.from.as_str(),
             from_namespace: self.namespace,
             to_group: to.kind.group(),

@@ -20,6 +20,7 @@ use super::grant::Reference;
 use super::merge::{Conflict, Family};
 use super::objects::{Objects, kind_of};
 use super::ties::Ties;
+use super::trust::Authorities;
 
 /// Who holds a listener.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +46,7 @@ pub(super) struct Sources<'a> {
     pub(super) objects: &'a Objects,
     pub(super) support: Support,
     pub(super) certificates: &'a mut Certificates,
+    pub(super) authorities: &'a mut Authorities,
 }
 
 /// A listener as judged.

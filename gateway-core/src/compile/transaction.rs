@@ -26,6 +26,7 @@ use super::gateways::Gateways;
 use super::hashed::Hashed;
 use super::objects::Objects;
 use super::routes::RouteState;
+use super::trust::Authorities;
 use super::{Change, Options, Update};
 
 /// What a compiler remembers between transactions.
@@ -40,6 +41,7 @@ pub(super) struct State {
     routes: Hashed<ObjectId, RouteState>,
     backends: Backends,
     certificates: Certificates,
+    authorities: Authorities,
     handles: BTreeMap<ObjectId, Result<Handle, String>>,
     expressions: Expressions,
     writer: Writer,
@@ -107,6 +109,7 @@ impl State {
             routes: Hashed::with_hasher(seed),
             backends: Backends::new(seed),
             certificates: Certificates::default(),
+            authorities: Authorities::default(),
             handles: BTreeMap::new(),
             expressions: Expressions::default(),
             writer,

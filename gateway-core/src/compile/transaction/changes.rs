@@ -55,9 +55,8 @@ impl State {
             | Object::XBackendTrafficPolicy(_)
             | Object::XTelemetryPolicy(_)
             | Object::XBackend(_)
-            | Object::ServiceImport(_)
-            | Object::ConfigMap(_)
-            | Object::ClusterTrustBundle(_) => {}
+            | Object::ServiceImport(_) => {}
+            Object::ConfigMap(_) | Object::ClusterTrustBundle(_) => self.authorities.forget(&id),
         }
         for user in self.dependents.users(&id) {
             dirty.touch(user);

@@ -2,6 +2,8 @@
 //!
 //! In: a fact. Out: the fact in the books, and marks in `Dirty`.
 
+use crate::name::Kind;
+
 use super::super::{Bound, Fact};
 use super::{Dirty, State};
 
@@ -35,8 +37,13 @@ impl State {
                 dirty.gateways.extend(self.gateways.changing(from, to).cloned());
             }
             Fact::Bundle(bundle) => {
+                let had = facts.bundle.as_ref().is_none_or(|bundle| bundle.trust_bundles);
+                let has = bundle.trust_bundles;
                 facts.bundle = Some(bundle);
                 dirty.classes.extend(self.objects.classes.keys().cloned());
+                if had != has {
+                    self.dependents.users_of_kind(&Kind::ClusterTrustBundle).for_each(|user| dirty.touch(user));
+                }
             }
         }
     }

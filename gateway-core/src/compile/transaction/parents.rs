@@ -61,7 +61,12 @@ impl State {
         };
         let ours = object.as_ref().filter(|_| class.as_ref().is_some_and(is_ours));
         let Options { support, settings, .. } = options;
-        let mut sources = Sources { objects: &self.objects, support: *support, certificates: &mut self.certificates };
+        let mut sources = Sources {
+            objects: &self.objects,
+            support: *support,
+            certificates: &mut self.certificates,
+            authorities: &mut self.authorities,
+        };
         let state = ours.map(|gateway| gateway::judge(gateway, &mut sources, settings));
         dirty.problems.push((id.clone(), ours.map_or_else(Vec::new, |gateway| gateway::remarks(gateway))));
         let (uses, crosses) = match &state {
