@@ -32,6 +32,7 @@ mod ties;
 mod transaction;
 mod translate;
 mod trust;
+mod violation;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -52,6 +52,7 @@ mod tls_route;
 mod typed;
 mod udp_route;
 mod version;
+mod violations;
 mod xbackend;
 mod xbackend_traffic_policy;
 mod xtelemetry_policy;
@@ -110,6 +111,7 @@ pub use self::session_persistence::{CookieLifetime, SessionCookie, SessionHeader
 pub use self::tcp_route::{TcpRoute, TcpRouteSpec, TcpRule};
 pub use self::tls_route::{TlsRoute, TlsRouteSpec, TlsRule};
 pub use self::udp_route::{UdpRoute, UdpRouteSpec, UdpRule};
+pub use self::violations::Violations;
 pub use self::xbackend::{
     EndpointSelector, ExternalHostname, XBackend, XBackendPort, XBackendProtocol, XBackendSpec, XBackendTls, XBackendTlsMode,
     XBackendType,
@@ -234,6 +236,35 @@ impl Object {
             Self::DirectResponse(object) => &object.meta,
             Self::GatewayParameters(object) => &object.meta,
             Self::Extension(object) => &object.meta,
+        }
+    }
+
+    /// Its metadata, to be changed.
+    fn meta_mut(&mut self) -> &mut Meta {
+        match self {
+            Self::GatewayClass(object) => &mut Arc::make_mut(object).meta,
+            Self::Gateway(object) => &mut Arc::make_mut(object).meta,
+            Self::ListenerSet(object) => &mut Arc::make_mut(object).meta,
+            Self::HttpRoute(object) => &mut Arc::make_mut(object).meta,
+            Self::GrpcRoute(object) => &mut Arc::make_mut(object).meta,
+            Self::TlsRoute(object) => &mut Arc::make_mut(object).meta,
+            Self::TcpRoute(object) => &mut Arc::make_mut(object).meta,
+            Self::UdpRoute(object) => &mut Arc::make_mut(object).meta,
+            Self::ReferenceGrant(object) => &mut Arc::make_mut(object).meta,
+            Self::BackendTlsPolicy(object) => &mut Arc::make_mut(object).meta,
+            Self::XBackendTrafficPolicy(object) => &mut Arc::make_mut(object).meta,
+            Self::XTelemetryPolicy(object) => &mut Arc::make_mut(object).meta,
+            Self::XBackend(object) => &mut Arc::make_mut(object).meta,
+            Self::Namespace(object) => &mut Arc::make_mut(object).meta,
+            Self::Service(object) => &mut Arc::make_mut(object).meta,
+            Self::ServiceImport(object) => &mut Arc::make_mut(object).meta,
+            Self::EndpointSlice(object) => &mut Arc::make_mut(object).meta,
+            Self::Secret(object) => &mut Arc::make_mut(object).meta,
+            Self::ConfigMap(object) => &mut Arc::make_mut(object).meta,
+            Self::ClusterTrustBundle(object) => &mut Arc::make_mut(object).meta,
+            Self::DirectResponse(object) => &mut Arc::make_mut(object).meta,
+            Self::GatewayParameters(object) => &mut Arc::make_mut(object).meta,
+            Self::Extension(object) => &mut Arc::make_mut(object).meta,
         }
     }
 }

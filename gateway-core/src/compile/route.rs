@@ -167,11 +167,12 @@ impl Route {
 
 /// Whether two versions of an object's metadata mean the same.
 pub(super) fn is_same_meta(one: &Meta, other: &Meta) -> bool {
-    let Meta { name, generation, created, labels, annotations, resource_version: _, uid } = one;
+    let Meta { name, generation, created, labels, annotations, resource_version: _, uid, violations } = one;
     *name == other.name
         && *generation == other.generation
         && *created == other.created
         && *labels == other.labels
         && *annotations == other.annotations
         && *uid == other.uid
+        && *violations == other.violations
 }

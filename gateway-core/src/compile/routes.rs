@@ -18,6 +18,7 @@ use super::references::References;
 use super::route::Route;
 use super::status::condition;
 use super::translate::http::Translated;
+use super::violation;
 
 /// A route as judged.
 #[derive(Debug)]
@@ -135,7 +136,10 @@ pub(super) fn replace(writer: &mut Writer, id: &ObjectId, old: &[Place], new: Ve
 }
 
 /// Why the route as a whole is not accepted, though listeners would take it.
-pub(super) fn invalid(translated: &Translated) -> Option<Fault> {
+pub(super) fn invalid(route: &Route, translated: &Translated) -> Option<Fault> {
+    if let Some(fault) = violation::of_route(route.meta()) {
+        return Some(fault);
+    }
     if translated.rules == 0 || translated.dropped.len() < translated.rules {
         return None;
     }
@@ -152,7 +156,7 @@ pub(super) fn status(
     translated: &Translated,
 ) -> RouteStatus {
     let generation = route.meta().generation;
-    let invalid = invalid(translated);
+    let invalid = invalid(route, translated);
     let parents: Vec<ParentStatus> = attachment
         .parents
         .iter()

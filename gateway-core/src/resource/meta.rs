@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::name::{Kind, ObjectName};
 
+use super::Violations;
 use super::report::Report;
 
 /// The metadata of an object as read.
@@ -29,6 +30,8 @@ pub struct Meta {
     pub resource_version: Option<String>,
     /// The identity the store gave the object.
     pub uid: Option<String>,
+    /// What the object as a whole violates of the schema, though it is stored; nothing for what nobody had stored.
+    pub violations: Violations,
 }
 
 /// `metadata` as written.
@@ -86,6 +89,7 @@ impl StatedMeta {
             annotations: self.annotations,
             resource_version: self.resource_version,
             uid: self.uid,
+            violations: Violations::default(),
         }
     }
 }

@@ -66,7 +66,7 @@ pub enum Reading {
 
 /// Reads a document nobody has checked: what an API server would refuse is refused, with all that is wrong with it.
 pub fn read(document: Value, reader: &Reader) -> Result<Reading, Vec<Invalid>> {
-    let reading = read_stored(document, reader)?;
+    let reading = typed_only(document, reader)?;
     if let Reading::Object { object, .. } = &reading {
         let invalid = validate(object);
         if !invalid.is_empty() {
@@ -77,8 +77,21 @@ pub fn read(document: Value, reader: &Reader) -> Result<Reading, Vec<Invalid>> {
 }
 
 /// Reads a document that an API server has stored: refused is only what no object can hold. What else [`validate`] would say is
-/// left to the caller.
+/// kept in the object's [`Meta::violations`], and the compiler makes it a condition: of a rule or a listener where it concerns no
+/// more than that, of the object where it does.
 pub fn read_stored(document: Value, reader: &Reader) -> Result<Reading, Vec<Invalid>> {
+    let mut reading = typed_only(document, reader)?;
+    if let Reading::Object { object, .. } = &mut reading {
+        let violations = validate(object);
+        if !violations.is_empty() {
+            object.meta_mut().violations = violations.into();
+        }
+    }
+    Ok(reading)
+}
+
+/// Reads a document without asking for more than its types.
+fn typed_only(document: Value, reader: &Reader) -> Result<Reading, Vec<Invalid>> {
     let Value::Object(mut fields) = document else {
         let mut report = Report::on("document".to_owned());
         report.refuse("", format!("expected an object with apiVersion, kind and metadata, found {}", what(&document)));
@@ -517,7 +530,8 @@ metadata:
         let yaml = document(V1, "HTTPRoute", "spec: {hostnames: ['*'], rules: [{backendRefs: [{name: b}]}]}");
         assert_eq!(read(value(&yaml), &reader()).unwrap_err().len(), 2);
         let Ok(Reading::Object { object, .. }) = read_stored(value(&yaml), &reader()) else { panic!("read") };
-        assert_eq!(validate(&object).len(), 2);
+        assert_eq!(validate(&object), object.meta().violations.all());
+        assert_eq!(object.meta().violations.all().len(), 2);
     }
 
     #[test]

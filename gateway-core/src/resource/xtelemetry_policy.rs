@@ -223,9 +223,10 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_filled_in() {
-        let read = |spec: &str| match object(&document(V1, "XTelemetryPolicy", &format!("spec: {spec}"))) {
-            Object::XTelemetryPolicy(policy) => policy.spec.tracing.clone(),
-            other => panic!("{other:?}"),
+        let read = |spec: &str| {
+            let yaml = document(V1, "XTelemetryPolicy", &format!("spec: {spec}"));
+            let Object::XTelemetryPolicy(policy) = object(&yaml) else { panic!("no policy") };
+            policy.spec.tracing.clone()
         };
         assert_eq!(read(&with("")).mode, TelemetryMode::ImplementationDefault);
         let tracing = read(&enabled("samplingRate: {numerator: 5}, parentBasedSampling: {}"));

@@ -8,4 +8,5 @@ mod laws;
 mod listeners;
 mod matching;
 mod performing;
+mod stored;
 mod world;

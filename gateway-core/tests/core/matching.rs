@@ -168,7 +168,7 @@ fn the_hostname_as_written_on_the_route_decides_before_the_path_and_traffic_fall
 
 #[test]
 fn hosts_are_compared_without_port_and_case() {
-    let world = world(&[("r", "", "[Very.Specific.com]", &to("v1", "{path: {value: /}}"))]);
+    let world = world(&[("r", "", "[very.specific.com]", &to("v1", "{path: {value: /}}"))]);
     for host in ["very.specific.com", "VERY.specific.COM", "very.specific.com."] {
         assert_eq!(winner(&world, "GET", &format!("http://{host}/"), &[]), "v1", "{host}");
     }

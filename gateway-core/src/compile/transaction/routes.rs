@@ -48,7 +48,7 @@ impl State {
         let status = routes::status(&route, &options.controller_name, &attachment, &references, &translated);
         dirty.statuses.push((id.clone(), Some(Status::Route(status))));
         dirty.problems.push((id.clone(), attachment.problems.clone()));
-        let carried = if routes::invalid(&translated).is_none() { attachment.listeners } else { Vec::new() };
+        let carried = if routes::invalid(&route, &translated).is_none() { attachment.listeners } else { Vec::new() };
         let mut new = RouteState { gateways: route.gateways(), route, references, translated, carried, places: Vec::new() };
         let is_placed =
             old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.translated, &new.translated) && old.carried == new.carried);

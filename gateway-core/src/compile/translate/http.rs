@@ -18,6 +18,7 @@ use crate::support::Support;
 use super::super::age::age;
 use super::super::gateway::Fault;
 use super::super::references::{References, RuleReferences};
+use super::super::violation;
 use super::filters::{Level, translate as translate_filters, unsupported};
 
 /// A route as translated.
@@ -72,7 +73,8 @@ pub(crate) fn translate(
             Action::Forward(split) => Some(split),
             Action::Redirect(_) | Action::Respond(_) | Action::Fail(_) => None,
         });
-        let rule = match fault.map_or_else(|| rule(stated, leads, &rule_id, former, support), Err) {
+        let rule = fault.map_or_else(|| rule(stated, leads, &rule_id, former, support), Err);
+        let rule = match rule.and_then(|rule| violation::of_rule(&route.meta, index).map_or(Ok(rule), Err)) {
             Ok(rule) => rule,
             Err(why) => {
                 let rule = failing(rule_id, &why.1);
