@@ -55,7 +55,10 @@ impl Question {
         };
         let server_name =
             self.url.host().filter(|host| host.parse::<IpAddr>().is_err()).map(|host| host.to_ascii_lowercase().into());
-        let tls = self.is_tls().then_some(Handshake { server_name });
+        // Whoever asks is taken to have the client certificate that is asked for.
+        let listener = snapshot.listeners(&socket).and_then(|listeners| listeners.find(server_name.as_deref()));
+        let validation = listener.and_then(|listener| listener.validation.as_ref()).map(|validation| validation.fingerprint);
+        let tls = self.is_tls().then_some(Handshake { server_name, validation });
         let admitted = match admit(snapshot, &Arrival { socket, tls }, &head) {
             Ok(admitted) => admitted,
             Err(refusal) => {

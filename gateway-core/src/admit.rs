@@ -36,6 +36,8 @@ pub struct Arrival {
 pub struct Handshake {
     /// The server name the client asked for, in lower case; `None` when it named none.
     pub server_name: Option<Arc<str>>,
+    /// The fingerprint of the client validation that the client passed; `None` when none was asked for.
+    pub validation: Option<u64>,
 }
 
 /// A request that met its listener. Holds the snapshot until it is decided.
@@ -83,7 +85,7 @@ pub enum Reason {
     MethodNotServed,
     /// 404: nobody listens for this host here.
     NoListener,
-    /// 421: another listener of the socket answers for this host.
+    /// 421: another listener of the socket answers for this host, or asks for other client certificates than the connection's.
     Misdirected,
     /// 404: no rule of the listener matches.
     NoRule,
@@ -183,6 +185,11 @@ fn select<'a>(listeners: &'a Listeners, tls: Option<&Handshake>, host: Option<&s
         // Where the host's best listener is another, either it answers for the host more specifically or the handshake's does not
         // answer for it at all.
         if shaken.is_none_or(|shaken| shaken.listener.id != best.listener.id) {
+            return Err(Reason::Misdirected);
+        }
+        // What it passed may be less than what is asked by now, or by a listener that took the place of another.
+        let demanded = best.listener.validation.as_ref().map(|validation| validation.fingerprint);
+        if demanded.is_some() && demanded != handshake.validation {
             return Err(Reason::Misdirected);
         }
     }

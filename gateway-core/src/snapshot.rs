@@ -33,7 +33,9 @@ use std::sync::Arc;
 
 pub use backend::{Backend, BackendId, BackendName, BackendProtocol, Usage};
 pub(crate) use edit::{Place, Writer};
-pub use listener::{Certificate, CertificateSet, ClientValidation, Listener, ListenerId, Network, Protocol, Settings};
+pub use listener::{
+    Certificate, CertificateSet, ClientValidation, Listener, ListenerId, Network, Protocol, Settings, TlsOptions, TlsVersion,
+};
 pub use listeners::Listeners;
 pub(crate) use listeners::Site;
 use map::Map;

@@ -85,7 +85,7 @@ async fn handshake(
         _ => "",
     };
     let met = Met {
-        handshake: Handshake { server_name },
+        handshake: Handshake { server_name, validation: None },
         listener: Arc::clone(listener),
         digest: Arc::new(SslDigest::new(cipher, version, None, None, Vec::new())),
         took: began.elapsed(),

@@ -13,7 +13,7 @@ pub(crate) fn arrival() -> Arrival {
 
 /// A connection on port 443 after a handshake for this server name.
 pub(crate) fn tls_arrival(server_name: Option<&str>) -> Arrival {
-    Arrival { socket: socket(443), tls: Some(Handshake { server_name: server_name.map(Into::into) }) }
+    Arrival { socket: socket(443), tls: Some(Handshake { server_name: server_name.map(Into::into), validation: None }) }
 }
 
 /// The head of an HTTP/1.1 request: `GET example.com/path`, then lines of headers.

@@ -55,14 +55,19 @@ pub(super) fn out_of_date(certificate: &Certificate, now: i64) -> Option<String>
     let secret = &certificate.secret;
     if now < certificate.not_before {
         return Some(format!(
-            "the certificate of Secret {secret} is not valid before {}; it is served all the same",
+            "the certificate of Secret {secret} is not valid before {}; it is used all the same",
             date(certificate.not_before)
         ));
     }
     let expired = now > certificate.not_after;
     expired.then(|| {
-        format!("the certificate of Secret {secret} expired at {}; it is served all the same", date(certificate.not_after))
+        format!("the certificate of Secret {secret} expired at {}; it is used all the same", date(certificate.not_after))
     })
+}
+
+/// When the answer to that changes.
+pub(super) fn moments(certificate: &Certificate) -> [i64; 2] {
+    [certificate.not_before, certificate.not_after.saturating_add(1)]
 }
 
 /// The DNS names of a leaf, in lower case; `None` when the certificate cannot be read.

@@ -8,10 +8,13 @@ use std::sync::Arc;
 use crate::condition::Reason;
 use crate::name::{Kind, ObjectId, ObjectName};
 use crate::resource::{DefaultGateways, FromNamespaces, Gateway};
-use crate::snapshot::Settings;
+use crate::snapshot::{Certificate, Settings};
+use crate::support::Capability;
 
 use super::Addresses;
 use super::addresses::addresses;
+use super::certificate::moments;
+use super::client_validation::is_insecure;
 pub(super) use super::fault::Fault;
 use super::listener::{self, Holder, ListenerState, Sources};
 use super::parameters::parameters;
@@ -26,6 +29,10 @@ pub(super) struct GatewayState {
     pub(super) fault: Option<Fault>,
     /// Why a reference of the Gateway itself is broken.
     pub(super) reference: Option<Fault>,
+    /// What it presents to backends.
+    pub(super) client_certificate: Option<Arc<Certificate>>,
+    /// Whether it lets clients in without a valid certificate though it asks for one.
+    pub(super) is_insecure: bool,
     /// Why it has no address to listen on, though nothing else is wrong.
     pub(super) address: Option<Fault>,
     /// Where it listens.
@@ -47,15 +54,22 @@ pub(super) fn judge(gateway: &Arc<Gateway>, sources: &mut Sources<'_>, settings:
     let holder = Holder::gateway(gateway);
     let listeners: Vec<ListenerState> =
         gateway.spec.listeners.iter().map(|listener| listener::judge(holder, listener, sources, &mut ties)).collect();
+    let (client_certificate, reference) = client_certificate(gateway, sources, &mut ties);
     ties.settle();
     GatewayState {
         object: gateway.clone(),
         settings,
         fault: parameters.or(unsupported),
-        reference: client_certificate(gateway),
+        reference,
+        is_insecure: is_insecure(gateway, sources.support),
         address,
         allotted,
-        moments: listeners.iter().flat_map(ListenerState::moments).collect(),
+        moments: listeners
+            .iter()
+            .flat_map(ListenerState::moments)
+            .chain(client_certificate.iter().flat_map(|found| moments(found)))
+            .collect(),
+        client_certificate,
         listeners,
         ties,
     }
@@ -74,11 +88,23 @@ pub(super) fn remarks(gateway: &Gateway) -> Vec<String> {
     remarks
 }
 
-/// The backend client certificate is not presented yet; whoever asks for it is told so.
-fn client_certificate(gateway: &Gateway) -> Option<Fault> {
-    let backend = gateway.spec.tls.as_ref()?.backend.as_ref()?;
-    backend.client_certificate_ref.as_ref()?;
-    let message =
-        "spec.tls.backend.clientCertificateRef is not performed: this data plane presents no client certificate to backends";
-    Some((Reason::InvalidClientCertificateRef, message.to_owned()))
+/// What the Gateway presents to backends, and why it is not what the spec names.
+fn client_certificate(
+    gateway: &Gateway,
+    sources: &mut Sources<'_>,
+    ties: &mut Ties,
+) -> (Option<Arc<Certificate>>, Option<Fault>) {
+    let backend = gateway.spec.tls.as_ref().and_then(|tls| tls.backend.as_ref());
+    let Some(reference) = backend.and_then(|backend| backend.client_certificate_ref.as_ref()) else { return (None, None) };
+    if !sources.support.has(Capability::BackendClientCertificate) {
+        let message =
+            "spec.tls.backend.clientCertificateRef is not performed: this data plane presents no client certificate to backends";
+        return (None, Some((Reason::InvalidClientCertificateRef, message.to_owned())));
+    }
+    let namespace = gateway.meta.name.namespace();
+    let found = sources.certificate(reference, &Kind::Gateway, namespace, Reason::InvalidClientCertificateRef, ties);
+    (
+        found.certificate,
+        found.fault.map(|(reason, message)| (reason, format!("spec.tls.backend.clientCertificateRef: {message}"))),
+    )
 }

@@ -261,9 +261,10 @@ fn traffic(gateway: &ObjectName, state: &GatewayState, listener: &ListenerState)
         hostname: listener.surface.hostname.clone(),
         protocol: if listener.terminates { Protocol::Https } else { Protocol::Http },
         port: listener.surface.port,
-        certificates: listener.certificates.clone(),
-        validation: None,
-        client_certificate: None,
+        certificates: if listener.closed.is_some() { None } else { listener.certificates.clone() },
+        tls: listener.tls.clone(),
+        validation: listener.validation.clone(),
+        client_certificate: state.client_certificate.clone(),
         settings: state.settings.clone(),
     }
 }

@@ -4,22 +4,25 @@
 //! `status` phrases. Knows nothing of other listeners or of routes; a listener of a Gateway and one of a ListenerSet differ only
 //! in their `Holder`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::condition::Reason;
-use crate::name::{GATEWAY_GROUP, Kind, OWN_GROUP, ObjectId, ObjectName};
+use crate::name::{GATEWAY_GROUP, Kind, ObjectId, ObjectName};
 use crate::resource::{FromNamespaces, Gateway, Listener, Protocol, RouteNamespaces, SecretObjectRef, TlsMode};
-use crate::snapshot::CertificateSet;
+use crate::snapshot::{Certificate, CertificateSet, ClientValidation, TlsOptions};
 use crate::support::{Capability, Support};
 
 use super::attach::{Namespaces, Surface};
-use super::certificate::out_of_date;
+use super::certificate::{moments, out_of_date};
 use super::certificates::Certificates;
-use super::fault::Fault;
+use super::client_validation::{self, Demand};
+use super::fault::{Fault, together};
 use super::grant::Reference;
 use super::merge::{Conflict, Family};
 use super::objects::{Objects, kind_of};
 use super::ties::Ties;
+use super::tls_options::{self, tls_options};
 use super::trust::Authorities;
 
 /// Who holds a listener.
@@ -49,6 +52,47 @@ pub(super) struct Sources<'a> {
     pub(super) authorities: &'a mut Authorities,
 }
 
+/// What a reference to a certificate leads to. One that is out of date is both usable and at fault.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) certificate: Option<Arc<Certificate>>,
+    pub(super) fault: Option<Fault>,
+}
+
+impl Sources<'_> {
+    /// Follows a reference to a certificate that an object of kind `from` makes in `namespace`. `invalid` is the reason where it is
+    /// permitted but leads nowhere useful.
+    pub(super) fn certificate(
+        &mut self,
+        reference: &SecretObjectRef,
+        from: &Kind,
+        namespace: &str,
+        invalid: Reason,
+        ties: &mut Ties,
+    ) -> Found {
+        let failed = |reason, message| Found { certificate: None, fault: Some((reason, message)) };
+        let id = ObjectId::new(kind_of(&reference.group, &reference.kind), reference.target(namespace));
+        if !reference.is_secret() {
+            let group = if reference.group.is_empty() { "the core group" } else { &reference.group };
+            return failed(invalid, format!("{} of {group} holds no certificates here; name a Secret", id.kind));
+        }
+        let asked = Reference { from, namespace, to: &id };
+        if !ties.follow(&asked, self.objects) {
+            return failed(Reason::RefNotPermitted, asked.advice());
+        }
+        let Some(secret) = self.objects.secrets.get(&id.name) else {
+            return failed(invalid, format!("Secret {} does not exist", id.name));
+        };
+        match self.certificates.of(secret) {
+            Ok(certificate) => {
+                let stale = self.objects.facts.now.and_then(|now| out_of_date(&certificate, now));
+                Found { certificate: Some(certificate), fault: stale.map(|why| (invalid, why)) }
+            }
+            Err(why) => failed(invalid, why),
+        }
+    }
+}
+
 /// A listener as judged.
 #[derive(Clone, Debug)]
 pub(super) struct ListenerState {
@@ -57,10 +101,16 @@ pub(super) struct ListenerState {
     pub(super) family: Option<Family>,
     /// Why it is not accepted.
     pub(super) fault: Option<Fault>,
+    /// Why it is not accepted though it keeps its name: whoever connects to it is turned away.
+    pub(super) closed: Option<Fault>,
     /// Why a reference of it is broken.
     pub(super) reference: Option<Fault>,
     /// What it serves on TLS.
     pub(super) certificates: Option<Arc<CertificateSet>>,
+    /// How it speaks TLS.
+    pub(super) tls: TlsOptions,
+    /// What it asks of its clients.
+    pub(super) validation: Option<Arc<ClientValidation>>,
     /// Whether its TLS ends here.
     pub(super) terminates: bool,
     /// Why it lost its place to another listener.
@@ -77,13 +127,12 @@ impl ListenerState {
 
     /// Whether it can carry traffic when its sockets are bound.
     pub(super) fn is_usable(&self) -> bool {
-        self.is_valid() && (!self.terminates || self.certificates.is_some())
+        self.is_valid() && self.closed.is_none() && (!self.terminates || self.certificates.is_some())
     }
 
     /// When time alone will change a verdict on it, in seconds since 1970.
     pub(super) fn moments(&self) -> impl Iterator<Item = i64> {
-        let served = self.certificates.iter().flat_map(|set| &set.certificates);
-        served.flat_map(|found| [found.not_before, found.not_after.saturating_add(1)])
+        self.certificates.iter().flat_map(|set| &set.certificates).flat_map(|found| moments(found))
     }
 }
 
@@ -100,28 +149,35 @@ pub(super) fn judge(holder: Holder<'_>, listener: &Listener, sources: &mut Sourc
         kinds,
         namespaces: namespaces(&listener.allowed_routes.namespaces),
     };
-    let mut state = ListenerState {
+    let terminates = listener.protocol == Protocol::Https;
+    let (tls, unknown) = options(listener, terminates, support);
+    let mut references = Vec::new();
+    let (mut certificates, mut demand) = (None, Demand::default());
+    if terminates {
+        let refs = listener.tls.as_ref().map_or(&[][..], |tls| &tls.certificate_refs);
+        (certificates, references) = certificate_set(holder, refs, sources, ties);
+        demand = client_validation::demand(holder.gateway, listener.port, sources, ties);
+        references.append(&mut demand.references);
+    }
+    references.extend(refused);
+    ListenerState {
         surface,
         family: served.as_ref().ok().copied(),
-        fault: served.err().or_else(|| unperformed(holder.gateway, listener)),
-        reference: refused,
-        certificates: None,
-        terminates: listener.protocol == Protocol::Https,
+        fault: served.err().or_else(|| unperformed(listener)).or(unknown),
+        closed: demand.closed,
+        reference: together(references),
+        certificates,
+        tls,
+        validation: demand.validation,
+        terminates,
         conflict: None,
         overlap: None,
-    };
-    if state.terminates {
-        let refs = listener.tls.as_ref().map_or(&[][..], |tls| &tls.certificate_refs);
-        let (set, fault) = certificate_set(holder, refs, sources, ties);
-        state.certificates = set;
-        state.reference = fault.or(state.reference);
     }
-    state
 }
 
 /// What a listener states that has no effect here, and no condition can say so.
 pub(super) fn remarks(listener: &Listener) -> impl Iterator<Item = String> {
-    let foreign = listener.tls.iter().flat_map(|tls| tls.options.keys()).filter(|option| !option.starts_with(OWN_GROUP));
+    let foreign = listener.tls.iter().flat_map(|tls| tls.options.keys()).filter(|option| tls_options::own(option).is_none());
     foreign.map(|option| format!("listener {}: tls.options {option} has no effect: it is not known here", listener.name))
 }
 
@@ -144,7 +200,7 @@ fn served(protocol: &Protocol, support: Support) -> Result<Family, Fault> {
 }
 
 /// What a listener asks for that nobody performs: refused, so that it is not ignored.
-fn unperformed(gateway: &Gateway, listener: &Listener) -> Option<Fault> {
+fn unperformed(listener: &Listener) -> Option<Fault> {
     if listener.filters.as_ref().is_some_and(|filters| !filters.requests.is_empty()) {
         return Some((Reason::InvalidListenerFilter, "listener filters are not performed by this data plane".to_owned()));
     }
@@ -158,15 +214,25 @@ fn unperformed(gateway: &Gateway, listener: &Listener) -> Option<Fault> {
             format!("tls.mode {} is not possible on HTTPS, which needs Terminate", tls.mode),
         ));
     }
-    let frontend = gateway.spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref());
-    if frontend.is_some_and(|frontend| frontend.for_port(listener.port).validation.is_some()) {
-        let message =
-            "spec.tls.frontend asks for client certificates, which this data plane does not check; nothing is served without";
-        return Some((Reason::UnsupportedValue, message.to_owned()));
+    None
+}
+
+/// How a listener speaks TLS, and a fault when it states options that are ours and cannot be performed.
+fn options(listener: &Listener, terminates: bool, support: Support) -> (TlsOptions, Option<Fault>) {
+    let none = BTreeMap::new();
+    let stated = listener.tls.as_ref().map_or(&none, |tls| &tls.options);
+    let Some(first) = stated.keys().find(|key| tls_options::own(key).is_some()) else { return (TlsOptions::default(), None) };
+    let refused = if !terminates {
+        Err(format!("tls.options {first} has no meaning where TLS does not end"))
+    } else if !support.has(Capability::TlsOptions) {
+        Err(format!("tls.options {first} is not performed by this data plane"))
+    } else {
+        tls_options(stated)
+    };
+    match refused {
+        Ok(options) => (options, None),
+        Err(why) => (TlsOptions::default(), Some((Reason::UnsupportedValue, why))),
     }
-    let own = |key: &&String| key.starts_with(OWN_GROUP);
-    let option = tls.and_then(|tls| tls.options.keys().find(own))?;
-    Some((Reason::UnsupportedValue, format!("tls.options {option} is not known")))
 }
 
 /// The kinds a listener takes, and a fault when it names one it cannot.
@@ -218,40 +284,22 @@ fn namespaces(stated: &RouteNamespaces) -> Namespaces {
     }
 }
 
+/// What a listener serves on TLS, and what is wrong with the certificates it names.
 fn certificate_set(
     holder: Holder<'_>,
     refs: &[SecretObjectRef],
     sources: &mut Sources<'_>,
     ties: &mut Ties,
-) -> (Option<Arc<CertificateSet>>, Option<Fault>) {
-    let namespace = holder.name.namespace();
-    let objects = sources.objects;
-    let mut usable = Vec::new();
-    let mut faults: Vec<Fault> = Vec::new();
-    for reference in refs {
-        let id = ObjectId::new(kind_of(&reference.group, &reference.kind), reference.target(namespace));
-        let asked = Reference { from: holder.kind, namespace, to: &id };
-        if !ties.follow(&asked, objects) {
-            faults.push((Reason::RefNotPermitted, asked.advice()));
-        } else if !reference.is_secret() {
-            faults.push((Reason::InvalidCertificateRef, format!("{} {} is not a Secret", id.kind, id.name)));
-        } else if let Some(secret) = objects.secrets.get(&id.name) {
-            match sources.certificates.of(secret) {
-                Ok(certificate) => {
-                    let stale = objects.facts.now.and_then(|now| out_of_date(&certificate, now));
-                    faults.extend(stale.map(|why| (Reason::InvalidCertificateRef, why)));
-                    usable.push(certificate);
-                }
-                Err(why) => faults.push((Reason::InvalidCertificateRef, why)),
-            }
-        } else {
-            faults.push((Reason::InvalidCertificateRef, format!("Secret {} does not exist", id.name)));
-        }
-    }
+) -> (Option<Arc<CertificateSet>>, Vec<Fault>) {
     if refs.is_empty() {
-        faults.push((Reason::InvalidCertificateRef, "tls.certificateRefs names no certificate".to_owned()));
+        return (None, vec![(Reason::InvalidCertificateRef, "tls.certificateRefs names no certificate".to_owned())]);
     }
-    let set = (!usable.is_empty()).then(|| Certificates::set(usable));
-    let first = faults.iter().position(|(reason, _)| *reason == Reason::RefNotPermitted).unwrap_or(0);
-    (set, (first < faults.len()).then(|| faults.swap_remove(first)))
+    let namespace = holder.name.namespace();
+    let (mut usable, mut faults) = (Vec::new(), Vec::new());
+    for reference in refs {
+        let found = sources.certificate(reference, holder.kind, namespace, Reason::InvalidCertificateRef, ties);
+        usable.extend(found.certificate);
+        faults.extend(found.fault);
+    }
+    ((!usable.is_empty()).then(|| Certificates::set(usable)), faults)
 }

@@ -26,11 +26,17 @@ pub(super) fn gateway(state: &GatewayState, facts: &Facts, proof: Proof, attache
         .map(|listener| listener_status(state, listener, facts, proof, attached(&listener.surface.name)))
         .collect();
     let programmed = listeners.iter().any(|(_, programmed)| *programmed);
-    let conditions = vec![
+    let mut conditions = vec![
         condition(ConditionType::Accepted, accepted(state, facts), generation),
         condition(ConditionType::Programmed, programmed_as_a_whole(state, facts, proof, programmed), generation),
         condition(ConditionType::ResolvedRefs, resolved(state), generation),
     ];
+    if state.is_insecure {
+        let message =
+            "spec.tls.frontend has mode AllowInsecureFallback: clients are let in without a valid certificate".to_owned();
+        let verdict = Ok((Reason::ConfigurationChanged, message));
+        conditions.push(condition(ConditionType::InsecureFrontendValidationMode, verdict, generation));
+    }
     let address = |value: &String| {
         let kind = if value.parse::<std::net::IpAddr>().is_ok() { "IPAddress" } else { "Hostname" };
         StatusAddress { kind, value: value.clone(), routability: None }
@@ -112,7 +118,12 @@ fn resolved(state: &GatewayState) -> Result<Fault, Fault> {
     if let Some(fault) = &state.reference {
         return Err(fault.clone());
     }
-    Ok((Reason::ResolvedRefs, "all references of the Gateway itself are resolved".to_owned()))
+    let broken: Vec<&str> =
+        state.listeners.iter().filter(|listener| listener.reference.is_some()).map(|listener| &*listener.surface.name).collect();
+    if !broken.is_empty() {
+        return Err((Reason::ListenersNotResolved, format!("listeners whose references are broken: {}", broken.join(", "))));
+    }
+    Ok((Reason::ResolvedRefs, "all references of the Gateway and its listeners are resolved".to_owned()))
 }
 
 fn listener_status(
@@ -168,6 +179,9 @@ fn listener_fault(state: &GatewayState, listener: &ListenerState, facts: &Facts)
     }
     if let Some(conflict) = &listener.conflict {
         return Some((conflict.reason, conflict.message.clone()));
+    }
+    if let Some(closed) = &listener.closed {
+        return Some(closed.clone());
     }
     sockets(state, listener).into_iter().find_map(|socket| match facts.sockets.get(&socket)? {
         Bound::Yes => None,

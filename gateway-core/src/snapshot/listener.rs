@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::CipherSuite;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::trust::TrustSet;
@@ -57,8 +58,8 @@ impl Protocol {
     }
 }
 
-/// A listener. One that was accepted but cannot serve (no usable certificate) keeps its place in the name table with
-/// `certificates` set to `None`, so that no other listener answers in its name; connections to it are closed.
+/// A listener. One that cannot serve (no usable certificate, no usable authority to check clients with) keeps its place in the name
+/// table with `certificates` set to `None`, so that no other listener answers in its name; connections to it are closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Which one.
@@ -73,6 +74,8 @@ pub struct Listener {
     pub port: u16,
     /// What to serve where TLS ends here; `None` elsewhere, and on a listener that is closed.
     pub certificates: Option<Arc<CertificateSet>>,
+    /// How TLS is spoken where it ends here (`tls.options` under our domain).
+    pub tls: TlsOptions,
     /// The client certificates to ask for; `None` for none (`spec.tls.frontend`, GEP-91).
     pub validation: Option<Arc<ClientValidation>>,
     /// What the Gateway presents on TLS connections to backends (`spec.tls.backend`, GEP-3155).
@@ -86,6 +89,25 @@ impl Listener {
     pub fn is_open(&self) -> bool {
         !self.protocol.ends_tls() || self.certificates.is_some()
     }
+}
+
+/// How TLS is spoken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// The oldest version that is spoken.
+    pub minimum_version: TlsVersion,
+    /// The suites that may be used, the preferred first; all that the data plane has when empty.
+    pub cipher_suites: Box<[CipherSuite]>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    #[default]
+    V1_2,
+    /// TLS 1.3.
+    V1_3,
 }
 
 /// What a listener asks of client certificates (`FrontendTLSValidation`).

@@ -170,18 +170,6 @@ fn what_a_listener_asks_for_and_nobody_performs_is_refused() {
         "  - {name: l, port: 80, protocol: HTTP, filters: {requests: [{type: ExtensionRef, extensionRef: {group: g, kind: K, name: x}}]}}",
     ));
     assert_eq!(filters.condition("Gateway infra/gw#l", "Accepted"), "!InvalidListenerFilter");
-    let tls = "  - {name: l, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: cert}]}}";
-    let validation = World::of(&format!(
-        "{}  tls: {{frontend: {{default: {{validation: {{caCertificateRefs: [{{group: '', kind: ConfigMap, name: ca}}]}}}}}}}}\n{}",
-        gateway("gw", tls),
-        secret("infra", "cert", "a.example.com")
-    ));
-    assert_eq!(
-        validation.condition("Gateway infra/gw#l", "Accepted"),
-        "!UnsupportedValue",
-        "client certificates are never skipped"
-    );
-    assert_eq!(validation.snapshot.sockets().count(), 0);
 }
 
 /// GatewayHTTPListenerIsolation: four tiers of listeners, four paths, each known to one of them.

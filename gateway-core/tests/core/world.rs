@@ -146,7 +146,7 @@ impl World {
     pub(crate) fn over(&self, method: &str, scheme: &str, name: &str, authority: &str, path: &str, headers: &[&str]) -> String {
         let default = if scheme == "https" { 443 } else { 80 };
         let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(default);
-        let tls = (scheme == "https").then(|| Handshake { server_name: Some(name.into()) });
+        let tls = (scheme == "https").then(|| Handshake { server_name: Some(name.into()), validation: None });
         let socket = Socket { address: None, port, transport: Transport::Tcp };
         let head = head(method, path, authority, headers);
         let admitted = match admit(&self.snapshot, &Arrival { socket, tls }, &head) {
