@@ -1,9 +1,9 @@
-//! The backends that routes use: one entry per object, port and usage, whatever the number of routes.
+//! The backends in use: one entry per object, port and usage, whatever the number of routes or others that use it.
 //!
-//! In: uses that begin and end, Services and EndpointSlices that change. Out: verdicts for the routes, backends for the snapshot.
-//! A change of endpoints touches one entry and no route.
+//! In: uses that begin and end, Services and EndpointSlices that change. Out: verdicts for the users, backends for the snapshot.
+//! A change of endpoints touches one entry and no user.
 //!
-//! Invariants: an entry exists while a route uses it; the snapshot holds it while its verdict is good.
+//! Invariants: an entry exists while somebody uses it; the snapshot holds it while its verdict is good.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher as _;
@@ -47,11 +47,11 @@ impl Backends {
         Self { entries: Hashed::with_hasher(seed), next: 0, touched: BTreeSet::new() }
     }
 
-    /// Takes note that a route uses a backend. Returns what it leads to.
+    /// Takes note that an object uses a backend. Returns what it leads to.
     pub(super) fn enlist(
         &mut self,
         name: &BackendName,
-        route: &ObjectId,
+        user: &ObjectId,
         objects: &Objects,
         support: Support,
         writer: &mut Writer,
@@ -63,15 +63,15 @@ impl Backends {
             self.touched.insert(name.object.clone());
             entry
         });
-        entry.users.insert(route.clone());
+        entry.users.insert(user.clone());
         entry.verdict.clone().map(|_| entry.id)
     }
 
-    /// Takes note that a route no longer uses a backend.
-    pub(super) fn release(&mut self, name: &BackendName, route: &ObjectId, writer: &mut Writer) {
+    /// Takes note that an object no longer uses a backend.
+    pub(super) fn release(&mut self, name: &BackendName, user: &ObjectId, writer: &mut Writer) {
         let Some(ports) = self.entries.get_mut(&name.object) else { return };
         let Some(entry) = ports.get_mut(&port_of(name)) else { return };
-        entry.users.remove(route);
+        entry.users.remove(user);
         if !entry.users.is_empty() {
             return;
         }
@@ -83,7 +83,7 @@ impl Backends {
         self.touched.insert(name.object.clone());
     }
 
-    /// Looks again at the entries of an object. Returns the routes for which one became good, bad, or bad in another way.
+    /// Looks again at the entries of an object. Returns the users for which one became good, bad, or bad in another way.
     pub(super) fn refresh(
         &mut self,
         object: &ObjectId,
@@ -91,12 +91,12 @@ impl Backends {
         support: Support,
         writer: &mut Writer,
     ) -> BTreeSet<ObjectId> {
-        let mut routes = BTreeSet::new();
+        let mut users = BTreeSet::new();
         for ((port, usage), entry) in self.entries.get_mut(object).into_iter().flatten() {
             let name = BackendName { object: object.clone(), port: *port, usage: *usage };
             let new = Entry::new(entry.id, &name, objects, support);
             if new.verdict != entry.verdict {
-                routes.extend(entry.users.iter().cloned());
+                users.extend(entry.users.iter().cloned());
             } else if new.endpoints == entry.endpoints {
                 continue;
             }
@@ -107,7 +107,7 @@ impl Backends {
             entry.endpoints = new.endpoints;
             entry.publish(&name, writer);
         }
-        routes
+        users
     }
 
     /// Objects about which there may be something else to say than before, each with its ports in use that have no endpoint.
@@ -130,7 +130,7 @@ impl Entry {
     fn new(id: BackendId, name: &BackendName, objects: &Objects, support: Support) -> Self {
         let service = objects.services.get(&name.object.name).map(Arc::as_ref);
         let verdict = resolve::protocol(service, name, support);
-        let port = verdict.as_ref().ok().and_then(|_| resolve::exists(service, name).ok());
+        let port = verdict.as_ref().ok().and_then(|_| resolve::port(service, name).ok());
         let endpoints = port.map_or_else(|| Arc::from([]), |port| resolve::endpoints(port, objects.slices(&name.object.name)));
         Self { id, verdict, endpoints, users: BTreeSet::new() }
     }

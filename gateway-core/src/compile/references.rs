@@ -1,14 +1,19 @@
-//! Where the references of a route lead: backends and extension objects.
+//! Where references lead: those of a route to backends and extension objects, and those of anybody to a backend.
 //!
-//! In: a route, the objects, the grants. Out: one answer per reference, in the order of the spec, and what a change of which would
-//! change an answer. Written for the condition ResolvedRefs and for `translate`.
+//! In: who refers, the reference, the objects, the grants. Out: one answer per reference, in the order of the spec, and what a change
+//! of which would change an answer. Written for the condition ResolvedRefs and for `translate`.
+//!
+//! Invariants: nothing is asked about a target before a grant permits it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::condition::Reason;
 use crate::name::{Kind, OWN_GROUP, ObjectId, ObjectName};
-use crate::resource::{BackendObjectRef, DirectResponse, HttpFilter, HttpFilterPayload, HttpRoute, LocalObjectRef};
+use crate::resource::{
+    BackendObjectRef, BackendRef, DirectResponse, ExternalAuthProtocol, GrpcFilter, GrpcFilterPayload, HttpFilter,
+    HttpFilterPayload, LocalObjectRef,
+};
 use crate::snapshot::filters::Handle;
 use crate::snapshot::{BackendId, BackendName, Usage, Writer};
 use crate::support::{Capability, Support};
@@ -18,8 +23,8 @@ use super::backends::Backends;
 use super::gateway::Fault;
 use super::grant::Reference;
 use super::objects::{Objects, kind_of};
-use super::resolve;
 use super::route::Route;
+use super::ties::Ties;
 
 /// What an `ExtensionRef` leads to.
 #[derive(Clone, Debug)]
@@ -46,8 +51,8 @@ impl PartialEq for Resolved {
 /// Where the references of one rule lead.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct RuleReferences {
-    /// Of the rule's ExtensionRefs, in order.
-    pub(super) filters: Vec<Resolved>,
+    /// Of its filters.
+    pub(super) filters: FilterReferences,
     /// Of its backendRefs, in order.
     pub(super) targets: Vec<TargetReferences>,
 }
@@ -56,23 +61,28 @@ pub(super) struct RuleReferences {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct TargetReferences {
     pub(super) backend: Result<BackendId, Fault>,
+    /// Of its filters.
+    pub(super) filters: FilterReferences,
+}
+
+/// Where the references of one list of filters lead.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct FilterReferences {
     /// Of its ExtensionRefs, in order.
-    pub(super) filters: Vec<Resolved>,
+    pub(super) extensions: Vec<Resolved>,
+    /// Of its mirrors and external authorizations, in order, the two kinds as they come.
+    pub(super) backends: Vec<Result<BackendId, Fault>>,
 }
 
 /// Where all references of a route lead.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct References {
-    /// One per rule; empty for kinds that are judged but not served.
+    /// One per rule.
     pub(super) rules: Vec<RuleReferences>,
     /// The gravest fault.
     pub(super) fault: Option<Fault>,
-    /// Backends in use, each once.
-    pub(super) backends: Vec<BackendName>,
-    /// Other objects referred to, existing or not.
-    pub(super) uses: Vec<ObjectId>,
-    /// Namespaces referred into.
-    pub(super) crosses: Vec<String>,
+    /// What it refers to.
+    pub(super) ties: Ties,
 }
 
 /// What resolving needs to look at.
@@ -86,118 +96,156 @@ pub(super) struct World<'a> {
 }
 
 impl World<'_> {
+    /// Follows a reference to a backend, of whatever object and field: asks for the grant, the kind, the existence and the protocol,
+    /// in this order, and takes note of what the answer depends on. `who` uses the backend from now on, whether it is usable or not;
+    /// where it names it in `ties.backends` no longer, it has to release it.
+    pub(super) fn backend(
+        &mut self,
+        who: &ObjectId,
+        reference: &BackendObjectRef,
+        usage: Usage,
+        ties: &mut Ties,
+    ) -> Result<BackendId, Fault> {
+        let namespace = who.name.namespace();
+        let target = ObjectId::new(kind_of(&reference.group, &reference.kind), reference.target(namespace));
+        let asked = Reference { from: &who.kind, namespace, to: &target };
+        if !ties.permits(&asked, self.objects) {
+            return Err((Reason::RefNotPermitted, asked.advice()));
+        }
+        if target.kind != Kind::Service {
+            return Err((Reason::InvalidKind, format!("{target} is no backend; a Service is")));
+        }
+        let Some(port) = reference.port else {
+            return Err((Reason::BackendNotFound, format!("the reference to {target} states no port")));
+        };
+        let name = BackendName { object: target, port: Some(port), usage };
+        ties.backends.push(name.clone());
+        self.backends.enlist(&name, who, self.objects, self.support, self.writer)
+    }
+
     /// Follows the references of a route.
     pub(super) fn references(&mut self, route: &Route) -> References {
         let mut found = References::default();
+        let id = route.id();
         match route {
-            Route::Http(http) => self.follow_http(route, http, &mut found),
-            Route::Grpc(_) | Route::Tls(_) | Route::Tcp(_) | Route::Udp(_) => {
-                for backend in route.backends() {
-                    if let Err(fault) = self.judged(route, backend, &mut found) {
-                        found.note(fault);
-                    }
+            Route::Http(route) => {
+                for rule in &route.spec.rules {
+                    let filters = self.http_filters(&id, &rule.filters, &mut found);
+                    let targets = rule.backend_refs.iter().map(|target| TargetReferences {
+                        backend: self.note(&id, &target.object, Usage::Http, &mut found),
+                        filters: self.http_filters(&id, &target.filters, &mut found),
+                    });
+                    let targets = targets.collect();
+                    found.rules.push(RuleReferences { filters, targets });
                 }
             }
+            Route::Grpc(route) => {
+                for rule in &route.spec.rules {
+                    let filters = self.grpc_filters(&id, &rule.filters, &mut found);
+                    let targets = rule.backend_refs.iter().map(|target| TargetReferences {
+                        backend: self.note(&id, &target.object, Usage::Grpc, &mut found),
+                        filters: self.grpc_filters(&id, &target.filters, &mut found),
+                    });
+                    let targets = targets.collect();
+                    found.rules.push(RuleReferences { filters, targets });
+                }
+            }
+            Route::Tls(route) => {
+                let rules = route.spec.rules.iter().map(|rule| &*rule.backend_refs);
+                self.plain(&id, rules, Usage::Stream, &mut found);
+            }
+            Route::Tcp(route) => {
+                let rules = route.spec.rules.iter().map(|rule| &*rule.backend_refs);
+                self.plain(&id, rules, Usage::Stream, &mut found);
+            }
+            Route::Udp(route) => {
+                let rules = route.spec.rules.iter().map(|rule| &*rule.backend_refs);
+                self.plain(&id, rules, Usage::Datagram, &mut found);
+            }
         }
-        found.backends.sort_unstable();
-        found.backends.dedup();
-        found.uses.sort_unstable();
-        found.uses.dedup();
-        found.crosses.sort_unstable();
-        found.crosses.dedup();
+        found.ties.settle();
         found
     }
 
-    fn follow_http(&mut self, route: &Route, http: &HttpRoute, found: &mut References) {
-        let id = route.id();
-        for rule in &http.spec.rules {
-            let mut references = RuleReferences { filters: self.extensions(route, &rule.filters, found), ..Default::default() };
-            for backend in &rule.backend_refs {
-                let leads = self.permitted(route, &backend.object, found).and_then(|name| {
-                    found.backends.push(name.clone());
-                    self.backends.enlist(&name, &id, self.objects, self.support, self.writer)
-                });
-                if let Err(fault) = &leads {
-                    found.note(fault.clone());
-                }
-                let filters = self.extensions(route, &backend.filters, found);
-                references.targets.push(TargetReferences { backend: leads, filters });
-            }
-            for filter in &rule.filters {
-                let backend = match filter.payload() {
-                    HttpFilterPayload::RequestMirror(mirror) => &mirror.backend_ref,
-                    HttpFilterPayload::ExternalAuth(auth) => &auth.backend_ref,
-                    HttpFilterPayload::RequestHeaderModifier(_)
-                    | HttpFilterPayload::ResponseHeaderModifier(_)
-                    | HttpFilterPayload::RequestRedirect(_)
-                    | HttpFilterPayload::UrlRewrite(_)
-                    | HttpFilterPayload::Cors(_)
-                    | HttpFilterPayload::ExtensionRef(_)
-                    | HttpFilterPayload::DirectResponse(_)
-                    | HttpFilterPayload::Unknown(_) => continue,
-                };
-                if let Err(fault) = self.judged(route, backend, found) {
-                    found.note(fault);
-                }
-            }
-            found.rules.push(references);
-        }
-    }
-
-    /// A reference that is judged for the condition only, since nothing is sent there.
-    fn judged(&mut self, route: &Route, backend: &BackendObjectRef, found: &mut References) -> Result<(), Fault> {
-        let name = self.permitted(route, backend, found)?;
-        found.uses.push(name.object.clone());
-        let service = self.objects.services.get(&name.object.name).map(Arc::as_ref);
-        if matches!(route, Route::Udp(_)) {
-            return match service {
-                Some(_) => Ok(()),
-                None => Err((Reason::BackendNotFound, format!("{} does not exist", name.object))),
+    /// The rules of a kind without filters.
+    fn plain<'r>(&mut self, id: &ObjectId, rules: impl Iterator<Item = &'r [BackendRef]>, usage: Usage, found: &mut References) {
+        for targets in rules {
+            let target = |target: &BackendRef| TargetReferences {
+                backend: self.note(id, &target.object, usage, found),
+                filters: FilterReferences::default(),
             };
+            let targets = targets.iter().map(target).collect();
+            found.rules.push(RuleReferences { filters: FilterReferences::default(), targets });
         }
-        resolve::exists(service, &name).map(|_| ())
     }
 
-    /// Asks for the grant and the kind, in this order, before anything is looked at.
-    fn permitted(&self, route: &Route, backend: &BackendObjectRef, found: &mut References) -> Result<BackendName, Fault> {
-        let target = ObjectId::new(kind_of(&backend.group, &backend.kind), backend.target(route.namespace()));
-        let kind = route.kind();
-        let asked = Reference { from: &kind, namespace: route.namespace(), to: &target };
-        if asked.crosses() {
-            found.crosses.push(target.name.namespace().to_owned());
-            if !asked.is_permitted(self.objects) {
-                return Err((Reason::RefNotPermitted, asked.advice()));
-            }
-            found
-                .uses
-                .extend(asked.grants(self.objects).map(|grant| ObjectId::new(Kind::ReferenceGrant, grant.meta.name.clone())));
-        }
-        if !backend.is_service() {
-            return Err((Reason::InvalidKind, format!("{} {} is no backend; a Service is", target.kind, target.name)));
-        }
-        let Some(port) = backend.port else {
-            return Err((Reason::BackendNotFound, format!("the reference to Service {} states no port", target.name)));
-        };
-        Ok(BackendName { object: target, port: Some(port), usage: Usage::Http })
-    }
-
-    /// What each ExtensionRef of a list of filters leads to.
-    fn extensions(&mut self, route: &Route, filters: &[HttpFilter], found: &mut References) -> Vec<Resolved> {
-        let mut resolved = Vec::new();
+    fn http_filters(&mut self, id: &ObjectId, filters: &[HttpFilter], found: &mut References) -> FilterReferences {
+        let mut leads = FilterReferences::default();
         for filter in filters {
-            let HttpFilterPayload::ExtensionRef(reference) = filter.payload() else { continue };
-            let leads = self.extension(route.namespace(), reference, found);
-            if let Resolved::Fault(fault) = &leads {
-                found.note(fault.clone());
+            match filter.payload() {
+                HttpFilterPayload::RequestMirror(mirror) => {
+                    leads.backends.push(self.note(id, &mirror.backend_ref, Usage::Http, found));
+                }
+                HttpFilterPayload::ExternalAuth(auth) => {
+                    leads.backends.push(self.note(id, &auth.backend_ref, usage_of(&auth.protocol), found));
+                }
+                HttpFilterPayload::ExtensionRef(reference) => leads.extensions.push(self.extension(id, reference, found)),
+                HttpFilterPayload::RequestHeaderModifier(_)
+                | HttpFilterPayload::ResponseHeaderModifier(_)
+                | HttpFilterPayload::RequestRedirect(_)
+                | HttpFilterPayload::UrlRewrite(_)
+                | HttpFilterPayload::Cors(_)
+                | HttpFilterPayload::DirectResponse(_)
+                | HttpFilterPayload::Unknown(_) => {}
             }
-            resolved.push(leads);
         }
-        resolved
+        leads
     }
 
-    fn extension(&mut self, namespace: &str, reference: &LocalObjectRef, found: &mut References) -> Resolved {
+    fn grpc_filters(&mut self, id: &ObjectId, filters: &[GrpcFilter], found: &mut References) -> FilterReferences {
+        let mut leads = FilterReferences::default();
+        for filter in filters {
+            match filter.payload() {
+                GrpcFilterPayload::RequestMirror(mirror) => {
+                    leads.backends.push(self.note(id, &mirror.backend_ref, Usage::Grpc, found));
+                }
+                GrpcFilterPayload::ExtensionRef(reference) => leads.extensions.push(self.extension(id, reference, found)),
+                GrpcFilterPayload::RequestHeaderModifier(_)
+                | GrpcFilterPayload::ResponseHeaderModifier(_)
+                | GrpcFilterPayload::Unknown(_) => {}
+            }
+        }
+        leads
+    }
+
+    /// Where a route's reference to a backend leads; a fault is noted.
+    fn note(
+        &mut self,
+        id: &ObjectId,
+        reference: &BackendObjectRef,
+        usage: Usage,
+        found: &mut References,
+    ) -> Result<BackendId, Fault> {
+        let leads = self.backend(id, reference, usage, &mut found.ties);
+        if let Err(fault) = &leads {
+            found.note(fault);
+        }
+        leads
+    }
+
+    /// Where a route's ExtensionRef leads; a fault is noted.
+    fn extension(&mut self, route: &ObjectId, reference: &LocalObjectRef, found: &mut References) -> Resolved {
+        let leads = self.filter(route.name.namespace(), reference, &mut found.ties);
+        if let Resolved::Fault(fault) = &leads {
+            found.note(fault);
+        }
+        leads
+    }
+
+    /// What an ExtensionRef leads to.
+    pub(super) fn filter(&mut self, namespace: &str, reference: &LocalObjectRef, ties: &mut Ties) -> Resolved {
         let id = ObjectId::new(kind_of(&reference.group, &reference.kind), ObjectName::new(namespace, &reference.name));
-        found.uses.push(id.clone());
+        ties.uses.push(id.clone());
         let missing = || Resolved::Fault((Reason::BackendNotFound, format!("filter {id} does not exist")));
         let unknown = || {
             let message = format!("filters of kind {} are not known here; DirectResponse.{OWN_GROUP} is", id.kind.as_str());
@@ -243,11 +291,19 @@ impl World<'_> {
 
 impl References {
     /// Keeps the gravest fault: permission, then kind, then existence, then protocol; of equals the first.
-    fn note(&mut self, fault: Fault) {
+    fn note(&mut self, fault: &Fault) {
         let by_gravity = [Reason::BackendNotFound, Reason::InvalidKind, Reason::RefNotPermitted];
         let gravity = |fault: &Fault| by_gravity.iter().position(|reason| *reason == fault.0);
-        if self.fault.as_ref().is_none_or(|known| gravity(&fault) > gravity(known)) {
-            self.fault = Some(fault);
+        if self.fault.as_ref().is_none_or(|known| gravity(fault) > gravity(known)) {
+            self.fault = Some(fault.clone());
         }
+    }
+}
+
+/// What a backend that is asked in this protocol is used for.
+pub(super) fn usage_of(protocol: &ExternalAuthProtocol) -> Usage {
+    match protocol {
+        ExternalAuthProtocol::Grpc => Usage::Grpc,
+        ExternalAuthProtocol::Http | ExternalAuthProtocol::Other(_) => Usage::Http,
     }
 }

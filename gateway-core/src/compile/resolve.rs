@@ -8,14 +8,22 @@ use std::sync::Arc;
 
 use crate::condition::Reason;
 use crate::resource::{Endpoint, EndpointAddressType, EndpointSlice, Service, ServicePort, ServiceType, TransportProtocol};
-use crate::snapshot::{BackendName, BackendProtocol};
+use crate::snapshot::{BackendName, BackendProtocol, Usage};
 use crate::support::{Capability, Support};
 
 use super::gateway::Fault;
 
-/// How an HTTP route speaks to a port of a Service, or why it cannot.
+/// How a port of a Service is spoken to, or why it cannot be used.
 pub(super) fn protocol(service: Option<&Service>, name: &BackendName, support: Support) -> Result<BackendProtocol, Fault> {
-    let port = exists(service, name)?;
+    let port = port(service, name)?;
+    match name.usage {
+        Usage::Http => http(port, name, support),
+        Usage::Grpc => Ok(BackendProtocol::H2c),
+        Usage::Stream | Usage::Datagram => Ok(BackendProtocol::Raw),
+    }
+}
+
+fn http(port: &ServicePort, name: &BackendName, support: Support) -> Result<BackendProtocol, Fault> {
     match port.app_protocol.as_deref() {
         Some("kubernetes.io/h2c") if support.has(Capability::H2c) => Ok(BackendProtocol::H2c),
         Some("kubernetes.io/ws") if support.has(Capability::WebSocket) => Ok(BackendProtocol::Http1),
@@ -29,7 +37,7 @@ pub(super) fn protocol(service: Option<&Service>, name: &BackendName, support: S
 }
 
 /// The Service's port, or why there is none to use.
-pub(super) fn exists<'s>(service: Option<&'s Service>, name: &BackendName) -> Result<&'s ServicePort, Fault> {
+pub(super) fn port<'s>(service: Option<&'s Service>, name: &BackendName) -> Result<&'s ServicePort, Fault> {
     let not_found = |message: String| (Reason::BackendNotFound, message);
     let service = service.ok_or_else(|| not_found(format!("{} does not exist", name.object)))?;
     if service.spec.service_type == ServiceType::ExternalName {
@@ -40,10 +48,20 @@ pub(super) fn exists<'s>(service: Option<&'s Service>, name: &BackendName) -> Re
         return Err(not_found(message));
     }
     let number = name.port.unwrap_or(0);
-    service.spec.port(number, &TransportProtocol::Tcp).ok_or_else(|| {
-        let ports: Vec<String> = service.spec.ports.iter().map(|port| port.port.to_string()).collect();
-        not_found(format!("{} has no TCP port {number}; its ports are {}", name.object, ports.join(", ")))
+    let transport = transport(name.usage);
+    service.spec.port(number, &transport).ok_or_else(|| {
+        let ports: Vec<String> =
+            service.spec.ports.iter().map(|port| format!("{}/{}", port.port, port.protocol.as_str())).collect();
+        let ports = if ports.is_empty() { "it has none".to_owned() } else { format!("its ports are {}", ports.join(", ")) };
+        not_found(format!("{} has no {} port {number}; {ports}", name.object, transport.as_str()))
     })
+}
+
+fn transport(usage: Usage) -> TransportProtocol {
+    match usage {
+        Usage::Http | Usage::Grpc | Usage::Stream => TransportProtocol::Tcp,
+        Usage::Datagram => TransportProtocol::Udp,
+    }
 }
 
 /// The endpoints that may serve a port of a Service: those that are ready, or else those that still serve while they terminate.

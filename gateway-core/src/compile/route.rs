@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use crate::name::{Kind, ObjectId, ObjectName};
-use crate::resource::{
-    BackendObjectRef, DefaultGateways, GrpcRoute, HttpRoute, Meta, Object, ParentRef, TcpRoute, TlsRoute, UdpRoute,
-};
+use crate::resource::{DefaultGateways, GrpcRoute, HttpRoute, Meta, Object, ParentRef, TcpRoute, TlsRoute, UdpRoute};
 
 /// A route of any kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,27 +138,6 @@ impl Route {
             Self::Grpc(route) => &route.spec.hostnames,
             Self::Tls(route) => &route.spec.hostnames,
             Self::Tcp(_) | Self::Udp(_) => &[],
-        }
-    }
-
-    /// The backendRefs of kinds that are judged but not served, each with its place.
-    pub(super) fn backends(&self) -> Vec<&BackendObjectRef> {
-        match self {
-            Self::Http(route) => {
-                route.spec.rules.iter().flat_map(|rule| &rule.backend_refs).map(|backend| &backend.object).collect()
-            }
-            Self::Grpc(route) => {
-                route.spec.rules.iter().flat_map(|rule| &rule.backend_refs).map(|backend| &backend.object).collect()
-            }
-            Self::Tls(route) => {
-                route.spec.rules.iter().flat_map(|rule| &rule.backend_refs).map(|backend| &backend.object).collect()
-            }
-            Self::Tcp(route) => {
-                route.spec.rules.iter().flat_map(|rule| &rule.backend_refs).map(|backend| &backend.object).collect()
-            }
-            Self::Udp(route) => {
-                route.spec.rules.iter().flat_map(|rule| &rule.backend_refs).map(|backend| &backend.object).collect()
-            }
         }
     }
 }

@@ -4,35 +4,42 @@
 //! fetch it, but a grant that permits it later has to be noticed.
 
 use crate::name::{Kind, ObjectId};
+use crate::snapshot::BackendName;
 
 use super::grant::Reference;
 use super::objects::Objects;
 
 /// What an object refers to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ties {
     /// Other objects, existing or not.
     pub(super) uses: Vec<ObjectId>,
     /// Namespaces it refers into.
     pub(super) crosses: Vec<String>,
+    /// Backends it uses.
+    pub(super) backends: Vec<BackendName>,
 }
 
 impl Ties {
-    /// Takes note of a reference, and tells whether it is permitted.
+    /// Takes note of a reference and its target, and tells whether it is permitted.
     pub(super) fn follow(&mut self, asked: &Reference<'_>, objects: &Objects) -> bool {
-        if !asked.crosses() {
+        let is_permitted = self.permits(asked, objects);
+        if is_permitted {
             self.uses.push(asked.to.clone());
+        }
+        is_permitted
+    }
+
+    /// Takes note of what permits a reference, and tells whether anything does. The target is taken note of elsewhere.
+    pub(super) fn permits(&mut self, asked: &Reference<'_>, objects: &Objects) -> bool {
+        if !asked.crosses() {
             return true;
         }
         self.crosses.push(asked.to.name.namespace().to_owned());
         let grants = asked.grants(objects).map(|grant| ObjectId::new(Kind::ReferenceGrant, grant.meta.name.clone()));
         let before = self.uses.len();
         self.uses.extend(grants);
-        let is_permitted = self.uses.len() > before;
-        if is_permitted {
-            self.uses.push(asked.to.clone());
-        }
-        is_permitted
+        self.uses.len() > before
     }
 
     /// Puts the lists into order.
@@ -41,5 +48,7 @@ impl Ties {
         self.uses.dedup();
         self.crosses.sort_unstable();
         self.crosses.dedup();
+        self.backends.sort_unstable();
+        self.backends.dedup();
     }
 }

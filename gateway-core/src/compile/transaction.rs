@@ -1,7 +1,7 @@
 //! One transaction: what changed, who depends on it, in which order they are judged again.
 //!
 //! ```text
-//! changes ─► learn ─► Dirty ─► classes ─► gateways ─► ports ─► backends ─► routes ─► statuses ─► Update
+//! changes ─► learn ─► Dirty ─► classes ─► backends ─► gateways ─► ports ─► routes ─► statuses ─► Update
 //! ```
 //! In: changes. Out: an `Update`. Each stage may only add work for stages after it, so that one pass is enough.
 
@@ -60,7 +60,7 @@ struct Dirty {
     routes: BTreeSet<ObjectId>,
     /// Gateways whose status may differ though nothing else does.
     phrased: BTreeSet<ObjectName>,
-    /// Backends that routes no longer use.
+    /// Backends that are no longer used, each with who no longer uses it.
     released: Vec<(BackendName, ObjectId)>,
     statuses: Vec<(ObjectId, Option<Status>)>,
     problems: Vec<(ObjectId, Vec<String>)>,
@@ -138,14 +138,14 @@ impl State {
             }
         }
         self.judge_classes(&mut dirty, options);
-        self.judge_gateways(&mut dirty, options);
         self.judge_backends(&mut dirty, options);
+        self.judge_gateways(&mut dirty, options);
         for id in std::mem::take(&mut dirty.routes) {
             self.judge_route(&id, &mut dirty, options);
         }
         // Only now, so that a backend whose last user changed its name in this transaction stays the same backend.
-        for (backend, route) in std::mem::take(&mut dirty.released) {
-            self.backends.release(&backend, &route, &mut self.writer);
+        for (backend, user) in std::mem::take(&mut dirty.released) {
+            self.backends.release(&backend, &user, &mut self.writer);
         }
         self.phrase_gateways(&mut dirty, options);
         self.phrase_backends(&mut dirty);

@@ -211,3 +211,72 @@ fn needs_tell_what_a_gateway_began_and_ceased_to_depend_on_existing_or_not() {
     let left = world.remove("HTTPRoute team/r");
     assert_eq!(named(&left, false), named(&joined, true));
 }
+
+/// A route of any kind to port 80 of a Service that only serves it over one transport.
+fn route_of(kind: &str, more: &str) -> String {
+    format!(
+        "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: {kind}
+metadata: {{name: r, namespace: team}}
+spec: {{parentRefs: [{{name: gw, namespace: infra}}], {more}rules: [{{backendRefs: [{{name: s, port: 80}}]}}]}}
+"
+    )
+}
+
+#[test]
+fn every_kind_of_route_speaks_to_the_same_port_in_its_own_way() {
+    let service = |protocol: &str, app: &str| {
+        let spec = format!("{{ports: [{{port: 80, protocol: {protocol}{app}}}]}}");
+        format!("\n---\n{{apiVersion: v1, kind: Service, metadata: {{name: s, namespace: team}}, spec: {spec}}}")
+    };
+    let h2c = ", appProtocol: kubernetes.io/h2c";
+    let rows = [
+        ("HTTPRoute", "", "TCP", "", "Http1"),
+        ("HTTPRoute", "", "TCP", ", appProtocol: http", "Http1"),
+        ("HTTPRoute", "", "TCP", ", appProtocol: example.com/own", "Http1"),
+        ("HTTPRoute", "", "TCP", ", appProtocol: kubernetes.io/ws", "Http1"),
+        ("HTTPRoute", "", "TCP", h2c, "H2c"),
+        ("GRPCRoute", "", "TCP", "", "H2c"),
+        ("GRPCRoute", "", "TCP", h2c, "H2c"),
+        ("TLSRoute", "hostnames: [h.example], ", "TCP", "", "Raw"),
+        ("TCPRoute", "", "TCP", h2c, "Raw"),
+        ("UDPRoute", "", "UDP", "", "Raw"),
+        ("HTTPRoute", "", "TCP", ", appProtocol: kubernetes.io/odd", "!UnsupportedProtocol"),
+        ("HTTPRoute", "", "SCTP", "", "!BackendNotFound"),
+        ("HTTPRoute", "", "UDP", "", "!BackendNotFound"),
+        ("UDPRoute", "", "TCP", "", "!BackendNotFound"),
+        ("UDPRoute", "", "SCTP", "", "!BackendNotFound"),
+    ];
+    for (kind, more, protocol, app, expected) in rows {
+        let world = World::of(&format!("{GATEWAY}{}{}", route_of(kind, more), service(protocol, app)));
+        let resolved = world.condition(&format!("{kind} team/r"), "ResolvedRefs");
+        let found = match world.snapshot.backends().next() {
+            Some(backend) if resolved == "ResolvedRefs" => format!("{:?}", backend.protocol),
+            _ => resolved,
+        };
+        assert_eq!(found, expected, "{kind} {protocol}{app}");
+    }
+}
+
+#[test]
+fn mirrors_and_external_authorization_are_references_like_backends() {
+    let mirror = "{type: RequestMirror, requestMirror: {backendRef: {name: m, port: 80}}}";
+    let auth =
+        "{type: ExternalAuth, externalAuth: {protocol: GRPC, grpc: {}, backendRef: {name: a, namespace: other, port: 80}}}";
+    let rules = format!("{{filters: [{mirror}, {auth}], backendRefs: [{{name: s, port: 80, filters: [{mirror}]}}]}}");
+    let mut world = world(&rules, &service("team", "s", "10.0.0.1"));
+    assert_eq!(world.condition("HTTPRoute team/r", "ResolvedRefs"), "!RefNotPermitted", "external authorization");
+    world.put(GRANT);
+    assert_eq!(world.condition("HTTPRoute team/r", "ResolvedRefs"), "!BackendNotFound");
+    world.put(&service("other", "a", "10.0.0.2"));
+    assert!(world.message("HTTPRoute team/r", "ResolvedRefs").contains("Service team/m"), "the mirror");
+    world.put(&service("team", "m", "10.0.0.3"));
+    assert_eq!(world.condition("HTTPRoute team/r", "ResolvedRefs"), "ResolvedRefs");
+    let spoken: Vec<String> =
+        world.snapshot.backends().map(|backend| format!("{} {:?}", backend.name, backend.protocol)).collect();
+    assert_eq!(spoken, ["other/a:80 H2c", "team/m:80 Http1", "team/s:80 Http1"]);
+    world.remove("HTTPRoute team/r");
+    assert_eq!(world.snapshot.backends().count(), 0, "what nobody uses is let go");
+}

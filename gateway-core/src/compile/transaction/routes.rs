@@ -17,8 +17,8 @@ use super::{Dirty, State, links};
 impl State {
     pub(super) fn judge_backends(&mut self, dirty: &mut Dirty, options: &Options) {
         for object in std::mem::take(&mut dirty.backends) {
-            let routes = self.backends.refresh(&object, &self.objects, options.support, &mut self.writer);
-            dirty.routes.extend(routes);
+            let users = self.backends.refresh(&object, &self.objects, options.support, &mut self.writer);
+            users.iter().for_each(|user| dirty.touch(user));
         }
     }
 
@@ -96,14 +96,14 @@ impl State {
     pub(super) fn account(&mut self, id: &ObjectId, old: Option<&RouteState>, new: Option<&RouteState>, dirty: &mut Dirty) {
         let attached = |state: Option<&RouteState>| state.map_or_else(Vec::new, RouteState::attached);
         dirty.phrased.extend(self.gateways.recount(&attached(old), &attached(new)));
-        for name in old.into_iter().flat_map(|old| &old.references.backends) {
-            if new.is_none_or(|new| new.references.backends.binary_search(name).is_err()) {
+        for name in old.into_iter().flat_map(|old| &old.references.ties.backends) {
+            if new.is_none_or(|new| new.references.ties.backends.binary_search(name).is_err()) {
                 dirty.released.push((name.clone(), id.clone()));
             }
         }
         let linked = |state: Option<&'_ RouteState>| {
             state.map_or_else(Default::default, |state| {
-                (state.references.uses.clone(), state.references.crosses.clone(), state.gateways.clone())
+                (state.references.ties.uses.clone(), state.references.ties.crosses.clone(), state.gateways.clone())
             })
         };
         let (before, after) = (linked(old), linked(new));
@@ -125,6 +125,6 @@ impl State {
 /// What a Gateway depends on because a route names it.
 fn needed(id: &ObjectId, state: &RouteState) -> impl Iterator<Item = ObjectId> {
     let namespace = ObjectId::new(Kind::Namespace, ObjectName::cluster(id.name.namespace()));
-    let backends = state.references.backends.iter().map(|name| name.object.clone());
-    [id.clone(), namespace].into_iter().chain(backends).chain(state.references.uses.iter().cloned())
+    let backends = state.references.ties.backends.iter().map(|name| name.object.clone());
+    [id.clone(), namespace].into_iter().chain(backends).chain(state.references.ties.uses.iter().cloned())
 }

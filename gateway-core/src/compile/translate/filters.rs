@@ -18,7 +18,7 @@ use crate::snapshot::filters::{DirectResponse, Extension, HeaderEdit, HeaderEdit
 use crate::support::{Capability, Support};
 
 use super::super::gateway::Fault;
-use super::super::references::Resolved;
+use super::super::references::{FilterReferences, Resolved};
 
 /// A list of filters as translated.
 #[derive(Debug, Default)]
@@ -37,13 +37,18 @@ pub(crate) enum Level {
     Backend { one_prefix: bool },
 }
 
-/// Translates a list of filters. `resolved` holds what each `ExtensionRef` of the list leads to, in order.
+/// Translates a list of filters. `leads` holds what its references lead to, in order.
 ///
 /// # Errors
 /// Why the rule is invalid.
-pub(crate) fn translate(filters: &[HttpFilter], resolved: &[Resolved], level: Level, support: Support) -> Result<Steps, Fault> {
+pub(crate) fn translate(
+    filters: &[HttpFilter],
+    leads: &FilterReferences,
+    level: Level,
+    support: Support,
+) -> Result<Steps, Fault> {
     let mut translated = Steps::default();
-    let mut resolved = resolved.iter();
+    let mut resolved = leads.extensions.iter();
     exclusive(filters)?;
     if matches!(level, Level::Backend { .. }) && !filters.is_empty() && !support.has(Capability::BackendFilters) {
         return Err(unsupported("filters on backendRefs are not performed by this data plane".to_owned()));
