@@ -31,9 +31,11 @@ impl Snapshot {
             let listener = &*site.listener;
             let hostname = listener.hostname.as_deref().unwrap_or("*");
             let certificates = listener.certificates.as_ref().map(|set| set.fingerprint);
+            let validation = listener.validation.as_ref().map(|validation| validation.fingerprint);
+            let own = listener.client_certificate.as_ref().map(|certificate| certificate.fingerprint);
             lines.push(format!(
-                "  {}, {:?} {hostname}:{}, certificates {certificates:x?}, {:?}",
-                listener.id, listener.protocol, listener.port, listener.settings
+                "  {}, {:?} {hostname}:{}, certificates {certificates:x?}, clients {validation:x?}, own {own:x?}, {:?}, {:?}",
+                listener.id, listener.protocol, listener.port, listener.tls, listener.settings
             ));
             self.outline_table(&site.table, lines);
         }

@@ -1,8 +1,10 @@
 //! Certificates of HTTPS listeners (`ListenerTLSConfig.CertificateRefs`, ReferenceGrant).
 
-use gateway_core::compile::{Change, Fact};
+use gateway_core::compile::{Change, Fact, Options};
+use gateway_core::snapshot::{Listener, TlsVersion};
+use gateway_core::support::{Capability, Support};
 
-use super::world::World;
+use super::world::{World, options};
 
 /// A Secret of type `kubernetes.io/tls` with a fresh certificate.
 pub(crate) fn secret(namespace: &str, name: &str, host: &str) -> String {
@@ -10,7 +12,7 @@ pub(crate) fn secret(namespace: &str, name: &str, host: &str) -> String {
     data(namespace, name, "kubernetes.io/tls", &signed.cert.pem(), &signed.signing_key.serialize_pem())
 }
 
-fn data(namespace: &str, name: &str, kind: &str, certificate: &str, key: &str) -> String {
+pub(crate) fn data(namespace: &str, name: &str, kind: &str, certificate: &str, key: &str) -> String {
     let indented = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
     format!(
         "\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: {namespace}}}\ntype: {kind}\nstringData:\n  tls.crt: |\n{}  tls.key: |\n{}",
@@ -139,4 +141,250 @@ fn a_certificate_out_of_date_is_reported_and_served_and_the_next_change_is_told(
     assert_eq!(resolved(&world), "!InvalidCertificateRef");
     assert!(world.message("Gateway infra/gw#https", "ResolvedRefs").contains("expired at 2026-02-01"));
     assert_eq!(world.condition("Gateway infra/gw#https", "Programmed"), "Programmed");
+}
+
+/// The HTTPS listener of the Gateway.
+fn https(world: &World) -> std::sync::Arc<Listener> {
+    let (_, listeners) = world.snapshot.sockets().find(|(socket, _)| socket.port == 443).expect("somebody listens");
+    listeners.find(Some("a.example.com")).expect("a listener for all hosts").clone()
+}
+
+const RSA: &str = include_str!("pem/rsa.crt");
+const ECDSA: &str = include_str!("pem/ecdsa.crt");
+
+#[test]
+fn keys_are_read_in_each_of_their_forms() {
+    for (certificate, key, form) in [
+        (RSA, include_str!("pem/rsa.pkcs1.key"), "PKCS#1"),
+        (RSA, include_str!("pem/rsa.pkcs8.key"), "RSA in PKCS#8"),
+        (ECDSA, include_str!("pem/ecdsa.sec1.key"), "SEC1, after its curve's parameters"),
+        (ECDSA, include_str!("pem/ecdsa.pkcs8.key"), "ECDSA in PKCS#8"),
+    ] {
+        let world =
+            World::of(&format!("{}{}", gateway("[{name: cert}]"), data("infra", "cert", "kubernetes.io/tls", certificate, key)));
+        assert_eq!(world.condition("Gateway infra/gw#https", "ResolvedRefs"), "ResolvedRefs", "{form}");
+        assert_eq!(world.condition("Gateway infra/gw#https", "Programmed"), "Programmed", "{form}");
+    }
+    let mixed = data("infra", "cert", "kubernetes.io/tls", RSA, include_str!("pem/ecdsa.pkcs8.key"));
+    let world = World::of(&format!("{}{mixed}", gateway("[{name: cert}]")));
+    assert_eq!(world.condition("Gateway infra/gw#https", "ResolvedRefs"), "!InvalidCertificateRef");
+}
+
+/// § 9, item 18.
+#[test]
+fn several_certificate_refs_of_rsa_and_ecdsa_are_served_together_and_a_bad_one_among_them_is_reported() {
+    let world = World::of(&format!(
+        "{}{}{}{}",
+        gateway("[{name: rsa}, {name: missing}, {name: ecdsa}, {name: odd}]"),
+        data("infra", "rsa", "kubernetes.io/tls", RSA, include_str!("pem/rsa.pkcs8.key")),
+        data("infra", "ecdsa", "kubernetes.io/tls", ECDSA, include_str!("pem/ecdsa.pkcs8.key")),
+        data("infra", "odd", "Opaque", ECDSA, include_str!("pem/ecdsa.pkcs8.key")),
+    ));
+    let listener = https(&world);
+    let served: Vec<_> = listener.certificates.iter().flat_map(|set| &set.certificates).collect();
+    let names: Vec<_> = served.iter().map(|certificate| (certificate.secret.name(), &*certificate.names[0])).collect();
+    assert_eq!(names, [("rsa", "rsa.example.com"), ("ecdsa", "ecdsa.example.com")], "in the order of the references");
+    assert_eq!(world.condition("Gateway infra/gw#https", "ResolvedRefs"), "!InvalidCertificateRef");
+    let message = world.message("Gateway infra/gw#https", "ResolvedRefs");
+    assert!(message.contains("infra/missing does not exist") && message.contains("infra/odd is of type Opaque"), "{message}");
+    assert_eq!(world.condition("Gateway infra/gw", "ResolvedRefs"), "!ListenersNotResolved");
+}
+
+#[test]
+fn certificates_are_only_read_from_secrets_of_the_core_group() {
+    for (reference, what) in [
+        ("{name: cert, kind: ConfigMap}", "ConfigMap of the core group"),
+        ("{name: cert, group: example.com}", "Secret of example.com"),
+        ("{name: cert, kind: Odd, namespace: vault}", "Odd of the core group"),
+    ] {
+        let world = World::of(&format!("{}{}", gateway(&format!("[{reference}]")), secret("infra", "cert", "a.example.com")));
+        assert_eq!(world.condition("Gateway infra/gw#https", "ResolvedRefs"), "!InvalidCertificateRef", "{what}");
+        let message = world.message("Gateway infra/gw#https", "ResolvedRefs");
+        assert!(message.contains(what), "{message} should say: {what}");
+    }
+}
+
+/// § 10, row 8.
+#[test]
+fn a_listener_without_any_usable_certificate_is_accepted_and_not_programmed() {
+    let only = gateway("[{name: missing}]").replace("  - {name: http, port: 80, protocol: HTTP}\n", "");
+    let world = World::of(&only);
+    assert_eq!(world.condition("Gateway infra/gw#https", "Accepted"), "Accepted");
+    assert_eq!(world.condition("Gateway infra/gw#https", "Programmed"), "!Invalid");
+    assert_eq!(world.condition("Gateway infra/gw#https", "ResolvedRefs"), "!InvalidCertificateRef");
+    assert_eq!(world.condition("Gateway infra/gw", "Accepted"), "ListenersNotValid");
+    assert_eq!(world.condition("Gateway infra/gw", "Programmed"), "!Invalid", "no listener is usable");
+    assert!(!https(&world).is_open());
+}
+
+/// § 10, row 9.
+#[test]
+fn a_gateway_is_programmed_if_one_of_its_listeners_is() {
+    let world = World::of(&gateway("[{name: missing}]"));
+    assert_eq!(world.condition("Gateway infra/gw#https", "Programmed"), "!Invalid");
+    assert_eq!(world.condition("Gateway infra/gw#http", "Programmed"), "Programmed");
+    assert_eq!(world.condition("Gateway infra/gw", "Programmed"), "Programmed");
+}
+
+/// § 9, item 1.
+#[test]
+fn an_expired_or_mismatched_replacement_of_a_certificate_keeps_reporting_invalid_certificate_ref() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = |from: (i32, u8, u8), until: (i32, u8, u8)| {
+        let mut parameters = rcgen::CertificateParams::new(["a.example.com".to_owned()]).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(from.0, from.1, from.2);
+        parameters.not_after = rcgen::date_time_ymd(until.0, until.1, until.2);
+        data("infra", "cert", "kubernetes.io/tls", &parameters.self_signed(&key).unwrap().pem(), &key.serialize_pem())
+    };
+    let mut world = World::of(&format!("{}{}", gateway("[{name: cert}]"), certificate((2025, 1, 1), (2035, 1, 1))));
+    world.apply([Change::Fact(Fact::Time(1_767_225_600))]);
+    let state = |world: &World| world.condition("Gateway infra/gw#https", "ResolvedRefs");
+    assert_eq!(state(&world), "ResolvedRefs");
+    world.put(&certificate((2024, 1, 1), (2025, 1, 1)));
+    assert_eq!(state(&world), "!InvalidCertificateRef");
+    assert!(https(&world).is_open(), "it is served all the same: clients that check the date tell better what is wrong");
+    world.put(&data("infra", "cert", "kubernetes.io/tls", ECDSA, include_str!("pem/rsa.pkcs8.key")));
+    assert_eq!(state(&world), "!InvalidCertificateRef");
+    assert!(!https(&world).is_open());
+    world.put(&certificate((2025, 6, 1), (2036, 1, 1)));
+    world.bind();
+    assert_eq!(state(&world), "ResolvedRefs");
+    assert_eq!(world.condition("Gateway infra/gw#https", "Programmed"), "Programmed");
+}
+
+/// § 9, item 45.
+#[test]
+fn a_grant_for_another_name_kind_or_namespace_reveals_nothing_of_the_secret() {
+    let near_misses = [
+        ("kind: Gateway, namespace: infra", "kind: Secret, name: other"),
+        ("kind: Gateway, namespace: elsewhere", "kind: Secret"),
+        ("kind: HTTPRoute, namespace: infra", "kind: Secret"),
+        ("kind: ListenerSet, namespace: infra", "kind: Secret"),
+        ("kind: Gateway, namespace: infra", "kind: ConfigMap"),
+    ];
+    for (from, to) in near_misses {
+        let grant = format!(
+            "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ReferenceGrant
+metadata: {{name: grant, namespace: vault}}
+spec: {{from: [{{group: gateway.networking.k8s.io, {from}}}], to: [{{group: '', {to}}}]}}
+"
+        );
+        let refs = "[{name: cert, namespace: vault}]";
+        let told: Vec<(String, String)> = ["", &secret("vault", "cert", "a.example.com")]
+            .into_iter()
+            .map(|secret| World::of(&format!("{}{grant}{secret}", gateway(refs))))
+            .map(|world| {
+                ["Accepted", "Programmed", "ResolvedRefs"]
+                    .map(|kind| {
+                        let what = "Gateway infra/gw#https";
+                        (world.condition(what, kind), world.message(what, kind))
+                    })
+                    .into_iter()
+                    .unzip()
+            })
+            .map(|(reasons, messages): (Vec<String>, Vec<String>)| (reasons.join(" "), messages.join("\n")))
+            .collect();
+        assert_eq!(told[0], told[1], "{from} to {to}");
+        assert!(told[0].0.ends_with("!RefNotPermitted"), "{told:?}");
+    }
+}
+
+fn with_client_certificate(reference: &str) -> String {
+    format!("{}  tls: {{backend: {{clientCertificateRef: {reference}}}}}\n", gateway("[{name: cert}]"))
+}
+
+/// GatewayInvalidTLSBackendConfiguration, GatewayTLSBackendClientCertificate.
+#[test]
+fn a_backend_client_certificate_that_cannot_be_used_is_told_on_the_gateway_and_changes_nothing_else() {
+    let good = secret("infra", "cert", "a.example.com");
+    let rows = [
+        ("{name: own}", "", "!InvalidClientCertificateRef"),
+        ("{name: own, group: example.com}", "", "!InvalidClientCertificateRef"),
+        ("{name: own, kind: ConfigMap}", "", "!InvalidClientCertificateRef"),
+        ("{name: own}", &data("infra", "own", "kubernetes.io/tls", "broken", "broken"), "!InvalidClientCertificateRef"),
+        (
+            "{name: own}",
+            &data("infra", "own", "Opaque", ECDSA, include_str!("pem/ecdsa.pkcs8.key")),
+            "!InvalidClientCertificateRef",
+        ),
+        ("{name: own, namespace: vault}", "", "!RefNotPermitted"),
+        ("{name: own, namespace: vault}", &secret("vault", "own", "gw"), "!RefNotPermitted"),
+        ("{name: own}", &secret("infra", "own", "gw"), "ResolvedRefs"),
+    ];
+    for (reference, objects, expected) in rows {
+        let world = World::of(&format!("{}{good}{objects}", with_client_certificate(reference)));
+        assert_eq!(world.condition("Gateway infra/gw", "ResolvedRefs"), expected, "{reference}");
+        assert_eq!(world.condition("Gateway infra/gw", "Accepted"), "Accepted");
+        assert_eq!(world.condition("Gateway infra/gw", "Programmed"), "Programmed");
+        assert_eq!(world.condition("Gateway infra/gw#https", "ResolvedRefs"), "ResolvedRefs");
+        let presented = https(&world).client_certificate.as_ref().map(|certificate| certificate.secret.to_string());
+        assert_eq!(presented.as_deref(), (expected == "ResolvedRefs").then_some("infra/own"));
+    }
+}
+
+#[test]
+fn a_backend_client_certificate_is_rotated_granted_and_dated_like_any_other() {
+    let grant = GRANT.replace(", name: cert", "");
+    let mut world = World::of(&format!(
+        "{}{}{}",
+        with_client_certificate("{name: own, namespace: vault}"),
+        secret("infra", "cert", "a.example.com"),
+        secret("vault", "own", "gw")
+    ));
+    let presented = |world: &World| https(world).client_certificate.as_ref().map(|certificate| certificate.fingerprint);
+    assert_eq!(presented(&world), None);
+    world.put(&grant);
+    let first = presented(&world);
+    assert!(first.is_some());
+    world.put(&secret("vault", "own", "gw"));
+    assert!(presented(&world).is_some_and(|second| Some(second) != first));
+    let mut parameters = rcgen::CertificateParams::new(["gw".to_owned()]).unwrap();
+    (parameters.not_before, parameters.not_after) = (rcgen::date_time_ymd(2026, 1, 1), rcgen::date_time_ymd(2026, 2, 1));
+    let key = rcgen::KeyPair::generate().unwrap();
+    let dated = parameters.self_signed(&key).unwrap();
+    world.put(&data("vault", "own", "kubernetes.io/tls", &dated.pem(), &key.serialize_pem()));
+    assert_eq!(world.apply([Change::Fact(Fact::Time(1_769_000_000))]).next, Some(1_769_904_001));
+    assert_eq!(world.condition("Gateway infra/gw", "ResolvedRefs"), "ResolvedRefs");
+    world.apply([Change::Fact(Fact::Time(1_769_904_001))]);
+    assert_eq!(world.condition("Gateway infra/gw", "ResolvedRefs"), "!InvalidClientCertificateRef", "it expired");
+    assert!(presented(&world).is_some(), "the backend will say so too");
+    world.remove("ReferenceGrant vault/grant");
+    assert_eq!(world.condition("Gateway infra/gw", "ResolvedRefs"), "!RefNotPermitted");
+    assert_eq!(presented(&world), None);
+}
+
+#[test]
+fn a_data_plane_that_presents_no_client_certificates_says_so() {
+    let support = Support::of(&[Capability::Http, Capability::Https]);
+    let objects = format!("{}{}", with_client_certificate("{name: cert}"), secret("infra", "cert", "a.example.com"));
+    let world = World::with(Options { support, ..options() }, &objects);
+    assert_eq!(world.condition("Gateway infra/gw", "ResolvedRefs"), "!InvalidClientCertificateRef");
+    assert!(world.message("Gateway infra/gw", "ResolvedRefs").contains("presents no client certificate"));
+    assert_eq!(world.condition("Gateway infra/gw", "Programmed"), "Programmed");
+}
+
+#[test]
+fn tls_options_under_our_domain_are_performed_or_refused_and_others_remarked() {
+    let stated = |option: &str| {
+        let gateway = gateway("[{name: cert}]").replace("certificateRefs:", &format!("options: {{{option}}}, certificateRefs:"));
+        format!("{gateway}{}", secret("infra", "cert", "a.example.com"))
+    };
+    let world = World::of(&stated("pingora-gateway.dev/min-tls-version: '1.3'"));
+    assert_eq!(world.condition("Gateway infra/gw#https", "Programmed"), "Programmed");
+    assert_eq!(https(&world).tls.minimum_version, TlsVersion::V1_3);
+    for option in ["pingora-gateway.dev/min-tls-version: '1.0'", "pingora-gateway.dev/odd: x"] {
+        let world = World::of(&stated(option));
+        assert_eq!(world.condition("Gateway infra/gw#https", "Accepted"), "!UnsupportedValue", "{option}");
+        assert_eq!(world.condition("Gateway infra/gw#http", "Programmed"), "Programmed");
+    }
+    let support = Support::of(&[Capability::Http, Capability::Https]);
+    let world = World::with(Options { support, ..options() }, &stated("pingora-gateway.dev/min-tls-version: '1.3'"));
+    assert_eq!(world.condition("Gateway infra/gw#https", "Accepted"), "!UnsupportedValue", "nobody performs it");
+    let world = World::of(&stated("example.com/odd: x"));
+    assert_eq!(world.condition("Gateway infra/gw#https", "Programmed"), "Programmed");
+    let remarks: Vec<&String> = world.compiler.problems().values().flatten().collect();
+    assert_eq!(remarks, ["listener https: tls.options example.com/odd has no effect: it is not known here"]);
 }
