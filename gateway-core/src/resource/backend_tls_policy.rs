@@ -116,7 +116,7 @@ impl BackendTlsValidation {
         for (index, anchor) in ca_certificate_refs.iter().enumerate() {
             anchor.check(&refs.entry(index), report);
         }
-        report.text(&at.field("hostname"), hostname, syntax::PRECISE_HOSTNAME);
+        report.text(&at.field("hostname"), hostname, syntax::PRECISE_SERVER_NAME);
         let at = at.field("subjectAltNames");
         report.count(&at, subject_alt_names.len(), 0, 5);
         for (index, name) in subject_alt_names.iter().enumerate() {
@@ -280,8 +280,8 @@ mod tests {
             &[
                 (names("[{type: Hostname}]"), &*format!("{place}.hostname"), "as the type is Hostname, found none"),
                 (names("[{type: URI}]"), &format!("{place}.uri"), "as the type is URI, found none"),
-                (names("[{type: URI, uri: 'a:b', hostname: a.b}]"), &format!("{place}.hostname"), "expected nothing"),
-                (names("[{type: Hostname, uri: 'a:b', hostname: a.b}]"), &format!("{place}.uri"), "expected nothing"),
+                (names("[{type: URI, uri: 'a://b', hostname: a.b}]"), &format!("{place}.hostname"), "expected nothing"),
+                (names("[{type: Hostname, uri: 'a://b', hostname: a.b}]"), &format!("{place}.uri"), "expected nothing"),
                 (names("[{type: Hostname, hostname: A.b}]"), &format!("{place}.hostname"), "a lower-case host name"),
                 (names("[{type: URI, uri: no-scheme}]"), &format!("{place}.uri"), "an absolute URI"),
                 (names("[{hostname: a.b}]"), &format!("{place}.type"), "expected a value, found none"),

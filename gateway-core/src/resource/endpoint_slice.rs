@@ -41,6 +41,7 @@ impl EndpointSlice {
         };
         let at = Place::top("endpoints");
         for (index, endpoint) in self.endpoints.iter().enumerate() {
+            report.count(&at.entry(index).field("addresses"), endpoint.addresses.len(), 1, 100);
             for (position, address) in endpoint.addresses.iter().enumerate() {
                 report.text(&at.entry(index).field("addresses").entry(position), address, syntax);
             }

@@ -32,6 +32,7 @@ pub struct GatewaySpec {
     /// The name of the class.
     pub gateway_class_name: String,
     /// The listeners.
+    #[serde(default)]
     pub listeners: Vec<Listener>,
     /// The addresses asked for; any when empty.
     #[serde(default)]
@@ -54,7 +55,7 @@ impl GatewaySpec {
     pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
         let Self { gateway_class_name, listeners, addresses, infrastructure, allowed_listeners: _, tls, default_scope: _ } = self;
         report.text(&at.field("gatewayClassName"), gateway_class_name, syntax::NAME);
-        listener::check_all(listeners, &at.field("listeners"), report);
+        listener::check_all(listeners, listener::Holder::Gateway, &at.field("listeners"), report);
         check_addresses(addresses, &at.field("addresses"), report);
         if let Some(infrastructure) = infrastructure {
             infrastructure.check(&at.field("infrastructure"), report);

@@ -90,7 +90,11 @@ mod tests {
                 ("{trustedProxies: [example.com]}", "spec.trustedProxies[0]", "found \"example.com\""),
                 ("{mergeSlashes: 'no'}", "spec.mergeSlashes", "expected a boolean"),
                 ("{limits: {maxHeaderBytes: 0}}", "spec.limits.maxHeaderBytes", "a whole number from 1"),
-                ("{limits: {idleTimeout: 5}}", "spec.limits.idleTimeout", "expected a string, found integer `5`"),
+                (
+                    "{limits: {idleTimeout: 5}}",
+                    "spec.limits.idleTimeout",
+                    "a duration such as 1h30m, 10s or 500ms (GEP-2257), found integer `5`",
+                ),
                 ("{limits: {drainTimeout: 1d}}", "spec.limits.drainTimeout", "a duration such as 1h30m"),
                 ("{limits: {other: 1}}", "spec.limits.other", "a field of GatewayParameters"),
             ],

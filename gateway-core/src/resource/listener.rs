@@ -38,11 +38,20 @@ pub struct Listener {
     pub filters: Option<ListenerFilters>,
 }
 
+/// What holds the listeners: the schemas of the two differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// A Gateway.
+    Gateway,
+    /// A ListenerSet, whose schema admits filters whatever the protocol, so that they become a condition.
+    ListenerSet,
+}
+
 /// What must hold of all listeners of an object together, and of each.
-pub(super) fn check_all(listeners: &[Listener], at: &Place<'_>, report: &mut Report) {
+pub(super) fn check_all(listeners: &[Listener], holder: Holder, at: &Place<'_>, report: &mut Report) {
     report.count(at, listeners.len(), 1, 64);
     for (index, listener) in listeners.iter().enumerate() {
-        listener.check(&at.entry(index), report);
+        listener.check(holder, &at.entry(index), report);
     }
     report.unique(at, listeners.iter().map(|listener| &listener.name), "a name");
     let distinct = listeners.iter().map(|listener| (listener.port, &listener.protocol, &listener.hostname));
@@ -50,7 +59,7 @@ pub(super) fn check_all(listeners: &[Listener], at: &Place<'_>, report: &mut Rep
 }
 
 impl Listener {
-    fn check(&self, at: &Place<'_>, report: &mut Report) {
+    fn check(&self, holder: Holder, at: &Place<'_>, report: &mut Report) {
         let Self { name, hostname, port: _, protocol, tls, allowed_routes, filters } = self;
         report.text(&at.field("name"), name, syntax::SUBDOMAIN);
         report.optional_text(&at.field("hostname"), hostname.as_deref(), syntax::HOSTNAME);
@@ -68,7 +77,7 @@ impl Listener {
         if tls.is_some() && !has_tls {
             report.refuse(&at.field("tls"), format!("expected none, as the protocol is {protocol}, found one"));
         }
-        if filters.is_some() && !has_filters {
+        if filters.is_some() && !has_filters && holder == Holder::Gateway {
             report.refuse(&at.field("filters"), format!("expected none, as the protocol is {protocol}, found some"));
         }
         if tls.is_none() && *protocol == Protocol::Tls {

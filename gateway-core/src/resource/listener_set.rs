@@ -31,6 +31,7 @@ pub struct ListenerSetSpec {
     /// The Gateway it adds to.
     pub parent_ref: ParentGatewayRef,
     /// The listeners.
+    #[serde(default)]
     pub listeners: Vec<Listener>,
 }
 
@@ -38,7 +39,7 @@ impl ListenerSetSpec {
     pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
         let Self { parent_ref, listeners } = self;
         parent_ref.to_object_ref().check(&at.field("parentRef"), report);
-        listener::check_all(listeners, &at.field("listeners"), report);
+        listener::check_all(listeners, listener::Holder::ListenerSet, &at.field("listeners"), report);
     }
 }
 
@@ -109,7 +110,7 @@ mod tests {
                     "spec.parentRef.sectionName",
                     "a field of ListenerSet",
                 ),
-                ("{parentRef: {name: g}}".to_owned(), "spec.listeners", "expected a value, found none"),
+                ("{parentRef: {name: g}}".to_owned(), "spec.listeners", "1 to 64 entries, found 0"),
                 ("{parentRef: {name: g}, listeners: []}".to_owned(), "spec.listeners", "1 to 64 entries, found 0"),
                 (
                     "{parentRef: {name: g}, listeners: [{name: a, protocol: HTTP}]}".to_owned(),
@@ -118,6 +119,14 @@ mod tests {
                 ),
             ],
         );
-        assert_accepted(V1, "ListenerSet", &[format!("{{parentRef: {{name: g, kind: Mesh, group: a.b}}, {listeners}}}")]);
+        let filters = "listeners: [{name: a, port: 80, protocol: TCP, filters: {requests: []}}]";
+        assert_accepted(
+            V1,
+            "ListenerSet",
+            &[
+                format!("{{parentRef: {{name: g, kind: Mesh, group: a.b}}, {listeners}}}"),
+                format!("{{parentRef: {{name: g}}, {filters}}}"),
+            ],
+        );
     }
 }

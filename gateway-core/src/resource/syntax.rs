@@ -56,6 +56,12 @@ pub(super) const SERVER_NAME: Syntax = Syntax {
     called: "a lower-case host name such as example.com or *.example.com, and no address",
 };
 
+/// A host name without wildcard, and no address.
+pub(super) const PRECISE_SERVER_NAME: Syntax = Syntax {
+    holds: |text| is_subdomain(text) && text.parse::<IpAddr>().is_err(),
+    called: "a lower-case host name without wildcard, such as example.com, and no address",
+};
+
 /// A path of a match by `Exact` or `PathPrefix`.
 pub(super) const PATH: Syntax = Syntax {
     holds: is_path,
@@ -260,21 +266,18 @@ fn is_routability(text: &str) -> bool {
 
 fn is_origin(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else { return text == "*" };
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let (host, port) = rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port)));
     length(text) <= 253
-        && !host.is_empty()
-        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.*".contains(&byte))
+        && (host == "*" || host.strip_prefix("*.").unwrap_or(host).split('.').all(is_label))
         && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|number| number > 0 && !port.starts_with('+')))
 }
 
-/// A scheme and a colon, and no blanks: the pattern of the schema admits nearly anything after them.
+/// A scheme and an authority, and no blanks: the pattern of the schema admits nearly anything after them.
 fn is_absolute_uri(text: &str) -> bool {
-    let Some((scheme, rest)) = text.split_once(':') else { return false };
-    length(text) <= 253
-        && !scheme.is_empty()
-        && !scheme.contains(['/', '?', '#'])
-        && !rest.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_graphic())
+    let Some((scheme, _)) = text.split_once("://") else { return false };
+    let is_scheme = !scheme.is_empty() && !scheme.contains([':', '/', '?', '#']);
+    length(text) <= 253 && is_scheme && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn is_alphanumeric_or(byte: u8, others: &[u8]) -> bool {

@@ -29,6 +29,7 @@ pub struct TlsRouteSpec {
     #[serde(default)]
     pub use_default_gateways: Option<DefaultGateways>,
     /// The server names, exact or with a leading `*.`.
+    #[serde(default)]
     pub hostnames: Vec<String>,
     /// The rules: exactly one.
     pub rules: Vec<TlsRule>,
@@ -74,7 +75,7 @@ mod tests {
             "gateway.networking.k8s.io/v1",
             "TLSRoute",
             &[
-                ("{rules: [{backendRefs: [{name: b, port: 1}]}]}".to_owned(), "spec.hostnames", "expected a value, found none"),
+                ("{rules: [{backendRefs: [{name: b, port: 1}]}]}".to_owned(), "spec.hostnames", "1 to 1024 entries, found 0"),
                 (route("[]"), "spec.hostnames", "1 to 1024 entries, found 0"),
                 (route(&many(1025, "h#.com")), "spec.hostnames", "1 to 1024 entries, found 1025"),
                 (route("[10.0.0.1]"), "spec.hostnames[0]", "and no address"),

@@ -94,9 +94,7 @@ impl XBackendSpec {
 
 /// A host name outside of the cluster.
 const EXTERNAL_HOSTNAME: Syntax = Syntax {
-    holds: |text| {
-        (syntax::PRECISE_HOSTNAME.holds)(text) && !(syntax::IP_ADDRESS.holds)(text) && !text.ends_with(".cluster.local")
-    },
+    holds: |text| (syntax::PRECISE_SERVER_NAME.holds)(text) && !text.ends_with(".cluster.local"),
     called: "a lower-case host name such as example.com, no address and none that ends in .cluster.local",
 };
 

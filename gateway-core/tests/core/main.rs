@@ -7,6 +7,7 @@ mod classes;
 mod client_validation;
 mod laws;
 mod listeners;
+mod malformed;
 mod matching;
 mod performing;
 mod stored;
