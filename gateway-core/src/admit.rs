@@ -101,6 +101,8 @@ pub enum Reason {
     InvalidBackend,
     /// 503: the backend has no endpoint.
     NoEndpoint,
+    /// 503: the backend that would say whether the request may pass has no endpoint.
+    NoAuthority,
 }
 
 impl Reason {
@@ -114,7 +116,7 @@ impl Reason {
             Self::PathTooLong => StatusCode::URI_TOO_LONG,
             Self::HeaderTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Rule(_) | Self::InvalidBackend => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoEndpoint | Self::NoAuthority => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -134,6 +136,7 @@ impl fmt::Display for Reason {
             Self::Rule(why) => why,
             Self::InvalidBackend => "the backend reference is invalid",
             Self::NoEndpoint => "the backend has no endpoint",
+            Self::NoAuthority => "the backend that authorizes requests has no endpoint",
         })
     }
 }

@@ -11,35 +11,40 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::admit::{Admitted, Reason, Refusal};
-use crate::snapshot::filters::{DirectResponse, Redirect, Step};
+use crate::snapshot::filters::{Reply, Step};
 use crate::snapshot::matching::PathPattern;
-use crate::snapshot::{Action, Backend, Listener, Rule, Split, Turn};
+use crate::snapshot::{Action, Backend, Listener, Persistence, Rule, Target, Turn, cors};
 
+mod course;
 mod fields;
 mod location;
+mod preflight;
 pub(crate) mod walk;
 
+use course::Course;
+pub use course::Task;
 pub(crate) use fields::{Field, parameter};
+use preflight::Preflight;
 use walk::{Miss, Stand, Visitor, walk};
 
 /// What is to be done with a request.
 #[derive(Clone, Debug)]
 pub enum Decision {
-    /// Perform the rule's steps, then answer without a backend.
+    /// Perform the tasks, then answer without a backend.
     Answer(Answer),
-    /// Perform the rule's steps, then the target's, then forward.
+    /// Perform the tasks, then forward.
     Forward(Forward),
     /// Answer with an error.
     Refuse(Refusal),
 }
 
-/// A response of our own: a redirect or a direct response.
+/// A response of our own: a redirect, a direct response or what a preflight asks for.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The rule; its `steps` come before the answer.
+    /// The rule.
     pub rule: Arc<Rule>,
     /// The listener.
     pub listener: Arc<Listener>,
@@ -49,9 +54,20 @@ pub struct Answer {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Bytes,
+    /// None for a preflight, which comes before all that a rule does.
+    course: Option<Course>,
 }
 
-/// A request to forward.
+impl Answer {
+    /// What to do first, in order. What concerns responses is left out: edits are for those of backends, and what other origins
+    /// are told stands among `headers`.
+    pub fn tasks(&self) -> impl Iterator<Item = Task<'_>> {
+        let tasks = self.course.iter().flat_map(|course| course.tasks(&self.rule));
+        tasks.filter(|task| !matches!(task, Task::EditResponse(_) | Task::Cors(..)))
+    }
+}
+
+/// A request to forward. Holds all that performing it takes, so that the snapshot can be let go.
 #[derive(Clone, Debug)]
 pub struct Forward {
     /// The rule that won.
@@ -60,21 +76,22 @@ pub struct Forward {
     pub listener: Arc<Listener>,
     /// The backend that was chosen. It has at least one endpoint.
     pub backend: Arc<Backend>,
-    /// Index of the chosen `backendRef` in the rule.
-    pub(crate) target: usize,
+    /// How the client stays with an endpoint of the backend.
+    pub persistence: Option<Arc<Persistence>>,
     /// Bytes of the path that the matched prefix covers, without its trailing slash; what `ReplacePrefixMatch` replaces.
     pub matched_prefix: usize,
+    course: Course,
 }
 
 impl Forward {
-    /// What to do first, in order: the rule's steps, then the chosen target's.
-    pub fn steps(&self) -> impl Iterator<Item = &Step> {
-        self.rule.steps.iter().chain(self.rule.target_steps(self.target))
+    /// What to do, in order: the rule's steps, then the chosen target's.
+    pub fn tasks(&self) -> impl Iterator<Item = Task<'_>> {
+        self.course.tasks(&self.rule)
     }
 }
 
-/// Decides an admitted request. `turns` takes the next turn of a rule with several targets (`Turn::take`), or only looks at it
-/// (`Turn::peek`).
+/// Decides an admitted request. `turns` takes the next turn of a rule with several targets, or of a mirror with a share
+/// (`Turn::take`), or only looks at it (`Turn::peek`).
 pub fn decide(admitted: &Admitted, head: &Parts, turns: impl FnMut(&Turn) -> u64) -> Decision {
     let mut first = First(None);
     match (walk(admitted, head, &mut first), first.0) {
@@ -99,57 +116,100 @@ impl<'a> Visitor<'a> for First<'a> {
 }
 
 /// What the winner's rule says is to be done.
-pub(crate) fn perform(admitted: &Admitted, head: &Parts, winner: Stand<'_>, turns: impl FnMut(&Turn) -> u64) -> Decision {
+pub(crate) fn perform(admitted: &Admitted, head: &Parts, winner: Stand<'_>, mut turns: impl FnMut(&Turn) -> u64) -> Decision {
     let rule = &winner.matched.rule;
     let matched_prefix = match &winner.matched.path {
         PathPattern::Prefix(prefix) => prefix.len(),
         PathPattern::Exact(_) | PathPattern::Expression(_) => admitted.path(head).trim_end_matches('/').len(),
     };
-    match &rule.action {
-        Action::Redirect(redirect) => answer_redirect(admitted, head, rule, redirect, matched_prefix),
-        Action::Respond(response) => Decision::Answer(answer(admitted, rule, response)),
-        Action::Fail(why) => refuse(admitted, Some(rule), Reason::Rule(Arc::clone(why))),
-        Action::Forward(split) => match choose(admitted, split, turns) {
-            Ok((target, backend)) => {
-                let (rule, listener, backend) = (Arc::clone(rule), Arc::clone(admitted.listener()), Arc::clone(backend));
-                Decision::Forward(Forward { rule, listener, backend, target, matched_prefix })
-            }
-            Err(reason) => refuse(admitted, Some(rule), reason),
-        },
-    }
+    let case = Case { admitted, head, rule, matched_prefix };
+    case.decide(&mut turns).unwrap_or_else(|reason| refuse(admitted, Some(rule), reason))
 }
 
-/// The target whose turn it is, and its backend.
-fn choose<'a>(
+/// A request and the rule that won it.
+struct Case<'a> {
     admitted: &'a Admitted,
-    split: &Split,
-    mut turns: impl FnMut(&Turn) -> u64,
-) -> Result<(usize, &'a Arc<Backend>), Reason> {
-    let target = match split.turn() {
-        Some(turn) if split.targets().len() > 1 => split.pick(turns(turn)),
-        _ => 0,
-    };
-    let id = split.targets().get(target).and_then(|target| target.backend).ok_or(Reason::InvalidBackend)?;
-    let backend = admitted.snapshot.backend(id).ok_or(Reason::InvalidBackend)?;
-    if backend.endpoints.is_empty() { Err(Reason::NoEndpoint) } else { Ok((target, backend)) }
+    head: &'a Parts,
+    rule: &'a Arc<Rule>,
+    matched_prefix: usize,
 }
 
-fn answer(admitted: &Admitted, rule: &Arc<Rule>, response: &DirectResponse) -> Answer {
-    let mut headers = Vec::new();
-    if !response.body.is_empty() {
-        headers.push((header::CONTENT_TYPE, response.content_type.clone()));
+impl<'a> Case<'a> {
+    fn decide(&self, turns: &mut impl FnMut(&Turn) -> u64) -> Result<Decision, Reason> {
+        let split = match &self.rule.action {
+            Action::Fail(why) => return Err(Reason::Rule(Arc::clone(why))),
+            Action::Reply(reply) => match self.preflight(&self.rule.steps) {
+                Some(answer) => return Ok(answer),
+                None => return self.reply(reply, None, turns),
+            },
+            Action::Forward(split) => split,
+        };
+        if let Some(answer) = self.preflight(&self.rule.steps) {
+            return Ok(answer);
+        }
+        let at = match split.turn() {
+            Some(turn) if split.targets().len() > 1 => split.pick(turns(turn)),
+            _ => 0,
+        };
+        let target = split.targets().get(at).ok_or(Reason::InvalidBackend)?;
+        if let Some(answer) = self.preflight(&target.steps) {
+            return Ok(answer);
+        }
+        if let Some(reply) = &target.reply {
+            return self.reply(reply, Some(at), turns);
+        }
+        let backend = Arc::clone(self.backend(target)?);
+        let persistence = persistence(target, &backend).cloned();
+        let course = Course::of(self.admitted, self.head, self.rule, Some(at), turns)?;
+        let (rule, listener, matched_prefix) = (Arc::clone(self.rule), self.listener(), self.matched_prefix);
+        Ok(Decision::Forward(Forward { rule, listener, backend, persistence, matched_prefix, course }))
     }
-    let (rule, listener) = (Arc::clone(rule), Arc::clone(admitted.listener()));
-    Answer { rule, listener, status: response.status, headers, body: response.body.clone() }
+
+    fn backend(&self, target: &Target) -> Result<&'a Arc<Backend>, Reason> {
+        let backend = target.backend.and_then(|id| self.admitted.snapshot.backend(id)).ok_or(Reason::InvalidBackend)?;
+        if backend.endpoints.is_empty() { Err(Reason::NoEndpoint) } else { Ok(backend) }
+    }
+
+    fn listener(&self) -> Arc<Listener> {
+        Arc::clone(self.admitted.listener())
+    }
+
+    /// The answer to a preflight, where these steps have rules for other origins.
+    fn preflight(&self, steps: &[Step]) -> Option<Decision> {
+        let cors = cors(steps).filter(|_| Preflight::is(self.head))?;
+        let (rule, listener, status) = (Arc::clone(self.rule), self.listener(), StatusCode::NO_CONTENT);
+        let headers = cors.preflight(&self.head.headers);
+        Some(Decision::Answer(Answer { rule, listener, status, headers, body: Bytes::new(), course: None }))
+    }
+
+    /// The answer of a filter, of the rule or of the target with this index.
+    fn reply(&self, reply: &Reply, target: Option<usize>, turns: &mut impl FnMut(&Turn) -> u64) -> Result<Decision, Reason> {
+        let (status, mut headers, body) = match reply {
+            Reply::Redirect(redirect) => {
+                let location = location::of(self.admitted, self.head, redirect, self.matched_prefix).ok_or(Reason::BadTarget)?;
+                (redirect.status, vec![(header::LOCATION, location)], Bytes::new())
+            }
+            Reply::Respond(response) => {
+                let content_type = (!response.body.is_empty()).then(|| (header::CONTENT_TYPE, response.content_type.clone()));
+                (response.status, content_type.into_iter().collect(), response.body.clone())
+            }
+        };
+        let course = Course::of(self.admitted, self.head, self.rule, target, turns)?;
+        for task in course.tasks(self.rule) {
+            if let Task::Cors(cors, origin) = task {
+                let said = cors.response(origin, &HeaderMap::new());
+                headers.retain(|(name, _)| !said.iter().any(|(replaced, _)| replaced == name));
+                headers.extend(said);
+            }
+        }
+        let (rule, listener) = (Arc::clone(self.rule), self.listener());
+        Ok(Decision::Answer(Answer { rule, listener, status, headers, body, course: Some(course) }))
+    }
 }
 
-fn answer_redirect(admitted: &Admitted, head: &Parts, rule: &Arc<Rule>, redirect: &Redirect, matched_prefix: usize) -> Decision {
-    let Some(location) = location::of(admitted, head, redirect, matched_prefix) else {
-        return refuse(admitted, Some(rule), Reason::BadTarget);
-    };
-    let (rule, listener) = (Arc::clone(rule), Arc::clone(admitted.listener()));
-    let headers = vec![(header::LOCATION, location)];
-    Decision::Answer(Answer { rule, listener, status: redirect.status, headers, body: Bytes::new() })
+/// Whose session persistence holds: the XBackend's goes before the rule's, and that before a policy's.
+fn persistence<'a>(target: &'a Target, backend: &'a Backend) -> Option<&'a Arc<Persistence>> {
+    [&target.persistence, &backend.persistence].into_iter().flatten().max_by_key(|stated| stated.source)
 }
 
 /// A refusal after the listener is known.

@@ -22,9 +22,12 @@ mod map;
 pub mod matching;
 mod names;
 mod outline;
+mod persistence;
+mod retry;
 mod rule;
 mod split;
 mod table;
+mod timeouts;
 mod trust;
 
 use std::fmt;
@@ -41,9 +44,13 @@ pub(crate) use listeners::Site;
 use map::Map;
 pub(crate) use map::Seed;
 pub(crate) use names::Tier;
+pub use persistence::{Carrier, Cookie, Persistence, Source};
+pub use retry::{Failure, Retry};
+pub(crate) use rule::cors;
 pub use rule::{Action, Rule, RuleId, Target};
 pub use split::{Split, Turn};
 pub(crate) use table::{Asks, Candidate, Columns, Gate, HEADER_COLUMNS, Print, QUERY_COLUMNS};
+pub use timeouts::{Timeout, Timeouts};
 pub use trust::TrustSet;
 
 /// What a running gateway knows at one moment.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use http::request::Parts;
 
 use super::fields::Fields;
+use super::preflight::Preflight;
 use crate::admit::host::Host;
 use crate::admit::{Admitted, Reason};
 use crate::snapshot::matching::{Expression, Match, PathPattern};
@@ -59,16 +60,17 @@ pub(crate) fn walk<'a>(admitted: &'a Admitted, head: &'a Parts, visitor: &mut im
         return Ok(()); // `*` is the server, which no rule is about.
     }
     let host = admitted.host.as_ref().and_then(Host::name);
+    let preflight = Preflight::of(head);
     for (tier, host) in admitted.site.table.tiers(host) {
         for bucket in host.http.buckets(path) {
-            let mut questions =
-                Questions { head, path, fields: Fields::new(head, admitted.snapshot.seed(), bucket.columns()), tried: None };
+            let fields = Fields::new(head, admitted.snapshot.seed(), bucket.columns());
+            let mut questions = Questions { head, path, preflight: preflight.as_ref(), fields, tried: None };
             for candidate in bucket.candidates() {
                 let stand = Stand { tier, matched: candidate.matched };
                 let answer = match candidate.gate() {
                     Some(gate) => match questions.fields.stop(gate) {
-                        Some(miss) => Ok(Some(miss)),
-                        None => questions.ask(candidate),
+                        Some(miss) if !questions.excuses(candidate.matched, miss) => Ok(Some(miss)),
+                        Some(_) | None => questions.ask(candidate),
                     },
                     None => questions.ask(candidate),
                 };
@@ -94,6 +96,8 @@ pub(crate) fn walk<'a>(admitted: &'a Admitted, head: &'a Parts, visitor: &mut im
 struct Questions<'a> {
     head: &'a Parts,
     path: &'a str,
+    /// What the request asks about, where it is a preflight.
+    preflight: Option<&'a Preflight<'a>>,
     fields: Fields<'a>,
     /// The expression tried last, and whether it matched: neighbours often share one.
     tried: Option<(&'a Arc<Expression>, bool)>,
@@ -103,7 +107,7 @@ impl<'a> Questions<'a> {
     /// What of a candidate does not hold; `None` when all does.
     fn ask(&mut self, candidate: Candidate<'a>) -> Result<Option<Miss>, Reason> {
         let matched = candidate.matched;
-        if matched.method.as_ref().is_some_and(|method| *method != self.head.method) {
+        if matched.method.as_ref().is_some_and(|method| *method != self.head.method) && !self.excuses(matched, Miss::Method) {
             return Ok(Some(Miss::Method));
         }
         if let PathPattern::Expression(expression) = &matched.path
@@ -112,7 +116,8 @@ impl<'a> Questions<'a> {
             return Ok(Some(Miss::Path));
         }
         for (index, header) in matched.headers.iter().enumerate() {
-            if !self.fields.header_is(header, candidate.header_column(index)).map_err(|_| Reason::HeaderTooLong)? {
+            let holds = self.fields.header_is(header, candidate.header_column(index)).map_err(|_| Reason::HeaderTooLong)?;
+            if !holds && !self.excuses(matched, Miss::Header(index)) {
                 return Ok(Some(Miss::Header(index)));
             }
         }
@@ -122,6 +127,16 @@ impl<'a> Questions<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether what does not hold of a preflight will hold of the request it asks about, where the candidate's rule answers it.
+    fn excuses(&self, matched: &Match, miss: Miss) -> bool {
+        let Some(preflight) = self.preflight.filter(|_| matched.rule.has_cors()) else { return false };
+        match miss {
+            Miss::Method => matched.method.as_ref().is_some_and(|method| preflight.asks_for(method)),
+            Miss::Header(index) => matched.headers.get(index).is_some_and(|header| preflight.names(&header.name)),
+            Miss::Path | Miss::Query(_) => false,
+        }
     }
 
     fn path_matches(&mut self, expression: &'a Arc<Expression>) -> Result<bool, Reason> {

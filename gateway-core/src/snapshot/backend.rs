@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::persistence::Persistence;
 use crate::name::{Kind, ObjectId, ObjectName};
 
 /// The number of a backend, never reused within one compiler. Meaningless outside it: compare backends by name.
@@ -76,6 +77,8 @@ pub struct Backend {
     pub protocol: BackendProtocol,
     /// Endpoints that may serve, each once, sorted. Empty: requests are answered 503.
     pub endpoints: Arc<[SocketAddr]>,
+    /// How clients stay with an endpoint, where the XBackend or a policy says so.
+    pub persistence: Option<Arc<Persistence>>,
     /// Changes when anything but the endpoints does, equal for equal content: a key for state derived from configuration.
     pub fingerprint: u64,
 }

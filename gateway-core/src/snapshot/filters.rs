@@ -3,6 +3,11 @@
 //! In: `HTTPRouteFilter` as the compiler translated it. Out: edits, rewrites and answers which the data plane performs as they
 //! stand. Nothing here touches a connection.
 
+mod auth;
+mod cors;
+mod mirror;
+mod rewrite;
+
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +16,13 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::name::ObjectId;
 
-/// One filter to perform, in list order.
+pub use auth::{Auth, AuthProtocol, Body, Named};
+pub use cors::{Cors, Listed, OriginPattern, Origins};
+pub use mirror::{Mirror, Share};
+pub use rewrite::{PathRewrite, Redirect, Rewrite};
+
+/// One filter of a rule or a backendRef that does something to requests or responses. What becomes of it for one request is a
+/// `Task`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// `RequestHeaderModifier`.
@@ -20,8 +31,32 @@ pub enum Step {
     EditResponse(Arc<HeaderEdits>),
     /// `URLRewrite`.
     Rewrite(Arc<Rewrite>),
+    /// `RequestMirror`.
+    Mirror(Arc<Mirror>),
+    /// `CORS`: applies to responses; preflights are answered in its place.
+    Cors(Arc<Cors>),
+    /// `ExternalAuth`.
+    Auth(Arc<Auth>),
     /// `ExtensionRef` to a filter of the data plane's own.
     Extension(Extension),
+}
+
+/// One filter of a listener, for all its requests and before any route is looked at (GEP-5224).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenerFilter {
+    /// `ExternalAuth`.
+    Auth(Arc<Auth>),
+    /// `ExtensionRef` to a filter of the data plane's own.
+    Extension(Extension),
+}
+
+/// What a filter answers in place of a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// A redirect (`RequestRedirect`).
+    Redirect(Redirect),
+    /// A fixed response (`DirectResponse`).
+    Respond(Arc<DirectResponse>),
 }
 
 /// Header edits; performed as set, then add, then remove.
@@ -44,59 +79,6 @@ pub struct HeaderEdit {
     pub written: bytes::Bytes,
     /// The value.
     pub value: HeaderValue,
-}
-
-/// A `URLRewrite`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rewrite {
-    /// Replaces Host or `:authority`.
-    pub hostname: Option<HeaderValue>,
-    /// Replaces the path or its matched prefix.
-    pub path: Option<PathRewrite>,
-}
-
-/// What replaces a path (`HTTPPathModifier`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PathRewrite {
-    /// `ReplaceFullPath`.
-    Full(Box<str>),
-    /// `ReplacePrefixMatch`, without trailing slashes.
-    Prefix(Box<str>),
-}
-
-impl PathRewrite {
-    /// The new path, and how long its matched prefix is now. `prefix` is the length of the part of `path` that matched,
-    /// without trailing slashes; `path` is in normal form.
-    pub fn apply(&self, path: &str, prefix: usize) -> (String, usize) {
-        match self {
-            Self::Full(full) => (full.to_string(), full.len()),
-            Self::Prefix(replacement) => {
-                let rest = path.get(prefix..).unwrap_or("");
-                let mut new = String::with_capacity(replacement.len() + rest.len() + 1);
-                new.push_str(replacement);
-                new.push_str(rest);
-                if new.is_empty() {
-                    new.push('/');
-                }
-                (new, replacement.len())
-            }
-        }
-    }
-}
-
-/// A `RequestRedirect`. Fields that are `None` come from the request and the listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Redirect {
-    /// 301, 302, 303, 307 or 308.
-    pub status: StatusCode,
-    /// `http` or `https`.
-    pub scheme: Option<Box<str>>,
-    /// The host of the Location.
-    pub hostname: Option<Box<str>>,
-    /// The port of the Location.
-    pub port: Option<u16>,
-    /// The path of the Location.
-    pub path: Option<PathRewrite>,
 }
 
 /// A fixed response.
@@ -133,30 +115,5 @@ impl Eq for Extension {}
 impl fmt::Debug for Extension {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Extension").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_is_replaced_as_the_table_of_http_path_modifier_says() {
-        let rows = [
-            ("/foo/bar", "/foo", "/xyz", "/xyz/bar"),
-            ("/foo/bar", "/foo", "/xyz/", "/xyz/bar"),
-            ("/foo", "/foo", "/xyz", "/xyz"),
-            ("/foo/", "/foo", "/xyz", "/xyz/"),
-            ("/foo/bar", "/foo", "", "/bar"),
-            ("/foo/bar", "/foo", "/", "/bar"),
-            ("/foo/", "/foo", "/", "/"),
-            ("/foo", "/foo", "", "/"),
-            ("/foo/bar", "/", "/xyz", "/xyz/foo/bar"),
-        ];
-        for (path, prefix, replacement, expected) in rows {
-            let rewrite = PathRewrite::Prefix(replacement.trim_end_matches('/').into());
-            let (new, _) = rewrite.apply(path, prefix.trim_end_matches('/').len());
-            assert_eq!(new, expected, "{path} with {prefix} replaced by {replacement:?}");
-        }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::filters::Step;
 use super::matching::{Age, Expression, HeaderMatch, Match, PathPattern, QueryMatch, ValuePattern};
 use super::{
     Action, CertificateSet, Listener, ListenerId, Place, Protocol, Rule, RuleId, Settings, Snapshot, Socket, Transport, Writer,
@@ -66,8 +65,7 @@ pub(crate) fn route(name: &str) -> ObjectId {
 
 /// A rule of a route.
 pub(crate) fn rule(name: &str, index: usize, action: Action) -> Rule {
-    let steps: Box<[Step]> = Box::new([]);
-    Rule { id: RuleId { route: route(name), index, name: None }, steps, action, repick: true }
+    Rule::new(RuleId { route: route(name), index, name: None }, Box::new([]), action)
 }
 
 /// A rule that only fails: its name is what tests look at.

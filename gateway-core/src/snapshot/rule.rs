@@ -7,8 +7,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::backend::BackendId;
-use super::filters::{DirectResponse, Redirect, Step};
+use super::filters::{Cors, Reply, Step};
+use super::persistence::Persistence;
+use super::retry::Retry;
 use super::split::Split;
+use super::timeouts::Timeouts;
 use crate::name::ObjectId;
 
 /// Which rule: its route, and its place or name there.
@@ -29,7 +32,7 @@ impl fmt::Display for RuleId {
     }
 }
 
-/// A rule.
+/// A rule. Made by `new`; what it states beside steps and action is set after.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rule {
     /// Which one.
@@ -38,27 +41,64 @@ pub struct Rule {
     pub steps: Box<[Step]>,
     /// What answers.
     pub action: Action,
-    /// Whether a failed connect may be tried on another endpoint: false for `retry: {attempts: 0}`.
+    /// How long its requests may take.
+    pub timeouts: Timeouts,
+    /// When they are sent again; `None` for never.
+    pub retry: Option<Retry>,
+    /// Whether a failed connect may be tried on another endpoint: where the rule states no `retry` at all.
     pub repick: bool,
+    /// Whether it, or a target of it, has rules for other origins.
+    has_cors: bool,
 }
 
 impl Rule {
+    /// A rule that states no more than what is done.
+    pub fn new(id: RuleId, steps: Box<[Step]>, action: Action) -> Self {
+        let has_cors = cors(&steps).is_some()
+            || match &action {
+                Action::Forward(split) => split.targets().iter().any(|target| cors(&target.steps).is_some()),
+                Action::Reply(_) | Action::Fail(_) => false,
+            };
+        Self { id, steps, action, timeouts: Timeouts::default(), retry: None, repick: true, has_cors }
+    }
+
+    /// A rule whose requests are answered 500. The text says why.
+    pub fn failing(id: RuleId, why: &str) -> Self {
+        Self::new(id, Box::new([]), Action::Fail(why.into()))
+    }
+
     /// The steps of the target with this index, performed after the rule's own.
     pub fn target_steps(&self, target: usize) -> &[Step] {
         match &self.action {
             Action::Forward(split) => split.targets().get(target).map_or(&[], |target| &target.steps),
-            Action::Redirect(_) | Action::Respond(_) | Action::Fail(_) => &[],
+            Action::Reply(_) | Action::Fail(_) => &[],
         }
     }
+
+    /// Whether preflights are answered for the rule, or for a target of it: they match it by what they ask about.
+    pub(crate) fn has_cors(&self) -> bool {
+        self.has_cors
+    }
+}
+
+/// The rules for other origins among some steps.
+pub(crate) fn cors(steps: &[Step]) -> Option<&Arc<Cors>> {
+    steps.iter().find_map(|step| match step {
+        Step::Cors(cors) => Some(cors),
+        Step::EditRequest(_)
+        | Step::EditResponse(_)
+        | Step::Rewrite(_)
+        | Step::Mirror(_)
+        | Step::Auth(_)
+        | Step::Extension(_) => None,
+    })
 }
 
 /// What answers a request that a rule matched.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
-    /// A redirect (`RequestRedirect`).
-    Redirect(Redirect),
-    /// A fixed response (`DirectResponse`).
-    Respond(Arc<DirectResponse>),
+    /// A filter of the rule.
+    Reply(Reply),
     /// One of the targets, by weight.
     Forward(Split),
     /// 500: the rule has no backend that could ever take a request, or was dropped as invalid. The text says why.
@@ -68,8 +108,19 @@ pub enum Action {
 /// One `backendRef` of a rule.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The backend; `None` where the reference is invalid, and its share of requests is answered 500.
+    /// The backend; `None` where the reference is invalid, and its share of requests is answered 500, or where `reply` answers.
     pub backend: Option<BackendId>,
     /// The reference's own filters, performed after the rule's.
     pub steps: Box<[Step]>,
+    /// What answers in place of the backend.
+    pub reply: Option<Reply>,
+    /// How clients stay with an endpoint of the backend, where the rule says so.
+    pub persistence: Option<Arc<Persistence>>,
+}
+
+impl Target {
+    /// A backend, without more.
+    pub fn to(backend: Option<BackendId>) -> Self {
+        Self { backend, steps: Box::new([]), reply: None, persistence: None }
+    }
 }

@@ -17,13 +17,45 @@ pub struct Split {
     targets: Box<[Target]>,
     /// Divided by their greatest common divisor.
     weights: Box<[u32]>,
-    sum: u64,
-    stride: u64,
+    cycle: Cycle,
     turn: Option<Arc<Turn>>,
 }
 
-/// A counter of turns. One per rule with several targets, kept by the rule's next version, so that shares survive changes.
-/// Core never advances it: whoever decides says how.
+/// The places of turns in a cycle: each place once in a cycle, neighbours far apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cycle {
+    length: u64,
+    /// Has no divisor in common with the length.
+    stride: u64,
+}
+
+impl Cycle {
+    /// A cycle of this length, at least 1. Choosing its stride takes microseconds.
+    pub(super) fn of(length: u64) -> Self {
+        Self { length: length.max(1), stride: stride(length) }
+    }
+
+    /// As `of`, but the former one where the length is the same.
+    fn following(former: Option<Self>, length: u64) -> Self {
+        former.filter(|former| former.length == length).unwrap_or_else(|| Self::of(length))
+    }
+
+    pub(super) fn length(self) -> u64 {
+        self.length
+    }
+
+    /// The place of a turn, less than the length.
+    pub(super) fn place(self, turn: u64) -> u64 {
+        let turn = turn % self.length;
+        match turn.checked_mul(self.stride) {
+            Some(product) => product % self.length,
+            None => wide_remainder(turn, self.stride, self.length),
+        }
+    }
+}
+
+/// A counter of turns. One per rule with several targets and one per sampled mirror, kept by the rule's next version, so that
+/// shares survive changes. Core never advances it: whoever decides says how.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Turn(AtomicU64);
@@ -44,28 +76,22 @@ impl Split {
     /// Shares requests among targets, each with its weight. The caller left out targets of weight 0, and gives a turn when there
     /// are several. Choosing the stride takes microseconds: where a rule had a split before, use `following`.
     pub fn new(targets: Vec<(Target, u32)>, turn: Option<Arc<Turn>>) -> Self {
-        Self::with(targets, turn, |weights| {
-            let sum = weights.iter().copied().map(u64::from).sum();
-            (sum, stride(sum))
-        })
+        Self::with(targets, turn, None)
     }
 
     /// As `new`, keeping the stride of a former split where the weights are the same.
     pub fn following(former: &Self, targets: Vec<(Target, u32)>, turn: Option<Arc<Turn>>) -> Self {
-        Self::with(targets, turn, |weights| {
-            let sum = weights.iter().copied().map(u64::from).sum();
-            (sum, if sum == former.sum { former.stride } else { stride(sum) })
-        })
+        Self::with(targets, turn, Some(former.cycle))
     }
 
-    fn with(targets: Vec<(Target, u32)>, turn: Option<Arc<Turn>>, shares: impl FnOnce(&[u32]) -> (u64, u64)) -> Self {
+    fn with(targets: Vec<(Target, u32)>, turn: Option<Arc<Turn>>, former: Option<Cycle>) -> Self {
         let (targets, mut weights): (Vec<_>, Vec<_>) = targets.into_iter().unzip();
         let divisor = weights.iter().copied().fold(0, |a, b| u32::try_from(gcd(a.into(), b.into())).unwrap_or(1));
         if divisor > 1 {
             weights.iter_mut().for_each(|weight| *weight /= divisor);
         }
-        let (sum, stride) = shares(&weights);
-        Self { targets: targets.into(), weights: weights.into(), sum, stride, turn }
+        let cycle = Cycle::following(former, weights.iter().copied().map(u64::from).sum());
+        Self { targets: targets.into(), weights: weights.into(), cycle, turn }
     }
 
     /// The index of the target whose turn it is.
@@ -73,11 +99,7 @@ impl Split {
         if self.weights.len() < 2 {
             return 0;
         }
-        let turn = turn % self.sum;
-        let mut place = match turn.checked_mul(self.stride) {
-            Some(product) => product % self.sum,
-            None => wide_remainder(turn, self.stride, self.sum),
-        };
+        let mut place = self.cycle.place(turn);
         for (target, weight) in self.weights.iter().enumerate() {
             let weight = u64::from(*weight);
             if place < weight {
@@ -106,7 +128,7 @@ impl Split {
 
 impl PartialEq for Split {
     fn eq(&self, other: &Self) -> bool {
-        let Self { targets, weights, sum: _, stride: _, turn } = self;
+        let Self { targets, weights, cycle: _, turn } = self;
         let same_turn = match (turn, &other.turn) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
             (None, None) => true,
@@ -157,12 +179,12 @@ mod tests {
     use super::*;
 
     fn split(weights: &[u32]) -> Split {
-        Split::new(weights.iter().map(|weight| (Target { backend: None, steps: Box::new([]) }, *weight)).collect(), None)
+        Split::new(weights.iter().map(|weight| (Target::to(None), *weight)).collect(), None)
     }
 
     fn longest_run(weights: &[u32]) -> usize {
         let split = split(weights);
-        let picks: Vec<_> = (0..2 * split.sum).map(|turn| split.pick(turn)).collect();
+        let picks: Vec<_> = (0..2 * split.cycle.length).map(|turn| split.pick(turn)).collect();
         picks.chunk_by(|a, b| a == b).map(<[usize]>::len).max().unwrap()
     }
 
@@ -185,10 +207,10 @@ mod tests {
     fn a_following_split_shares_alike() {
         let (targets, weights) = ([(); 3], [3, 2, 9]);
         let former = split(&weights);
-        let targets = targets.map(|()| Target { backend: None, steps: Box::new([]) });
+        let targets = targets.map(|()| Target::to(None));
         let following = Split::following(&former, targets.into_iter().zip(weights).collect(), None);
         assert_eq!(following, former);
-        assert_eq!(following.stride, former.stride);
+        assert_eq!(following.cycle, former.cycle);
     }
 
     #[test]
@@ -206,7 +228,7 @@ mod tests {
         ) {
             let split = split(&weights);
             let mut count = vec![0_u32; weights.len()];
-            for turn in start..start + split.sum {
+            for turn in start..start + split.cycle.length {
                 // The counter wraps after 2^64 turns; within one lap shares are exact.
                 count[split.pick(turn)] += 1;
             }
