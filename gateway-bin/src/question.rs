@@ -1,6 +1,6 @@
 //! A request that is asked about, not sent: which rule would answer it, and what would be done.
 //!
-//! In: method, URL and headers, and a snapshot. Out: core's explanation, with the steps of the winner spelt out. The URL says where
+//! In: method, URL and headers, and a snapshot. Out: core's explanation, with the endpoints there are. The URL says where
 //! the request would arrive: its port picks the socket, its scheme whether a TLS handshake precedes, its host the name asked for.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,6 @@ use std::sync::Arc;
 use gateway_core::admit::{Arrival, Handshake, admit};
 use gateway_core::decide::{Decision, decide};
 use gateway_core::explain::explain;
-use gateway_core::snapshot::filters::{HeaderEdit, HeaderEdits, PathRewrite, Step};
 use gateway_core::snapshot::{Backend, Snapshot, Socket, Transport, Turn};
 use http::header::HOST;
 use http::uri::PathAndQuery;
@@ -71,22 +70,18 @@ impl Question {
         };
         let explanation = explain(&admitted, &head);
         let decision = decide(&admitted, &head, Turn::peek);
-        let (steps, endpoints, is_served) = match &decision {
-            Decision::Forward(forward) => (forward.steps().map(step).collect(), addresses(&forward.backend), true),
-            Decision::Answer(answer) => (answer.rule.steps.iter().map(step).collect(), Vec::new(), true),
-            Decision::Refuse(_) => (Vec::new(), Vec::new(), false),
+        let (endpoints, is_served) = match &decision {
+            Decision::Forward(forward) => (addresses(&forward.backend), true),
+            Decision::Answer(_) => (Vec::new(), true),
+            Decision::Refuse(_) => (Vec::new(), false),
         };
         let mut text = format!("{socket}: {explanation}");
-        for step in &steps {
-            text.push_str(&format!("\n  first: {step}"));
-        }
         if !endpoints.is_empty() {
             text.push_str(&format!("\n  endpoints: {}", endpoints.join(", ")));
         }
         let mut json = serde_json::to_value(&explanation).unwrap_or_default();
         if let Some(fields) = json.as_object_mut() {
             fields.insert("socket".into(), socket.to_string().into());
-            fields.insert("steps".into(), steps.into());
             fields.insert("endpoints".into(), endpoints.into());
         }
         Explained { text, json, is_served }
@@ -140,29 +135,4 @@ fn open(snapshot: &Snapshot) -> String {
 
 fn addresses(backend: &Backend) -> Vec<String> {
     backend.endpoints.iter().map(ToString::to_string).collect()
-}
-
-fn step(step: &Step) -> String {
-    match step {
-        Step::EditRequest(edits) => format!("request headers: {}", edited(edits)),
-        Step::EditResponse(edits) => format!("response headers: {}", edited(edits)),
-        Step::Rewrite(rewrite) => {
-            let host = rewrite.hostname.as_ref().map(|host| format!("host to {}", String::from_utf8_lossy(host.as_bytes())));
-            let path = rewrite.path.as_ref().map(|path| match path {
-                PathRewrite::Full(full) => format!("path to {full}"),
-                PathRewrite::Prefix(prefix) => format!("matched prefix to {}", if prefix.is_empty() { "/" } else { prefix }),
-            });
-            let what: Vec<_> = host.into_iter().chain(path).collect();
-            format!("rewrite {}", what.join(", "))
-        }
-        Step::Extension(extension) => format!("filter {}", extension.id),
-    }
-}
-
-fn edited(edits: &HeaderEdits) -> String {
-    let pair = |edit: &HeaderEdit| format!("{}: {}", edit.name, String::from_utf8_lossy(edit.value.as_bytes()));
-    let set = edits.set.iter().map(|edit| format!("set {}", pair(edit)));
-    let add = edits.add.iter().map(|edit| format!("add {}", pair(edit)));
-    let remove = edits.remove.iter().map(|name| format!("remove {name}"));
-    set.chain(add).chain(remove).collect::<Vec<_>>().join(", ")
 }

@@ -5,6 +5,8 @@
 //!
 //! Candidates whose host name or whose exact path or prefix does not hold are not met at all, and are not listed.
 
+mod tasks;
+
 use std::fmt;
 use std::ops::ControlFlow;
 
@@ -31,6 +33,10 @@ pub struct Explanation {
     pub candidates: Vec<Candidate>,
     /// What is done.
     pub outcome: Outcome,
+    /// What is done before, in order: edits, copies, questions to others.
+    pub steps: Vec<String>,
+    /// On which terms it is forwarded: time limits, retries, sessions.
+    pub terms: Vec<String>,
 }
 
 /// A match that was met.
@@ -113,6 +119,8 @@ pub fn explain(admitted: &Admitted, head: &Parts) -> Explanation {
         path: admitted.path(head).to_owned(),
         candidates: record.candidates,
         outcome: outcome(&decision),
+        steps: tasks::first(&decision),
+        terms: tasks::terms(&decision),
     }
 }
 
@@ -206,7 +214,9 @@ impl fmt::Display for Explanation {
         for candidate in &self.candidates {
             writeln!(f, "  {candidate}")?;
         }
-        write!(f, "{}", self.outcome)
+        write!(f, "{}", self.outcome)?;
+        self.steps.iter().try_for_each(|step| write!(f, "\n  first: {step}"))?;
+        self.terms.iter().try_for_each(|term| write!(f, "\n  terms: {term}"))
     }
 }
 
@@ -299,7 +309,7 @@ refused with 500: a marker";
                 {"route": "HTTPRoute test/long", "rule": 0, "index": 0, "host": "*", "asks": "expression /long.*",
                  "verdict": "missed", "because": "path does not match"},
             ],
-            "outcome": {"does": "refuse", "status": 500, "because": "a marker"},
+            "outcome": {"does": "refuse", "status": 500, "because": "a marker"}, "steps": [], "terms": [],
         });
         assert_eq!(json, expected);
         let explanation = explained(candidates, &format!("GET shop.example/long{}", "g".repeat(9000)));

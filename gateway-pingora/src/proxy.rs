@@ -26,8 +26,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use gateway_core::admit::{Arrival, Handshake, Reason, Refusal, admit};
-use gateway_core::decide::{Answer, Decision, Forward, decide};
-use gateway_core::snapshot::filters::Step;
+use gateway_core::decide::{Answer, Decision, Forward, Task, decide};
 use gateway_core::snapshot::{BackendProtocol, Settings, Socket, Transport, Turn};
 
 use crate::answer::{self, After, Response};
@@ -98,12 +97,12 @@ impl Proxy {
         outcome.map_err(|error| Fault::Internal(error.to_string().into()))
     }
 
-    /// Performs the request steps in order. A filter may answer.
+    /// Performs what concerns the request, in order. A filter may answer.
     async fn perform<'a>(
         &self,
         session: &mut Session,
         passage: &mut Passage,
-        steps: impl Iterator<Item = &'a Step> + Send,
+        tasks: impl Iterator<Item = Task<'a>> + Send,
         mut prefix: usize,
     ) -> Result<Option<Response>, Fault> {
         for filter in &self.parts.always {
@@ -111,12 +110,16 @@ impl Proxy {
                 return Ok(Some(response));
             }
         }
-        for step in steps {
+        for task in tasks {
             let head = session.req_header_mut();
-            match step {
-                Step::EditRequest(edits) => Self::edited(edit::request(head, edits))?,
-                Step::EditResponse(_) => {}
-                Step::Rewrite(rewrite) => {
+            match task {
+                Task::EditRequest(edits) => Self::edited(edit::request(head, edits))?,
+                Task::EditResponse(_) => {}
+                // `SUPPORT` keeps these away; a request that asks for one all the same is not let through without it.
+                Task::Mirror(..) | Task::Cors(..) | Task::Auth(..) => {
+                    return Err(Fault::Internal("a filter that this gateway does not perform".into()));
+                }
+                Task::Rewrite(rewrite) => {
                     if let Some(path) = &rewrite.path {
                         let (path, matched) = path.apply(head.uri.path(), prefix);
                         prefix = matched;
@@ -126,7 +129,7 @@ impl Proxy {
                         Self::edited(edit::set_host(head, host))?;
                     }
                 }
-                Step::Extension(extension) => {
+                Task::Extension(extension) => {
                     let Some(filter) = filter::of(extension) else {
                         return Err(Fault::Filter(format!("{} is not a filter of this gateway", extension.id).into()));
                     };
@@ -164,7 +167,7 @@ impl Proxy {
 
     async fn forward(&self, session: &mut Session, passage: &mut Passage, forward: Forward) -> Result<bool> {
         passage.rule = Some(Arc::clone(&forward.rule));
-        let performed = self.perform(session, passage, forward.steps(), forward.matched_prefix).await;
+        let performed = self.perform(session, passage, forward.tasks(), forward.matched_prefix).await;
         let protocol = forward.backend.protocol;
         passage.forward = Some(forward);
         match performed {
@@ -195,7 +198,7 @@ impl Proxy {
 
     async fn answer(&self, session: &mut Session, passage: &mut Passage, answer: Answer) -> Result<bool> {
         passage.rule = Some(Arc::clone(&answer.rule));
-        let response = match self.perform(session, passage, answer.rule.steps.iter(), 0).await {
+        let response = match self.perform(session, passage, answer.tasks(), 0).await {
             Ok(None) => Response { status: answer.status, headers: answer.headers, body: answer.body },
             Ok(Some(response)) => response,
             Err(fault) => return self.fail(session, passage, fault).await,
@@ -401,8 +404,8 @@ impl ProxyHttp for Proxy {
         }
         strip_response(head);
         if let Some(forward) = &passage.forward {
-            for step in forward.steps() {
-                if let Step::EditResponse(edits) = step {
+            for task in forward.tasks() {
+                if let Task::EditResponse(edits) = task {
                     edit::response(head, edits)?;
                 }
             }

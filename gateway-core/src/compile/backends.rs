@@ -142,6 +142,7 @@ impl Entry {
         };
         let fingerprint = FixedState::with_seed(2).hash_one((name, protocol));
         let endpoints = self.endpoints.clone();
-        writer.put_backend(Arc::new(Backend { id: self.id, name: name.clone(), protocol, endpoints, fingerprint }));
+        let (id, name) = (self.id, name.clone());
+        writer.put_backend(Arc::new(Backend { id, name, protocol, endpoints, persistence: None, fingerprint }));
     }
 }

@@ -11,6 +11,7 @@ use regex_automata::meta::Regex;
 use super::*;
 use crate::admit::{admit, fixture::arrival};
 use crate::explain::{Outcome, Verdict, explain};
+use crate::snapshot::filters::Redirect;
 use crate::snapshot::fixture::{listener, marker, path, rule, socket};
 use crate::snapshot::matching::{Age, Match, PathPattern, ValuePattern};
 use crate::snapshot::{Snapshot, Writer};
@@ -248,7 +249,7 @@ fn decided(snapshot: &Arc<Snapshot>, head: &Parts) -> Option<Decision> {
 /// A configuration with every shape of rule and match, for requests of every shape.
 fn every_shape() -> Arc<Snapshot> {
     let redirect = Redirect { status: StatusCode::FOUND, scheme: None, hostname: None, port: None, path: None };
-    let redirect = Arc::new(rule("redirect", 0, Action::Redirect(redirect)));
+    let redirect = Arc::new(rule("redirect", 0, Action::Reply(Reply::Redirect(redirect))));
     let candidates = vec![
         path("/", &redirect),
         path("/", &marker("method")).with_method("PUT"),

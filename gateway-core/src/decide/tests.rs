@@ -3,7 +3,7 @@ use http::request::Parts;
 use super::*;
 use crate::admit::admit;
 use crate::admit::fixture::{arrival, head, tls_arrival};
-use crate::snapshot::filters::PathRewrite;
+use crate::snapshot::filters::{DirectResponse, PathRewrite, Redirect};
 use crate::snapshot::fixture::{listener, marker, path, rule, snapshot, socket, tls_listener};
 use crate::snapshot::matching::Match;
 use crate::snapshot::{BackendId, BackendName, BackendProtocol, Place, Snapshot, Split, Target, Writer};
@@ -270,7 +270,7 @@ fn redirect() -> Redirect {
 fn location(port: u16, request: &str, redirect: Redirect) -> String {
     let on_port = if port == 443 { tls_listener("a", None) } else { listener("a", None) };
     let listener = Listener { port, ..on_port };
-    let rule = Arc::new(rule("redirect", 0, Action::Redirect(redirect)));
+    let rule = Arc::new(rule("redirect", 0, Action::Reply(Reply::Redirect(redirect))));
     let snapshot = snapshot([listener], [path("/x", &rule).at("a", None)]);
     let arrival = if port == 443 { tls_arrival(None) } else { crate::admit::Arrival { socket: socket(port), tls: None } };
     let head = head(request);
@@ -307,7 +307,7 @@ fn what_a_redirect_says_cannot_end_the_header() {
 
 #[test]
 fn without_any_host_a_redirect_is_a_path() {
-    let rule = Arc::new(rule("redirect", 0, Action::Redirect(redirect())));
+    let rule = Arc::new(rule("redirect", 0, Action::Reply(Reply::Redirect(redirect()))));
     let snapshot = snapshot([listener("a", None)], [path("/x", &rule).at("a", None)]);
     let mut head = head("GET a.example/x?q");
     head.version = http::Version::HTTP_10;
@@ -324,7 +324,7 @@ fn a_direct_response_is_given_as_it_stands() {
         body: Bytes::from_static(body.as_bytes()),
     };
     for (body, headers) in [("hello", 1), ("", 0)] {
-        let rule = Arc::new(rule("respond", 0, Action::Respond(Arc::new(response(body)))));
+        let rule = Arc::new(rule("respond", 0, Action::Reply(Reply::Respond(Arc::new(response(body))))));
         let snapshot = snapshot([listener("a", None)], [path("/", &rule).at("a", None)]);
         let Decision::Answer(answer) = decided(&snapshot, &head("GET a.example/")) else { panic!() };
         assert_eq!((answer.status, answer.headers.len(), &*answer.body), (StatusCode::IM_A_TEAPOT, headers, body.as_bytes()));
@@ -342,9 +342,9 @@ fn forwarding(targets: &[(Option<usize>, u32)], turn: Option<Arc<Turn>>) -> Arc<
             let name = BackendName::service(crate::name::ObjectName::new("test", &n.to_string()), 80);
             let endpoints = (0..*endpoints).map(|n| format!("10.0.0.{n}:80").parse().unwrap()).collect();
             let protocol = BackendProtocol::Http1;
-            writer.put_backend(Arc::new(Backend { id, name, protocol, endpoints, fingerprint: 1 }));
+            writer.put_backend(Arc::new(Backend { id, name, protocol, endpoints, persistence: None, fingerprint: 1 }));
         }
-        split.push((Target { backend: endpoints.map(|_| id), steps: Box::default() }, *weight));
+        split.push((Target::to(endpoints.map(|_| id)), *weight));
     }
     let rule = Arc::new(rule("forward", 0, Action::Forward(Split::new(split, turn))));
     let (place, candidate) = path("/a", &rule).at("a", None);
@@ -360,7 +360,7 @@ fn requests_are_shared_by_weight_and_an_invalid_reference_takes_its_share_of_500
     for _ in 0..400 {
         match decided(&snapshot, &head("GET a.example/a/b")) {
             Decision::Forward(forward) => {
-                assert_eq!((forward.target, forward.matched_prefix, forward.steps().count()), (0, 2, 0));
+                assert_eq!((forward.matched_prefix, forward.tasks().count()), (2, 0));
                 seen[0] += 1;
             }
             Decision::Refuse(refusal) if refusal.reason == Reason::InvalidBackend => seen[1] += 1,

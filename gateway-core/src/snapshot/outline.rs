@@ -4,9 +4,10 @@
 
 use std::fmt::Write;
 
+use super::filters::{Share, Step};
 use super::listeners::Listeners;
 use super::matching::Match;
-use super::rule::Action;
+use super::rule::{Action, Rule, Target};
 use super::table::Table;
 use super::{Backend, BackendId, Snapshot};
 
@@ -53,16 +54,17 @@ impl Snapshot {
 
     fn outline_rule(&self, candidate: &Match) -> String {
         let rule = &*candidate.rule;
-        let mut line = format!("{}, {:?}, repick {}: ", rule.id, rule.steps, rule.repick);
-        let written = match &rule.action {
-            Action::Redirect(redirect) => write!(line, "{redirect:?}"),
-            Action::Respond(response) => write!(line, "{response:?}"),
+        let Rule { id, steps, action, timeouts, retry, repick, .. } = rule;
+        let steps = self.outline_steps(steps);
+        let mut line = format!("{id}, {steps}, {timeouts:?}, {retry:?}, repick {repick}: ");
+        let written = match action {
+            Action::Reply(reply) => write!(line, "{reply:?}"),
             Action::Fail(why) => write!(line, "fail: {why}"),
             Action::Forward(split) => {
                 let targets = split.targets().iter().zip(split.weights());
-                let targets = targets.map(|(target, weight)| {
-                    let backend = target.backend.map_or_else(|| "invalid".to_owned(), |id| self.name_of(id));
-                    format!("{weight} x {backend} {:?}", target.steps)
+                let targets = targets.map(|(Target { backend, steps, reply, persistence }, weight)| {
+                    let backend = backend.map_or_else(|| "invalid".to_owned(), |id| self.name_of(id));
+                    format!("{weight} x {backend} {} {reply:?} {persistence:?}", self.outline_steps(steps))
                 });
                 write!(line, "forward {}", targets.collect::<Vec<_>>().join(", "))
             }
@@ -71,11 +73,27 @@ impl Snapshot {
         line
     }
 
+    /// Steps, their backends by name: numbers differ from history to history.
+    fn outline_steps(&self, steps: &[Step]) -> String {
+        let told = steps.iter().map(|step| match step {
+            Step::Mirror(mirror) => {
+                let share = mirror.share.as_ref().map(Share::fraction);
+                format!("Mirror({}, {share:?})", self.name_of(mirror.backend))
+            }
+            Step::Auth(auth) => format!("Auth({}, {:?}, {:?})", self.name_of(auth.backend), auth.protocol, auth.body),
+            Step::EditRequest(_) | Step::EditResponse(_) | Step::Rewrite(_) | Step::Cors(_) | Step::Extension(_) => {
+                format!("{step:?}")
+            }
+        });
+        format!("[{}]", told.collect::<Vec<_>>().join(", "))
+    }
+
     fn name_of(&self, id: BackendId) -> String {
         self.backend(id).map_or_else(|| "unknown".to_owned(), |backend| backend.name.to_string())
     }
 }
 
 fn outline_backend(backend: &Backend) -> String {
-    format!("backend {}, {:?}, {:x}: {:?}", backend.name, backend.protocol, backend.fingerprint, backend.endpoints)
+    let Backend { id: _, name, protocol, endpoints, persistence, fingerprint } = backend;
+    format!("backend {name}, {protocol:?}, {fingerprint:x}, {persistence:?}: {endpoints:?}")
 }

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use gateway_core::admit::{Arrival, Handshake, admit};
 use gateway_core::compile::{Bound, Change, Compiler, Fact, Options, Update};
 use gateway_core::condition::{Condition, Truth};
-use gateway_core::decide::{Decision, decide};
+use gateway_core::decide::{Decision, Task, decide};
 use gateway_core::name::{Kind, ObjectId, ObjectName};
 use gateway_core::resource::{self, FieldValidation, Object, Reader, Reading};
-use gateway_core::snapshot::filters::Step;
 use gateway_core::snapshot::{Snapshot, Socket, Transport, Turn};
 use gateway_core::status::Part;
 use gateway_core::support::Support;
@@ -165,9 +164,9 @@ impl World {
             Decision::Forward(forward) => {
                 let (mut path, mut prefix) = (admitted.path(&head).to_owned(), forward.matched_prefix);
                 let mut edits = String::new();
-                for step in forward.steps() {
-                    match step {
-                        Step::Rewrite(rewrite) => {
+                for task in forward.tasks() {
+                    match task {
+                        Task::Rewrite(rewrite) => {
                             if let Some(host) = &rewrite.hostname {
                                 edits.push_str(&format!(" host={}", host.to_str().expect("visible ASCII")));
                             }
@@ -175,11 +174,14 @@ impl World {
                                 (path, prefix) = rewrite.apply(&path, prefix);
                             }
                         }
-                        Step::EditRequest(header) => header.set.iter().for_each(|edit| {
+                        Task::EditRequest(header) => header.set.iter().for_each(|edit| {
                             edits.push_str(&format!(" {}={}", edit.name, edit.value.to_str().expect("visible ASCII")))
                         }),
-                        Step::EditResponse(_) => edits.push_str(" response"),
-                        Step::Extension(extension) => edits.push_str(&format!(" {}", extension.id)),
+                        Task::EditResponse(_) => edits.push_str(" response"),
+                        Task::Mirror(_, backend) => edits.push_str(&format!(" mirror={}", backend.name)),
+                        Task::Cors(..) => edits.push_str(" cors"),
+                        Task::Auth(_, backend) => edits.push_str(&format!(" auth={}", backend.name)),
+                        Task::Extension(extension) => edits.push_str(&format!(" {}", extension.id)),
                     }
                 }
                 format!("{} {path}{edits}", forward.backend.name)

@@ -14,7 +14,7 @@ use crate::resource::{
     RequestRedirect, UrlRewrite,
 };
 use crate::snapshot::Action;
-use crate::snapshot::filters::{DirectResponse, Extension, HeaderEdit, HeaderEdits, PathRewrite, Redirect, Rewrite, Step};
+use crate::snapshot::filters::{DirectResponse, Extension, HeaderEdit, HeaderEdits, PathRewrite, Redirect, Reply, Rewrite, Step};
 use crate::support::{Capability, Support};
 
 use super::super::gateway::Fault;
@@ -67,13 +67,15 @@ pub(crate) fn translate(
                 translated.push(Step::Rewrite(Arc::new(rewrite(stated, level)?)));
                 None
             }
-            HttpFilterPayload::RequestRedirect(stated) if at_rule(level) => Some(Action::Redirect(redirect(stated, level)?)),
+            HttpFilterPayload::RequestRedirect(stated) if at_rule(level) => {
+                Some(Action::Reply(Reply::Redirect(redirect(stated, level)?)))
+            }
             HttpFilterPayload::DirectResponse(stated) if at_rule(level) && support.has(Capability::DirectResponse) => {
-                Some(Action::Respond(Arc::new(direct_response(stated)?)))
+                Some(Action::Reply(Reply::Respond(Arc::new(direct_response(stated)?))))
             }
             HttpFilterPayload::ExtensionRef(_) => match resolved.next() {
                 Some(Resolved::Response(stated)) if at_rule(level) && support.has(Capability::DirectResponse) => {
-                    Some(Action::Respond(Arc::new(direct_response(&stated.spec)?)))
+                    Some(Action::Reply(Reply::Respond(Arc::new(direct_response(&stated.spec)?))))
                 }
                 Some(Resolved::Handle(id, handle)) => {
                     translated.push(Step::Extension(Extension { id: id.clone(), handle: handle.clone() }));

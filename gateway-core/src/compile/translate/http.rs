@@ -71,13 +71,13 @@ pub(crate) fn translate(
         let rule_id = RuleId { route: id.clone(), index, name: stated.name.as_deref().map(Into::into) };
         let former = before.get(&key).and_then(|rule| match &rule.action {
             Action::Forward(split) => Some(split),
-            Action::Redirect(_) | Action::Respond(_) | Action::Fail(_) => None,
+            Action::Reply(_) | Action::Fail(_) => None,
         });
         let rule = fault.map_or_else(|| rule(stated, leads, &rule_id, former, support), Err);
         let rule = match rule.and_then(|rule| violation::of_rule(&route.meta, index).map_or(Ok(rule), Err)) {
             Ok(rule) => rule,
             Err(why) => {
-                let rule = failing(rule_id, &why.1);
+                let rule = Rule::failing(rule_id, &why.1);
                 translated.dropped.push((index, why));
                 rule
             }
@@ -116,11 +116,11 @@ fn rule(stated: &HttpRule, leads: &RuleReferences, id: &RuleId, former: Option<&
         let own = translate_filters(&backend.filters, &leads.filters, Level::Backend { one_prefix }, support)?;
         // An extension that leads nowhere fails the requests of its target, and of no other.
         let usable = leads.backend.as_ref().ok().filter(|_| own.answer.is_none());
-        targets.push((Target { backend: usable.copied(), steps: own.steps.into() }, backend.weight));
+        targets.push((Target { steps: own.steps.into(), ..Target::to(usable.copied()) }, backend.weight));
     }
     let is_stated = !targets.is_empty();
     targets.retain(|(_, weight)| *weight > 0);
-    if matches!(translated.answer, Some(Action::Redirect(_) | Action::Respond(_))) && !backend_refs.is_empty() {
+    if matches!(translated.answer, Some(Action::Reply(_))) && !backend_refs.is_empty() {
         let message = "a rule with RequestRedirect or DirectResponse must have no backendRefs".to_owned();
         return Err((Reason::IncompatibleFilters, message));
     }
@@ -130,8 +130,9 @@ fn rule(stated: &HttpRule, leads: &RuleReferences, id: &RuleId, former: Option<&
         None if targets.is_empty() => Action::Fail("all backendRefs of the rule have weight 0".into()),
         None => Action::Forward(share(targets, former)),
     };
-    let repick = retry.is_none();
-    Ok(Rule { id: id.clone(), steps: translated.steps.into(), action, repick })
+    let mut rule = Rule::new(id.clone(), translated.steps.into(), action);
+    rule.repick = retry.is_none();
+    Ok(rule)
 }
 
 /// Shares requests among targets; the turns of the rule's last version go on.
@@ -142,10 +143,6 @@ fn share(targets: Vec<(Target, u32)>, former: Option<&Split>) -> Split {
         Some(former) => Split::following(former, targets, turn),
         None => Split::new(targets, turn),
     }
-}
-
-fn failing(id: RuleId, why: &str) -> Rule {
-    Rule { id, steps: Box::new([]), action: Action::Fail(why.into()), repick: false }
 }
 
 /// What one match asks for.

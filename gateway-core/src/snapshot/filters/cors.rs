@@ -285,7 +285,8 @@ mod tests {
 
     #[test]
     fn what_is_no_origin_is_allowed_by_nothing_but_any() {
-        let odd = ["null", "", "https://", "https://a/b", "https://a:b", "https://a:-1", "https://a:65536", "https://u@a", "a.com"];
+        let odd =
+            ["null", "", "https://", "https://a/b", "https://a:b", "https://a:-1", "https://a:65536", "https://u@a", "a.com"];
         let cors = |origins| Cors {
             origins,
             credentials: false,

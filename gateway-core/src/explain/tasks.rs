@@ -1,0 +1,104 @@
+//! What is done with a request besides answering it, in words for a person.
+//!
+//! In: the tasks and terms of a decision. Out: a line for each.
+
+use std::time::Duration;
+
+use crate::decide::{Decision, Task};
+use crate::snapshot::filters::{AuthProtocol, HeaderEdit, HeaderEdits, PathRewrite, Rewrite};
+use crate::snapshot::{Carrier, Persistence, Retry, Timeout, Timeouts};
+
+/// What is done first, a line for each task.
+pub(super) fn first(decision: &Decision) -> Vec<String> {
+    match decision {
+        Decision::Forward(forward) => forward.tasks().map(line).collect(),
+        Decision::Answer(answer) => answer.tasks().map(line).collect(),
+        Decision::Refuse(_) => Vec::new(),
+    }
+}
+
+/// On which terms it is forwarded, a line for each.
+pub(super) fn terms(decision: &Decision) -> Vec<String> {
+    let Decision::Forward(forward) = decision else { return Vec::new() };
+    let Timeouts { request, backend_request } = forward.rule.timeouts;
+    let limits = [limit("the whole request", request), limit("each attempt", backend_request)];
+    let retry = forward.rule.retry.as_ref().map(retried);
+    let none = (retry.is_none() && !forward.rule.repick).then(|| "never sent again".to_owned());
+    let stays = forward.persistence.as_deref().map(stays);
+    limits.into_iter().flatten().chain(retry).chain(none).chain(stays).collect()
+}
+
+fn line(task: Task<'_>) -> String {
+    match task {
+        Task::EditRequest(edits) => format!("request headers: {}", edited(edits)),
+        Task::EditResponse(edits) => format!("response headers: {}", edited(edits)),
+        Task::Rewrite(rewrite) => format!("rewrite {}", rewritten(rewrite)),
+        Task::Mirror(mirror, backend) => {
+            let share = mirror.share.as_ref().map(|share| share.fraction());
+            let share = share.map_or_else(String::new, |(some, of)| format!(", as {some} of {of} requests are"));
+            format!("copied to {}{share}", backend.name)
+        }
+        Task::Cors(cors, origin) => match origin {
+            Some(origin) if cors.allows(origin) => format!("the origin {} may read the response", text(origin.as_bytes())),
+            Some(origin) => format!("the origin {} may not read the response", text(origin.as_bytes())),
+            None => "no origin is named, so none is told that it may read the response".to_owned(),
+        },
+        Task::Auth(auth, backend) => {
+            let how = match auth.protocol {
+                AuthProtocol::Http { .. } => "HTTP",
+                AuthProtocol::Grpc { .. } => "gRPC",
+            };
+            format!("{} is asked over {how} whether the request may pass", backend.name)
+        }
+        Task::Extension(extension) => format!("filter {}", extension.id),
+    }
+}
+
+fn edited(edits: &HeaderEdits) -> String {
+    let pair = |edit: &HeaderEdit| format!("{}: {}", edit.name, text(edit.value.as_bytes()));
+    let set = edits.set.iter().map(|edit| format!("set {}", pair(edit)));
+    let add = edits.add.iter().map(|edit| format!("add {}", pair(edit)));
+    let remove = edits.remove.iter().map(|name| format!("remove {name}"));
+    set.chain(add).chain(remove).collect::<Vec<_>>().join(", ")
+}
+
+fn rewritten(rewrite: &Rewrite) -> String {
+    let host = rewrite.hostname.as_ref().map(|host| format!("host to {}", text(host.as_bytes())));
+    let path = rewrite.path.as_ref().map(|path| match path {
+        PathRewrite::Full(full) => format!("path to {full}"),
+        PathRewrite::Prefix(prefix) => format!("matched prefix to {}", if prefix.is_empty() { "/" } else { prefix }),
+    });
+    host.into_iter().chain(path).collect::<Vec<_>>().join(", ")
+}
+
+fn limit(of: &str, timeout: Timeout) -> Option<String> {
+    match timeout {
+        Timeout::Unstated => None,
+        Timeout::Never => Some(format!("{of} may take any time")),
+        Timeout::After(limit) => Some(format!("{of} may take {}", span(limit))),
+    }
+}
+
+fn retried(retry: &Retry) -> String {
+    let codes: Vec<_> = retry.codes.iter().map(|code| code.as_str()).collect();
+    let codes = if codes.is_empty() { String::new() } else { format!(", and after status {}", codes.join(", ")) };
+    let (attempts, pause) = (retry.attempts, span(retry.backoff));
+    format!("sent again up to {attempts} times when the backend cannot have processed it{codes}; pauses begin at {pause}")
+}
+
+fn stays(persistence: &Persistence) -> String {
+    let by = match &persistence.carrier {
+        Carrier::Cookie(cookie) => format!("cookie {}", cookie.name),
+        Carrier::Header(name) => format!("header {name}"),
+    };
+    let lifetime = persistence.lifetime.map_or_else(String::new, |lifetime| format!(" for at most {}", span(lifetime)));
+    format!("the client stays with an endpoint by {by}{lifetime}")
+}
+
+fn span(duration: Duration) -> String {
+    format!("{duration:?}")
+}
+
+fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).escape_debug().collect()
+}
