@@ -24,6 +24,7 @@ mod listener;
 mod merge;
 mod objects;
 mod parameters;
+mod placed;
 mod references;
 mod resolve;
 mod route;

@@ -17,6 +17,7 @@ use super::certificate::moments;
 use super::client_validation::is_insecure;
 pub(super) use super::fault::Fault;
 use super::listener::{self, Holder, ListenerState, Sources};
+use super::merge::{Stated, conflicts_within};
 use super::parameters::parameters;
 use super::ties::Ties;
 
@@ -52,8 +53,9 @@ pub(super) fn judge(gateway: &Arc<Gateway>, sources: &mut Sources<'_>, settings:
     let (settings, parameters) = parameters(gateway, sources.objects, settings, &mut ties);
     let (allotted, unsupported, address) = addresses(gateway, sources.objects);
     let holder = Holder::gateway(gateway);
-    let listeners: Vec<ListenerState> =
+    let mut listeners: Vec<ListenerState> =
         gateway.spec.listeners.iter().map(|listener| listener::judge(holder, listener, sources, &mut ties)).collect();
+    fall_together(&mut listeners);
     let (client_certificate, reference) = client_certificate(gateway, sources, &mut ties);
     ties.settle();
     GatewayState {
@@ -72,6 +74,14 @@ pub(super) fn judge(gateway: &Arc<Gateway>, sources: &mut Sources<'_>, settings:
         client_certificate,
         listeners,
         ties,
+    }
+}
+
+/// Finds the listeners that conflict with each other.
+fn fall_together(listeners: &mut [ListenerState]) {
+    let stated: Vec<Option<Stated>> = listeners.iter().map(Stated::of).collect();
+    for (listener, conflict) in listeners.iter_mut().zip(conflicts_within(&stated)) {
+        listener.conflict = conflict;
     }
 }
 

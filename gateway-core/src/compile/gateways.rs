@@ -2,36 +2,57 @@
 //! listener carries.
 //!
 //! In: Gateways as judged on their own. Out: conflicts and overlaps among listeners of one port, listeners and sockets for the
-//! snapshot. A change judges again only the ports it touches.
+//! snapshot. A change judges again only what it touches.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::sync::Arc;
 
 use crate::name::{Kind, ObjectId, ObjectName};
-use crate::snapshot::matching::Age;
-use crate::snapshot::{Listener, ListenerId, Protocol, Settings, Socket, Writer};
+use crate::snapshot::{Listener, ListenerId, Protocol, Writer};
 
 use super::age::age;
-use super::attach::{Surface, intersects};
+use super::attach::Surface;
 use super::gateway::GatewayState;
 use super::listener::ListenerState;
-use super::merge::{self, Claim, Conflict, Family};
+use super::merge::{Claim, Ground, Merge, Place, Rank};
+use super::placed::Placed;
 use super::status::sockets;
+use super::{Options, Proof};
 
 /// All Gateways that are ours.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Gateways {
+    /// Whether no two Gateways share addresses.
+    are_apart: bool,
     states: BTreeMap<ObjectName, GatewayState>,
-    ports: BTreeMap<u16, BTreeSet<ObjectName>>,
-    published: BTreeMap<ListenerId, (Arc<Listener>, Vec<Socket>)>,
-    settings: BTreeMap<Socket, Arc<Settings>>,
+    merge: Merge,
+    /// What the listeners of each holder claim.
+    claims: BTreeMap<ObjectId, Vec<(Place, Claim)>>,
+    /// Holders that were judged anew since they were merged.
+    renewed: BTreeSet<ObjectId>,
+    placed: Placed,
+    /// Holders with a listener on a port.
+    ports: BTreeMap<u16, BTreeSet<ObjectId>>,
     attached: BTreeMap<ListenerId, usize>,
     /// When time alone will change a verdict, and whose.
     moments: BTreeSet<(i64, ObjectName)>,
 }
 
 impl Gateways {
+    pub(super) fn new(options: &Options) -> Self {
+        Self {
+            // Who compiles for traffic has sockets, and these are what Gateways share.
+            are_apart: options.proof == Proof::Acknowledgement && !options.traffic,
+            states: BTreeMap::new(),
+            merge: Merge::default(),
+            claims: BTreeMap::new(),
+            renewed: BTreeSet::new(),
+            placed: Placed::default(),
+            ports: BTreeMap::new(),
+            attached: BTreeMap::new(),
+            moments: BTreeSet::new(),
+        }
+    }
+
     pub(super) fn get(&self, name: &ObjectName) -> Option<&GatewayState> {
         self.states.get(name)
     }
@@ -50,19 +71,19 @@ impl Gateways {
         self.moments.range((now.saturating_add(1), ObjectName::cluster(""))..).next().map(|(moment, _)| *moment)
     }
 
-    /// The Gateways with a listener on a port.
-    pub(super) fn on_port(&self, port: u16) -> impl Iterator<Item = &ObjectName> {
+    /// The holders of listeners on a port.
+    pub(super) fn on_port(&self, port: u16) -> impl Iterator<Item = &ObjectId> {
         self.ports.get(&port).into_iter().flatten()
     }
 
     /// How many routes a listener carries.
-    pub(super) fn attached(&self, gateway: &ObjectName, listener: &str) -> usize {
-        let id = ListenerId { parent: gateway_id(gateway), name: listener.into() };
+    pub(super) fn attached(&self, holder: &ObjectId, listener: &str) -> usize {
+        let id = ListenerId { parent: holder.clone(), name: listener.into() };
         self.attached.get(&id).copied().unwrap_or(0)
     }
 
-    /// Counts a route on its new listeners and no longer on its old ones. Both are sorted. Returns the Gateways concerned.
-    pub(super) fn recount(&mut self, old: &[ListenerId], new: &[ListenerId]) -> BTreeSet<ObjectName> {
+    /// Counts a route on its new listeners and no longer on its old ones. Both are sorted. Returns the holders concerned.
+    pub(super) fn recount(&mut self, old: &[ListenerId], new: &[ListenerId]) -> BTreeSet<ObjectId> {
         let mut touched = BTreeSet::new();
         for id in old.iter().filter(|id| new.binary_search(id).is_err()) {
             if let Some(count) = self.attached.get_mut(id) {
@@ -71,18 +92,17 @@ impl Gateways {
                     self.attached.remove(id);
                 }
             }
-            touched.insert(id.parent.name.clone());
+            touched.insert(id.parent.clone());
         }
         for id in new.iter().filter(|id| old.binary_search(id).is_err()) {
             *self.attached.entry(id.clone()).or_insert(0) += 1;
-            touched.insert(id.parent.name.clone());
+            touched.insert(id.parent.clone());
         }
         touched
     }
 
-    /// Puts a Gateway as judged on its own, or takes it away. Returns whether attachment to it has to be judged again, and the
-    /// ports that have to be merged again.
-    pub(super) fn replace(&mut self, name: &ObjectName, new: Option<GatewayState>) -> (bool, BTreeSet<u16>) {
+    /// Puts a Gateway as judged on its own, or takes it away. Returns whether attachment to it has to be judged again.
+    pub(super) fn replace(&mut self, name: &ObjectName, new: Option<GatewayState>) -> bool {
         let old = match new {
             Some(new) => self.states.insert(name.clone(), new),
             None => self.states.remove(name),
@@ -92,165 +112,132 @@ impl Gateways {
         }
         let new = self.states.get(name);
         self.moments.extend(new.iter().flat_map(|new| &new.moments).map(|moment| (*moment, name.clone())));
-        let surfaces = |state: Option<&GatewayState>| state.map(|state| surfaces(state).cloned().collect::<Vec<Surface>>());
-        let reattach = surfaces(old.as_ref()) != surfaces(new);
-        let ports = |state: Option<&GatewayState>| state.map_or_else(BTreeSet::new, |state| surfaces_ports(state).collect());
-        let (old_ports, new_ports): (BTreeSet<u16>, BTreeSet<u16>) = (ports(old.as_ref()), ports(new));
-        for port in old_ports.difference(&new_ports) {
-            if let Some(names) = self.ports.get_mut(port) {
-                names.remove(name);
-                if names.is_empty() {
-                    self.ports.remove(port);
-                }
-            }
-        }
-        for port in &new_ports {
-            self.ports.entry(*port).or_default().insert(name.clone());
-        }
-        (reattach, &old_ports | &new_ports)
+        let all = |state: Option<&GatewayState>| state.map(|state| surfaces(state).cloned().collect::<Vec<Surface>>());
+        let reattach = all(old.as_ref()) != all(new);
+        let ports = |state: Option<&GatewayState>| -> BTreeSet<u16> {
+            state.into_iter().flat_map(surfaces).map(|surface| surface.port).collect()
+        };
+        let (old_ports, new_ports) = (ports(old.as_ref()), ports(new));
+        let claims = new.map_or_else(Vec::new, |state| self.claims_of(name, state));
+        let id = gateway_id(name);
+        self.stand_on(&id, &old_ports, &new_ports);
+        self.claim(id, claims);
+        reattach
     }
 
-    /// Judges a port: who conflicts, who overlaps. Returns the Gateways for which that changed.
-    pub(super) fn merge(&mut self, port: u16) -> BTreeSet<ObjectName> {
-        let names: Vec<ObjectName> = self.on_port(port).cloned().collect();
-        let found = merge::conflicts(port, &self.claims(port, &names));
-        let mut changed = BTreeSet::new();
-        for name in names {
-            let Some(state) = self.states.get_mut(&name) else { continue };
-            let verdicts: Vec<(usize, Option<Conflict>, Option<String>)> = (state.listeners.iter().enumerate())
-                .filter(|(_, listener)| listener.surface.port == port)
-                .map(|(at, _)| (at, found.get(&(name.clone(), at)).cloned(), None))
-                .collect();
-            for (at, conflict, _) in &verdicts {
-                let listener = &mut state.listeners[*at];
-                if listener.conflict != *conflict {
-                    listener.conflict.clone_from(conflict);
-                    changed.insert(name.clone());
-                }
-            }
-            for (at, ..) in verdicts {
-                let overlap = overlap(&state.listeners, at);
-                if state.listeners[at].overlap != overlap {
-                    state.listeners[at].overlap = overlap;
-                    changed.insert(name.clone());
-                }
-            }
+    /// Judges what was claimed anew and given back: who conflicts, who overlaps. Returns the holders that were judged anew, and those
+    /// for which it made a difference.
+    pub(super) fn merge(&mut self) -> BTreeSet<ObjectId> {
+        let mut changed = self.merge.settle();
+        changed.append(&mut self.renewed);
+        for id in &changed {
+            self.take_verdicts(id);
         }
         changed
     }
 
-    /// Writes the listeners of a Gateway, as merged, into the snapshot, and takes away those it no longer has.
-    pub(super) fn publish(&mut self, name: &ObjectName, writer: &mut Writer) {
-        let mut wanted: BTreeMap<ListenerId, (Arc<Listener>, Vec<Socket>)> = BTreeMap::new();
-        if let Some(state) = self.states.get(name).filter(|state| state.fault.is_none()) {
-            for listener in state.listeners.iter().filter(|listener| listener.is_valid()) {
-                let sockets = sockets(state, listener);
-                if !sockets.is_empty() {
-                    let listener = traffic(name, state, listener);
-                    wanted.insert(listener.id.clone(), (Arc::new(listener), sockets));
-                }
+    /// Writes the listeners of a holder, as merged, into the snapshot, and takes away those it no longer has.
+    pub(super) fn publish(&mut self, holder: &ObjectId, writer: &mut Writer) {
+        let Some(state) = self.states.get(&holder.name) else {
+            let nobody = (Default::default(), holder.name.clone());
+            return self.placed.put(holder, Vec::new(), &nobody, writer);
+        };
+        let mut wanted = Vec::new();
+        for listener in state.listeners.iter().filter(|listener| state.fault.is_none() && listener.is_valid()) {
+            let sockets = sockets(state, listener);
+            if !sockets.is_empty() {
+                wanted.push((traffic(&holder.name, state, listener), sockets));
             }
         }
-        let parent = gateway_id(name);
-        let first = ListenerId { parent: parent.clone(), name: "".into() };
-        let held: Vec<ListenerId> =
-            self.published.range(first..).map(|(id, _)| id).take_while(|id| id.parent == parent).cloned().collect();
-        for id in held.iter().filter(|id| !wanted.contains_key(*id)) {
-            self.published.remove(id);
-            writer.remove_listener(id);
+        let seniority = (age(&state.object.meta), holder.name.clone());
+        self.placed.put(holder, wanted, &seniority, writer);
+    }
+
+    /// Settles what connections on sockets obey before their listener is known.
+    pub(super) fn settle(&mut self, writer: &mut Writer) {
+        self.placed.settle(writer);
+    }
+
+    /// What the listeners of a Gateway claim.
+    fn claims_of(&self, name: &ObjectName, state: &GatewayState) -> Vec<(Place, Claim)> {
+        if state.fault.is_some() {
+            return Vec::new();
         }
-        for (id, (listener, sockets)) in wanted {
-            let is_same = self.published.get(&id).is_some_and(|(known, on)| *known == listener && *on == sockets);
-            if !is_same {
-                writer.put_listener(listener.clone(), &sockets);
-                self.published.insert(id, (listener, sockets));
+        let ground = self.ground(name, state);
+        let rank = Rank { is_set: false, age: age(&state.object.meta), holder: name.clone(), index: 0 };
+        claims(&rank, name, &ground, &state.listeners)
+    }
+
+    /// With whom the listeners of a Gateway share their ports.
+    fn ground(&self, name: &ObjectName, state: &GatewayState) -> Ground {
+        let mut addresses = state.allotted.listen.clone();
+        addresses.sort_unstable();
+        addresses.dedup();
+        if self.are_apart || addresses.is_empty() { Ground::Own(name.clone()) } else { Ground::Shared(addresses.into()) }
+    }
+
+    /// Exchanges what a holder claims.
+    fn claim(&mut self, id: ObjectId, new: Vec<(Place, Claim)>) {
+        let old = self.claims.remove(&id).unwrap_or_default();
+        for (place, claim) in old.iter().filter(|claim| !new.contains(claim)) {
+            self.merge.remove(place, &claim.rank);
+        }
+        for (place, claim) in new.iter().filter(|claim| !old.contains(claim)) {
+            self.merge.put(place, claim.clone());
+        }
+        if !new.is_empty() {
+            self.claims.insert(id.clone(), new);
+        }
+        self.renewed.insert(id);
+    }
+
+    fn take_verdicts(&mut self, id: &ObjectId) {
+        let Some(state) = self.states.get_mut(&id.name) else { return };
+        for (place, claim) in self.claims.get(id).into_iter().flatten() {
+            let verdict = self.merge.verdict(place, &claim.rank);
+            if let (Some(listener), Some(verdict)) = (state.listeners.get_mut(claim.rank.index), verdict) {
+                listener.conflict.clone_from(&verdict.conflict);
+                listener.overlap.clone_from(&verdict.overlap);
             }
         }
     }
 
-    /// Settles what connections on the sockets of a port obey before their listener is known: the settings of the Gateway that
-    /// was there first.
-    pub(super) fn settle(&mut self, port: u16, writer: &mut Writer) {
-        let mut wanted: BTreeMap<Socket, (Age, &ObjectName, Arc<Settings>)> = BTreeMap::new();
-        for name in self.ports.get(&port).into_iter().flatten() {
-            let Some(state) = self.states.get(name).filter(|state| state.fault.is_none()) else { continue };
-            let age = age(&state.object.meta);
-            for listener in state.listeners.iter().filter(|listener| listener.surface.port == port && listener.is_valid()) {
-                for socket in sockets(state, listener) {
-                    let holder = wanted.entry(socket).or_insert_with(|| (age, name, state.settings.clone()));
-                    if (age, name) < (holder.0, holder.1) {
-                        *holder = (age, name, state.settings.clone());
-                    }
+    fn stand_on(&mut self, id: &ObjectId, old: &BTreeSet<u16>, new: &BTreeSet<u16>) {
+        for port in old.difference(new) {
+            if let Some(holders) = self.ports.get_mut(port) {
+                holders.remove(id);
+                if holders.is_empty() {
+                    self.ports.remove(port);
                 }
             }
         }
-        let wanted: BTreeMap<Socket, Arc<Settings>> =
-            wanted.into_iter().map(|(socket, (.., settings))| (socket, settings)).collect();
-        let held: Vec<Socket> = self.settings.keys().filter(|socket| socket.port == port).copied().collect();
-        for socket in held.into_iter().filter(|socket| !wanted.contains_key(socket)) {
-            self.settings.remove(&socket);
-            writer.put_settings(socket, None);
-        }
-        for (socket, settings) in wanted {
-            if self.settings.get(&socket) != Some(&settings) {
-                writer.put_settings(socket, Some(settings.clone()));
-                self.settings.insert(socket, settings);
-            }
+        for port in new.difference(old) {
+            self.ports.entry(*port).or_default().insert(id.clone());
         }
     }
+}
 
-    fn claims<'a>(&'a self, port: u16, names: &'a [ObjectName]) -> Vec<Claim<'a>> {
-        let mut claims = Vec::new();
-        for name in names {
-            let Some(state) = self.states.get(name).filter(|state| state.fault.is_none()) else { continue };
-            for (index, listener) in state.listeners.iter().enumerate().filter(|(_, listener)| listener.surface.port == port) {
-                let (Some(family), None) = (listener.family, &listener.fault) else { continue };
-                claims.push(Claim {
-                    age: age(&state.object.meta),
-                    gateway: name,
-                    index,
-                    name: &listener.surface.name,
-                    family,
-                    hostname: listener.surface.hostname.as_deref(),
-                    addresses: &state.allotted.listen as &[Option<IpAddr>],
-                });
-            }
-        }
-        claims
-    }
+/// What listeners claim that are fit to serve and did not fall among their own. `first` is the rank of the first.
+fn claims(first: &Rank, gateway: &ObjectName, ground: &Ground, listeners: &[ListenerState]) -> Vec<(Place, Claim)> {
+    let fit = listeners.iter().enumerate().filter(|(_, listener)| listener.is_valid());
+    let claim = |(index, listener): (usize, &ListenerState)| {
+        let family = listener.family?;
+        let claim = Claim {
+            rank: Rank { index, ..first.clone() },
+            gateway: gateway.clone(),
+            listener: listener.surface.name.clone(),
+            family,
+            hostname: listener.surface.hostname.clone().filter(|_| family.has_names()),
+            is_https: listener.terminates,
+        };
+        let place = Place { port: listener.surface.port, transport: family.transport(), ground: ground.clone() };
+        Some((place, claim))
+    };
+    fit.filter_map(claim).collect()
 }
 
 fn surfaces(state: &GatewayState) -> impl Iterator<Item = &Surface> {
     state.listeners.iter().map(|listener| &listener.surface)
-}
-
-fn surfaces_ports(state: &GatewayState) -> impl Iterator<Item = u16> {
-    state.listeners.iter().map(|listener| listener.surface.port)
-}
-
-/// With which HTTPS listeners of its port and Gateway a listener has hosts in common (OverlappingTLSConfig, GEP-3567).
-fn overlap(listeners: &[ListenerState], at: usize) -> Option<String> {
-    let this = &listeners[at];
-    let counts = |listener: &ListenerState| listener.terminates && listener.is_valid() && listener.family == Some(Family::Tls);
-    if !counts(this) {
-        return None;
-    }
-    let others: Vec<&str> = listeners
-        .iter()
-        .enumerate()
-        .filter(|(other, listener)| *other != at && counts(listener) && listener.surface.port == this.surface.port)
-        .filter(|(_, other)| {
-            other.surface.hostname.as_deref().is_none_or(|host| intersects(this.surface.hostname.as_deref(), host))
-        })
-        .map(|(_, other)| &*other.surface.name)
-        .collect();
-    (!others.is_empty()).then(|| {
-        format!(
-            "hosts in common with {} on port {}; requests that a client sends over a connection made for another listener get 421",
-            others.join(", "),
-            this.surface.port
-        )
-    })
 }
 
 /// A listener as traffic meets it.

@@ -1,32 +1,94 @@
-//! Which listeners may stand together on one port (§ Listener distinctness in `GatewaySpec.Listeners`).
+//! Which listeners may stand together on one port (distinctness: `GatewaySpec.Listeners`; precedence: `ListenerSetSpec.Listeners`).
 //!
-//! In: all listeners that want one port, with their Gateways' precedence. Out: those that conflict, each with its reason. Within one
-//! Gateway all that conflict fall; among Gateways that share an address the first by age, then name, keeps its place.
+//! In: the claims of listeners that are fit to serve, as they come and go. Out: who conflicts and who has hosts in common with whom,
+//! and the holders for which that changed.
 //!
-//! Invariants: the order in which listeners are given does not matter.
+//! ```text
+//! (port, transport) ─► ground: addresses shared ─► Field: claims in order of precedence, and in groups by host name
+//! ```
+//! What conflicts within one Gateway's own list falls before it claims anything (`within`). Among the rest the first goes before all
+//! others: own listeners of Gateways by age, then name; those of ListenerSets likewise; each in the order of its list. The first
+//! claim to a field sets its family of protocols, the first of that family in a group has the name.
+//!
+//! Invariants: **verdicts depend on the claims that stand, not on the order in which they came**; a change judges the groups it
+//! touched, and a whole field only when its family changes or addresses are shared in part.
+
+mod field;
+mod hosts;
+mod together;
+mod within;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::condition::Reason;
-use crate::name::ObjectName;
+use crate::name::{Kind, ObjectId, ObjectName};
 use crate::snapshot::Transport;
-
 use crate::snapshot::matching::Age;
 
-/// One listener that wants a port.
-#[derive(Clone, Debug)]
-pub(super) struct Claim<'a> {
-    pub(super) age: Age,
-    pub(super) gateway: &'a ObjectName,
-    /// Index in the Gateway's listeners.
-    pub(super) index: usize,
-    pub(super) name: &'a str,
+use field::Field;
+pub(super) use within::{Stated, conflicts_within};
+
+/// All claims, by where they stand.
+#[derive(Debug, Default)]
+pub(super) struct Merge {
+    ports: BTreeMap<(u16, Transport), Port>,
+    /// What has to be judged again.
+    touched: BTreeMap<Place, Touch>,
+}
+
+/// What a claim is made to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) port: u16,
+    pub(super) transport: Transport,
+    pub(super) ground: Ground,
+}
+
+/// Whose listeners meet on a port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ground {
+    /// Those of one Gateway and its ListenerSets, which have addresses of their own.
+    Own(ObjectName),
+    /// Those of all Gateways that listen on one of these addresses; `None` is all of the machine's. Sorted, each once, at least one.
+    Shared(Arc<[Option<IpAddr>]>),
+}
+
+/// A listener that wants a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub(super) rank: Rank,
+    /// The Gateway it belongs to: its holder, or the parent of the ListenerSet.
+    pub(super) gateway: ObjectName,
+    pub(super) listener: Arc<str>,
     pub(super) family: Family,
-    /// In lower case.
-    pub(super) hostname: Option<&'a str>,
-    /// The addresses its Gateway listens on; `None` is all of the machine's.
-    pub(super) addresses: &'a [Option<IpAddr>],
+    /// In lower case; none for families that know no names.
+    pub(super) hostname: Option<Arc<str>>,
+    /// Whether it speaks HTTPS, so that clients might use one connection for several hosts.
+    pub(super) is_https: bool,
+}
+
+/// In which order claims are served. Smaller goes first: the order of these fields is the order of precedence.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    pub(super) is_set: bool,
+    pub(super) age: Age,
+    pub(super) holder: ObjectName,
+    /// Index in the holder's listeners.
+    pub(super) index: usize,
+}
+
+impl Rank {
+    /// Who holds the listener.
+    pub(super) fn id(&self) -> ObjectId {
+        ObjectId::new(if self.is_set { Kind::ListenerSet } else { Kind::Gateway }, self.holder.clone())
+    }
+
+    fn is_of_the_same_holder(&self, other: &Self) -> bool {
+        (self.is_set, &self.holder) == (other.is_set, &other.holder)
+    }
 }
 
 /// What cannot share a port with another family.
@@ -50,100 +112,179 @@ impl Family {
         }
     }
 
-    /// What two listeners of this family may not have in common on one port.
-    fn key(self, hostname: Option<&str>) -> Option<&str> {
+    /// Whether listeners of this family are told apart by host name.
+    pub(super) fn has_names(self) -> bool {
         match self {
-            Self::Plain | Self::Tls => hostname,
-            Self::Tcp | Self::Udp => None,
+            Self::Plain | Self::Tls => true,
+            Self::Tcp | Self::Udp => false,
         }
     }
 }
 
-/// A listener that conflicts.
+/// Why a listener lost its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Conflict {
     pub(super) reason: Reason,
     pub(super) message: String,
 }
 
-/// Judges all claims to one port. Keys are (Gateway, listener index).
-pub(super) fn conflicts(port: u16, claims: &[Claim<'_>]) -> BTreeMap<(ObjectName, usize), Conflict> {
-    let mut order: Vec<&Claim<'_>> = claims.iter().collect();
-    order.sort_by(|a, b| (&a.age, a.gateway, a.index).cmp(&(&b.age, b.gateway, b.index)));
-    let mut found = BTreeMap::new();
-    within_gateways(port, &order, &mut found);
-    among_gateways(port, &order, &mut found);
-    found
+/// What was found of a claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// Why it lost its place.
+    pub(super) conflict: Option<Conflict>,
+    /// With which HTTPS listeners it has hosts in common (OverlappingTLSConfig, GEP-3567).
+    pub(super) overlap: Option<String>,
 }
 
-fn within_gateways(port: u16, claims: &[&Claim<'_>], found: &mut BTreeMap<(ObjectName, usize), Conflict>) {
-    for group in claims.chunk_by(|a, b| a.gateway == b.gateway && a.age == b.age) {
-        for claim in group {
-            let rivals =
-                group.iter().filter(|other| other.index != claim.index && other.family.transport() == claim.family.transport());
-            let conflict = rivals
-                .filter_map(|other| rivalry(claim, other).map(|reason| (reason, *other)))
-                .min_by_key(|(reason, _)| u8::from(*reason != Reason::ProtocolConflict));
-            if let Some((reason, other)) = conflict {
-                let message = if reason == Reason::ProtocolConflict {
-                    format!("listener {} speaks another protocol on port {port}; give one of them another port", other.name)
-                } else {
-                    format!("listener {} has the same port {port} and hostname; give one of them another", other.name)
-                };
-                found.insert((claim.gateway.clone(), claim.index), Conflict { reason, message });
+/// Host name of a group of claims; `None` for all hosts.
+type Key = Option<Arc<str>>;
+
+/// What has to be judged again in a field.
+#[derive(Debug)]
+enum Touch {
+    Groups(BTreeSet<Key>),
+    All,
+}
+
+impl Default for Touch {
+    fn default() -> Self {
+        Self::Groups(BTreeSet::new())
+    }
+}
+
+/// The fields of one port.
+#[derive(Debug, Default)]
+struct Port {
+    fields: BTreeMap<Ground, Field>,
+    /// Shared grounds with a field, by address.
+    grounds: BTreeMap<Option<IpAddr>, BTreeSet<Ground>>,
+}
+
+impl Merge {
+    /// Adds a claim, in the place of one of the same rank.
+    pub(super) fn put(&mut self, place: &Place, claim: Claim) {
+        let port = self.ports.entry((place.port, place.transport)).or_default();
+        if !port.fields.contains_key(&place.ground) {
+            port.open(&place.ground);
+            self.touch_neighbours(place);
+        }
+        let Some(port) = self.ports.get_mut(&(place.port, place.transport)) else { return };
+        let key = claim.hostname.clone();
+        let replaced = port.fields.entry(place.ground.clone()).or_default().put(claim);
+        self.touch(place, key);
+        if let Some(key) = replaced {
+            self.touch(place, key);
+        }
+    }
+
+    /// Removes a claim.
+    pub(super) fn remove(&mut self, place: &Place, rank: &Rank) {
+        let Some(port) = self.ports.get_mut(&(place.port, place.transport)) else { return };
+        let Some(field) = port.fields.get_mut(&place.ground) else { return };
+        let Some(key) = field.remove(rank) else { return };
+        if !field.is_empty() {
+            self.touch(place, key);
+            return;
+        }
+        self.touch_neighbours(place);
+        self.touched.remove(place);
+        let Some(port) = self.ports.get_mut(&(place.port, place.transport)) else { return };
+        port.close(&place.ground);
+        if port.fields.is_empty() {
+            self.ports.remove(&(place.port, place.transport));
+        }
+    }
+
+    /// What was found of a claim.
+    pub(super) fn verdict(&self, place: &Place, rank: &Rank) -> Option<&Verdict> {
+        self.ports.get(&(place.port, place.transport))?.fields.get(&place.ground)?.verdict(rank)
+    }
+
+    /// Judges what was touched. Returns the holders of claims for which something changed.
+    pub(super) fn settle(&mut self) -> BTreeSet<ObjectId> {
+        let mut touched = std::mem::take(&mut self.touched);
+        let mut changed = BTreeSet::new();
+        while let Some((place, touch)) = touched.pop_first() {
+            let Some(port) = self.ports.get_mut(&(place.port, place.transport)) else { continue };
+            let grounds = port.connected(&place.ground);
+            if grounds.len() > 1 {
+                together::settle(port, &grounds, place.port, &mut changed);
+                for ground in grounds {
+                    touched.remove(&Place { ground, ..place });
+                }
+            } else if let Some(field) = port.fields.get_mut(&place.ground) {
+                field.settle(touch, place.port, &mut changed);
+            }
+        }
+        changed
+    }
+
+    fn touch(&mut self, place: &Place, key: Key) {
+        if let Touch::Groups(keys) = self.touched.entry(place.clone()).or_default() {
+            keys.insert(key);
+        }
+    }
+
+    /// Fields that share an address with one that opens or closes are judged otherwise from now on.
+    fn touch_neighbours(&mut self, place: &Place) {
+        let Some(port) = self.ports.get(&(place.port, place.transport)) else { return };
+        for ground in port.neighbours(&place.ground) {
+            self.touched.insert(Place { ground, ..*place }, Touch::All);
+        }
+        self.touched.insert(place.clone(), Touch::All);
+    }
+}
+
+impl Port {
+    fn open(&mut self, ground: &Ground) {
+        self.fields.insert(ground.clone(), Field::default());
+        for address in ground.addresses() {
+            self.grounds.entry(*address).or_default().insert(ground.clone());
+        }
+    }
+
+    fn close(&mut self, ground: &Ground) {
+        self.fields.remove(ground);
+        for address in ground.addresses() {
+            if let Some(grounds) = self.grounds.get_mut(address) {
+                grounds.remove(ground);
+                if grounds.is_empty() {
+                    self.grounds.remove(address);
+                }
             }
         }
     }
-}
 
-/// The first on an address keeps it: its family, and each of its names.
-fn among_gateways(port: u16, claims: &[&Claim<'_>], found: &mut BTreeMap<(ObjectName, usize), Conflict>) {
-    let mut families: BTreeMap<(Option<IpAddr>, Transport), (Family, &ObjectName)> = BTreeMap::new();
-    let mut names: BTreeMap<(Option<IpAddr>, Family, Option<&str>), &ObjectName> = BTreeMap::new();
-    for claim in claims {
-        if found.contains_key(&(claim.gateway.clone(), claim.index)) {
-            continue;
-        }
-        let key = claim.family.key(claim.hostname);
-        let addresses: BTreeSet<Option<IpAddr>> = claim.addresses.iter().copied().collect();
-        let taken = addresses.iter().find_map(|address| {
-            let family = families.get(&(*address, claim.family.transport()));
-            if let Some((_, holder)) = family.filter(|(family, holder)| *family != claim.family && *holder != claim.gateway) {
-                return Some((Reason::ProtocolConflict, *holder));
+    /// Other grounds with a field that have an address in common with this one.
+    fn neighbours(&self, ground: &Ground) -> BTreeSet<Ground> {
+        let sharing = ground.addresses().iter().filter_map(|address| self.grounds.get(address)).flatten();
+        sharing.filter(|other| *other != ground).cloned().collect()
+    }
+
+    /// The ground itself, and all that are connected with it by addresses in common.
+    fn connected(&self, ground: &Ground) -> BTreeSet<Ground> {
+        let mut found = BTreeSet::from([ground.clone()]);
+        let mut next = vec![ground.clone()];
+        while let Some(ground) = next.pop() {
+            for neighbour in self.neighbours(&ground) {
+                if found.insert(neighbour.clone()) {
+                    next.push(neighbour);
+                }
             }
-            let holder = names.get(&(*address, claim.family, key)).filter(|holder| **holder != claim.gateway)?;
-            Some((Reason::HostnameConflict, *holder))
-        });
-        if let Some((reason, holder)) = taken {
-            let message = shared(port, reason, claim.hostname, holder);
-            found.insert((claim.gateway.clone(), claim.index), Conflict { reason, message });
-            continue;
         }
-        for address in addresses {
-            families.entry((address, claim.family.transport())).or_insert((claim.family, claim.gateway));
-            names.entry((address, claim.family, key)).or_insert(claim.gateway);
+        found
+    }
+}
+
+impl Ground {
+    fn addresses(&self) -> &[Option<IpAddr>] {
+        match self {
+            Self::Own(_) => &[],
+            Self::Shared(addresses) => addresses,
         }
     }
 }
 
-fn rivalry(one: &Claim<'_>, other: &Claim<'_>) -> Option<Reason> {
-    if one.family != other.family {
-        return Some(Reason::ProtocolConflict);
-    }
-    (one.family.key(one.hostname) == other.family.key(other.hostname)).then_some(Reason::HostnameConflict)
-}
-
-fn shared(port: u16, reason: Reason, hostname: Option<&str>, holder: &ObjectName) -> String {
-    let way_out = "give this Gateway an address of its own, another port, or another hostname";
-    match (reason, hostname) {
-        (Reason::ProtocolConflict, _) => {
-            format!("Gateway {holder} goes first and speaks another protocol on port {port} of the same address; {way_out}")
-        }
-        (_, Some(hostname)) => {
-            format!("Gateway {holder} goes first and has {hostname} on port {port} of the same address; {way_out}")
-        }
-        (_, None) => {
-            format!("Gateway {holder} goes first and has port {port} of the same address for all hosts; {way_out}")
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

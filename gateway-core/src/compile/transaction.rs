@@ -1,7 +1,7 @@
 //! One transaction: what changed, who depends on it, in which order they are judged again.
 //!
 //! ```text
-//! changes ─► learn ─► Dirty ─► classes ─► backends ─► gateways ─► ports ─► routes ─► statuses ─► Update
+//! changes ─► learn ─► Dirty ─► classes ─► backends ─► gateways ─► routes ─► statuses ─► Update
 //! ```
 //! In: changes. Out: an `Update`. Each stage may only add work for stages after it, so that one pass is enough.
 
@@ -54,12 +54,11 @@ pub(super) struct State {
 struct Dirty {
     classes: BTreeSet<ObjectName>,
     gateways: BTreeSet<ObjectName>,
-    ports: BTreeSet<u16>,
     /// Objects that backendRefs lead to.
     backends: BTreeSet<ObjectId>,
     routes: BTreeSet<ObjectId>,
-    /// Gateways whose status may differ though nothing else does.
-    phrased: BTreeSet<ObjectName>,
+    /// Holders of listeners whose status may differ though nothing else does.
+    phrased: BTreeSet<ObjectId>,
     /// Backends that are no longer used, each with who no longer uses it.
     released: Vec<(BackendName, ObjectId)>,
     statuses: Vec<(ObjectId, Option<Status>)>,
@@ -105,7 +104,7 @@ impl State {
             needs: Needs::new(seed),
             classes: BTreeMap::new(),
             linked: BTreeMap::new(),
-            gateways: Gateways::default(),
+            gateways: Gateways::new(options),
             routes: Hashed::with_hasher(seed),
             backends: Backends::new(seed),
             certificates: Certificates::default(),

@@ -2,7 +2,7 @@
 //!
 //! In: a fact. Out: the fact in the books, and marks in `Dirty`.
 
-use crate::name::Kind;
+use crate::name::{Kind, ObjectId};
 
 use super::super::{Bound, Fact};
 use super::{Dirty, State};
@@ -22,7 +22,7 @@ impl State {
             }
             Fact::Acknowledged(gateway, generation) => {
                 facts.acknowledged.insert(gateway.clone(), generation);
-                dirty.phrased.insert(gateway);
+                dirty.phrased.insert(ObjectId::new(Kind::Gateway, gateway));
             }
             Fact::Addresses(gateway, addresses) => {
                 match addresses {

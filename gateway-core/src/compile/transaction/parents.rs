@@ -1,8 +1,6 @@
-//! Classes and Gateways judged again, and the ports they share.
+//! Classes and Gateways judged again, and the ports these share.
 //!
 //! In: marks in `Dirty`. Out: listeners in the snapshot, and marks for the routes whose attachment may differ.
-
-use std::collections::BTreeSet;
 
 use crate::name::{Kind, ObjectId, ObjectName};
 use crate::status::Status;
@@ -28,25 +26,15 @@ impl State {
     }
 
     pub(super) fn judge_gateways(&mut self, dirty: &mut Dirty, options: &Options) {
-        let mut changed = BTreeSet::new();
         for name in std::mem::take(&mut dirty.gateways) {
             self.judge_gateway(&name, dirty, options);
-            changed.insert(name);
         }
-        let ports = std::mem::take(&mut dirty.ports);
-        for port in &ports {
-            changed.extend(self.gateways.merge(*port));
-        }
-        for name in &changed {
-            if options.traffic {
-                self.gateways.publish(name, &mut self.writer);
-            }
-        }
+        let changed = self.gateways.merge();
         if options.traffic {
-            // A conflict elsewhere on a shared port moves no listener to another port, so these ports are all.
-            for port in ports {
-                self.gateways.settle(port, &mut self.writer);
+            for holder in &changed {
+                self.gateways.publish(holder, &mut self.writer);
             }
+            self.gateways.settle(&mut self.writer);
         }
         dirty.phrased.extend(changed);
     }
@@ -86,9 +74,7 @@ impl State {
         if !is_gone {
             self.linked.insert(name.clone(), (uses, crosses));
         }
-        let (reattach, ports) = self.gateways.replace(name, state);
-        dirty.ports.extend(ports);
-        if reattach {
+        if self.gateways.replace(name, state) {
             dirty.routes.extend(self.dependents.children(name).cloned());
         }
     }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::name::{Kind, ObjectId};
+use crate::name::ObjectId;
 use crate::status::Status;
 
 use super::super::{Options, status};
@@ -12,12 +12,12 @@ use super::{Dirty, State};
 
 impl State {
     pub(super) fn phrase_gateways(&mut self, dirty: &mut Dirty, options: &Options) {
-        for name in std::mem::take(&mut dirty.phrased) {
-            let status = self.gateways.get(&name).map(|state| {
-                let attached = |listener: &str| self.gateways.attached(&name, listener);
+        for id in std::mem::take(&mut dirty.phrased) {
+            let status = self.gateways.get(&id.name).map(|state| {
+                let attached = |listener: &str| self.gateways.attached(&id, listener);
                 Status::Gateway(status::gateway(state, &self.objects.facts, options.proof, attached))
             });
-            dirty.statuses.push((ObjectId::new(Kind::Gateway, name), status));
+            dirty.statuses.push((id, status));
         }
     }
 
