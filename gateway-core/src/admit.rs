@@ -14,7 +14,7 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 
 use crate::snapshot::matching::path::{self, Slashes};
-use crate::snapshot::{Listener, Listeners, Rule, Site, Snapshot, Socket};
+use crate::snapshot::{Fingerprint, Listener, Listeners, Rule, Site, Snapshot, Socket};
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -37,7 +37,7 @@ pub struct Handshake {
     /// The server name the client asked for, in lower case; `None` when it named none.
     pub server_name: Option<Arc<str>>,
     /// The fingerprint of the client validation that the client passed; `None` when none was asked for.
-    pub validation: Option<u64>,
+    pub validation: Option<Fingerprint>,
 }
 
 /// A request that met its listener. Holds the snapshot until it is decided.

@@ -14,6 +14,7 @@ mod backend;
 mod depths;
 mod edit;
 pub mod filters;
+mod fingerprint;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod listener;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 
 pub use backend::{Backend, BackendId, BackendName, BackendProtocol, Usage};
 pub(crate) use edit::{Place, Writer};
+pub use fingerprint::Fingerprint;
 pub use listener::{
     Certificate, CertificateSet, ClientValidation, Listener, ListenerId, Network, Protocol, Settings, TlsOptions, TlsVersion,
 };

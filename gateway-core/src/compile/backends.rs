@@ -6,14 +6,11 @@
 //! Invariants: an entry exists while somebody uses it; the snapshot holds it while its verdict is good.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::BuildHasher as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use foldhash::quality::FixedState;
-
 use crate::name::ObjectId;
-use crate::snapshot::{Backend, BackendId, BackendName, BackendProtocol, Seed, Usage, Writer};
+use crate::snapshot::{Backend, BackendId, BackendName, BackendProtocol, Fingerprint, Seed, Usage, Writer};
 use crate::support::Support;
 
 use super::gateway::Fault;
@@ -140,7 +137,7 @@ impl Entry {
             writer.remove_backend(self.id);
             return;
         };
-        let fingerprint = FixedState::with_seed(2).hash_one((name, protocol));
+        let fingerprint = Fingerprint::of([name.to_string(), format!("{:?} {protocol:?}", name.usage)]);
         let endpoints = self.endpoints.clone();
         let (id, name) = (self.id, name.clone());
         writer.put_backend(Arc::new(Backend { id, name, protocol, endpoints, persistence: None, fingerprint }));

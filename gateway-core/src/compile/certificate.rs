@@ -3,10 +3,8 @@
 //! In: the Secret. Out: the chain with its key, or what is wrong with it, in words that never quote the key. Knows neither the
 //! listener nor the time: whether a certificate has expired is a matter for whoever shows it.
 
-use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use foldhash::quality::FixedState;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -15,7 +13,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::resource::Secret;
-use crate::snapshot::Certificate;
+use crate::snapshot::{Certificate, Fingerprint};
 
 /// Reads a certificate with its key.
 ///
@@ -45,7 +43,7 @@ pub(super) fn certificate(secret: &Secret) -> Result<Arc<Certificate>, String> {
             format!("the certificate of Secret {name} cannot be used: {error}")
         }
     })?;
-    let fingerprint = FixedState::with_seed(0).hash_one((chain_pem, key_pem));
+    let fingerprint = Fingerprint::of([chain_pem, key_pem]);
     Ok(Arc::new(Certificate { secret: name.clone(), chain, key, not_before, not_after, names, fingerprint }))
 }
 

@@ -3,14 +3,11 @@
 //! In: Secrets. Out: certificates and sets of them, shared. Forgets what the compiler says is gone.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
-
-use foldhash::quality::FixedState;
 
 use crate::name::ObjectName;
 use crate::resource::Secret;
-use crate::snapshot::{Certificate, CertificateSet};
+use crate::snapshot::{Certificate, CertificateSet, Fingerprint};
 
 use super::certificate::certificate;
 
@@ -31,10 +28,7 @@ impl Certificates {
 
     /// Certificates served together.
     pub(super) fn set(certificates: Vec<Arc<Certificate>>) -> Arc<CertificateSet> {
-        let mut hasher = FixedState::with_seed(1).build_hasher();
-        for certificate in &certificates {
-            hasher.write_u64(certificate.fingerprint);
-        }
-        Arc::new(CertificateSet { certificates: certificates.into(), fingerprint: hasher.finish() })
+        let fingerprint = Fingerprint::of(certificates.iter().map(|certificate| certificate.fingerprint));
+        Arc::new(CertificateSet { certificates: certificates.into(), fingerprint })
     }
 }

@@ -5,15 +5,12 @@
 //!
 //! Invariants: where validation is asked for and cannot be had, nobody is let in.
 
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
-
-use foldhash::quality::FixedState;
 
 use crate::condition::Reason;
 use crate::name::Kind;
 use crate::resource::{FrontendTlsValidation, FrontendValidationMode, Gateway};
-use crate::snapshot::ClientValidation;
+use crate::snapshot::{ClientValidation, Fingerprint};
 use crate::support::{Capability, Support};
 
 use super::fault::Fault;
@@ -50,10 +47,8 @@ pub(super) fn demand(gateway: &Gateway, port: u16, sources: &mut Sources<'_>, ti
         (Reason::NoValidCaCertificate, message)
     });
     let validation = trusted.set.map(|trust| {
-        let mut hasher = FixedState::with_seed(3).build_hasher();
-        hasher.write_u64(trust.fingerprint);
-        hasher.write_u8(u8::from(is_optional));
-        Arc::new(ClientValidation { trust, is_optional, fingerprint: hasher.finish() })
+        let fingerprint = Fingerprint::of([trust.fingerprint.as_ref(), &[u8::from(is_optional)]]);
+        Arc::new(ClientValidation { trust, is_optional, fingerprint })
     });
     let fault = |cause| match cause {
         Cause::Kind => Reason::InvalidCaCertificateKind,

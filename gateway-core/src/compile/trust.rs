@@ -7,17 +7,15 @@
 //! Invariants: a source is used whole or not at all; whether an ungranted one exists is never asked.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 
-use foldhash::quality::FixedState;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use crate::name::{CERTIFICATES_GROUP, Kind, ObjectId, ObjectName};
 use crate::resource::{LocalObjectRef, ObjectRef};
-use crate::snapshot::TrustSet;
+use crate::snapshot::{Fingerprint, TrustSet};
 
 use super::grant::Reference;
 use super::objects::{Objects, kind_of};
@@ -185,12 +183,8 @@ fn set(mut roots: Vec<CertificateDer<'static>>) -> Option<Arc<TrustSet>> {
     if roots.is_empty() {
         return None;
     }
-    let mut hasher = FixedState::with_seed(2).build_hasher();
-    for root in &roots {
-        hasher.write_usize(root.len());
-        hasher.write(root);
-    }
-    Some(Arc::new(TrustSet { roots: roots.into(), fingerprint: hasher.finish() }))
+    let fingerprint = Fingerprint::of(&roots);
+    Some(Arc::new(TrustSet { roots: roots.into(), fingerprint }))
 }
 
 #[cfg(test)]

@@ -342,7 +342,14 @@ fn forwarding(targets: &[(Option<usize>, u32)], turn: Option<Arc<Turn>>) -> Arc<
             let name = BackendName::service(crate::name::ObjectName::new("test", &n.to_string()), 80);
             let endpoints = (0..*endpoints).map(|n| format!("10.0.0.{n}:80").parse().unwrap()).collect();
             let protocol = BackendProtocol::Http1;
-            writer.put_backend(Arc::new(Backend { id, name, protocol, endpoints, persistence: None, fingerprint: 1 }));
+            writer.put_backend(Arc::new(Backend {
+                id,
+                name,
+                protocol,
+                endpoints,
+                persistence: None,
+                fingerprint: crate::snapshot::Fingerprint::of(["1"]),
+            }));
         }
         split.push((Target::to(endpoints.map(|_| id)), *weight));
     }

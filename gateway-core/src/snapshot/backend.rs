@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::fingerprint::Fingerprint;
 use super::persistence::Persistence;
 use crate::name::{Kind, ObjectId, ObjectName};
 
@@ -80,5 +81,5 @@ pub struct Backend {
     /// How clients stay with an endpoint, where the XBackend or a policy says so.
     pub persistence: Option<Arc<Persistence>>,
     /// Changes when anything but the endpoints does, equal for equal content: a key for state derived from configuration.
-    pub fingerprint: u64,
+    pub fingerprint: Fingerprint,
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::matching::{Age, Expression, HeaderMatch, Match, PathPattern, QueryMatch, ValuePattern};
 use super::{
-    Action, CertificateSet, Listener, ListenerId, Place, Protocol, Rule, RuleId, Settings, Snapshot, Socket, Transport, Writer,
+    Action, CertificateSet, Fingerprint, Listener, ListenerId, Place, Protocol, Rule, RuleId, Settings, Snapshot, Socket,
+    Transport, Writer,
 };
 use crate::name::{Kind, ObjectId, ObjectName};
 
@@ -40,7 +41,7 @@ pub(crate) fn listener(name: &str, hostname: Option<&str>) -> Listener {
 
 /// A listener that ends TLS on port 443.
 pub(crate) fn tls_listener(name: &str, hostname: Option<&str>) -> Listener {
-    let certificates = Some(Arc::new(CertificateSet { certificates: Box::default(), fingerprint: 1 }));
+    let certificates = Some(Arc::new(CertificateSet { certificates: Box::default(), fingerprint: Fingerprint::of([b"1"]) }));
     Listener { protocol: Protocol::Https, port: 443, certificates, ..listener(name, hostname) }
 }
 

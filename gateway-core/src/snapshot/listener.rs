@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustls::CipherSuite;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::fingerprint::Fingerprint;
 use super::trust::TrustSet;
 use crate::name::{ObjectId, ObjectName};
 
@@ -118,7 +119,7 @@ pub struct ClientValidation {
     /// Whether a client without a valid one is let in all the same (`AllowInsecureFallback`).
     pub is_optional: bool,
     /// Equal for equal content: what a connection carries to say which validation it passed.
-    pub fingerprint: u64,
+    pub fingerprint: Fingerprint,
 }
 
 /// The certificates of one listener, in the order of its certificateRefs. Compared by fingerprint.
@@ -127,7 +128,7 @@ pub struct CertificateSet {
     /// At least one.
     pub certificates: Box<[Arc<Certificate>]>,
     /// Equal for equal content: a key for server configurations derived from it.
-    pub fingerprint: u64,
+    pub fingerprint: Fingerprint,
 }
 
 impl PartialEq for CertificateSet {
@@ -153,7 +154,7 @@ pub struct Certificate {
     /// DNS names of the leaf in lower case, wildcards as written.
     pub names: Box<[Box<str>]>,
     /// Equal for equal content.
-    pub fingerprint: u64,
+    pub fingerprint: Fingerprint,
 }
 
 impl PartialEq for Certificate {

@@ -35,7 +35,7 @@ impl Snapshot {
             let validation = listener.validation.as_ref().map(|validation| validation.fingerprint);
             let own = listener.client_certificate.as_ref().map(|certificate| certificate.fingerprint);
             lines.push(format!(
-                "  {}, {:?} {hostname}:{}, certificates {certificates:x?}, clients {validation:x?}, own {own:x?}, {:?}, {:?}",
+                "  {}, {:?} {hostname}:{}, certificates {certificates:?}, clients {validation:?}, own {own:?}, {:?}, {:?}",
                 listener.id, listener.protocol, listener.port, listener.tls, listener.settings
             ));
             self.outline_table(&site.table, lines);
@@ -95,5 +95,5 @@ impl Snapshot {
 
 fn outline_backend(backend: &Backend) -> String {
     let Backend { id: _, name, protocol, endpoints, persistence, fingerprint } = backend;
-    format!("backend {name}, {protocol:?}, {fingerprint:x}, {persistence:?}: {endpoints:?}")
+    format!("backend {name}, {protocol:?}, {fingerprint}, {persistence:?}: {endpoints:?}")
 }

@@ -5,13 +5,15 @@
 
 use rustls::pki_types::CertificateDer;
 
+use super::fingerprint::Fingerprint;
+
 /// Certificates of authorities. Compared by fingerprint.
 #[derive(Clone, Debug)]
 pub struct TrustSet {
     /// At least one.
     pub roots: Box<[CertificateDer<'static>]>,
     /// Equal for equal content: a key for trust stores derived from it.
-    pub fingerprint: u64,
+    pub fingerprint: Fingerprint,
 }
 
 impl PartialEq for TrustSet {

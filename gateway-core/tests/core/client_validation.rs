@@ -2,7 +2,7 @@
 
 use gateway_core::admit::{Arrival, Handshake, admit};
 use gateway_core::compile::Options;
-use gateway_core::snapshot::{ClientValidation, Listener, Socket, Transport};
+use gateway_core::snapshot::{ClientValidation, Fingerprint, Listener, Socket, Transport};
 use gateway_core::support::{Capability, Support};
 
 use super::certificates::secret;
@@ -66,7 +66,7 @@ fn validation(world: &World, port: u16) -> Option<ClientValidation> {
 }
 
 /// The status of a GET on a connection that passed this validation.
-fn get(world: &World, port: u16, validation: Option<u64>) -> u16 {
+fn get(world: &World, port: u16, validation: Option<Fingerprint>) -> u16 {
     let socket = Socket { address: None, port, transport: Transport::Tcp };
     let tls = Some(Handshake { server_name: Some("a.example.com".into()), validation });
     match admit(&world.snapshot, &Arrival { socket, tls }, &head("GET", "/", "a.example.com", &[])) {
@@ -248,7 +248,7 @@ fn a_connection_that_did_not_pass_the_validation_of_its_listener_is_misdirected(
     let passed = validation(&world, 443).map(|validation| validation.fingerprint);
     assert_eq!(get(&world, 443, passed), 200);
     assert_eq!(get(&world, 443, None), 421, "session resumption or coalescing cannot bypass it");
-    assert_eq!(get(&world, 443, Some(1)), 421);
+    assert_eq!(get(&world, 443, Some(Fingerprint::of(["another"]))), 421);
     world.put(&config_map("infra", "ca", &new));
     assert_eq!(get(&world, 443, passed), 421, "an authority that was rotated is not believed any longer");
     let rotated = validation(&world, 443).map(|validation| validation.fingerprint);

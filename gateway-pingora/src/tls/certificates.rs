@@ -15,12 +15,12 @@ use rustls::crypto::ring::{self, Ticketer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use gateway_core::snapshot::{Certificate, CertificateSet};
+use gateway_core::snapshot::{Certificate, CertificateSet, Fingerprint};
 
 /// Server configurations by the content of their certificate sets.
 pub(crate) struct Certificates {
     provider: Arc<CryptoProvider>,
-    configs: Mutex<HashMap<u64, Made>>,
+    configs: Mutex<HashMap<Fingerprint, Made>>,
 }
 
 struct Made {

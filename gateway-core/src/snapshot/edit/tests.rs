@@ -103,7 +103,14 @@ fn backends_are_told_by_name() {
         let name = BackendName::service(crate::name::ObjectName::new("test", "one"), 80);
         let endpoints = endpoints.iter().map(|endpoint| endpoint.parse().unwrap()).collect();
         let (id, protocol) = (BackendId(id), BackendProtocol::Http1);
-        Arc::new(Backend { id, name, protocol, endpoints, persistence: None, fingerprint: 1 })
+        Arc::new(Backend {
+            id,
+            name,
+            protocol,
+            endpoints,
+            persistence: None,
+            fingerprint: crate::snapshot::Fingerprint::of(["1"]),
+        })
     };
     let mut writer = Writer::new(1);
     writer.put_backend(backend(3, &["10.0.0.1:80"]));
