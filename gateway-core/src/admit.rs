@@ -18,8 +18,10 @@ use crate::snapshot::{Fingerprint, Listener, Listeners, Rule, Site, Snapshot, So
 
 #[cfg(test)]
 pub(crate) mod fixture;
+mod grpc;
 pub(crate) mod host;
 
+pub use grpc::{GrpcStatus, is_grpc};
 use host::{Authority, Host};
 
 /// What is known of a connection before its first request.
@@ -119,6 +121,18 @@ impl Reason {
             Self::NoEndpoint | Self::NoAuthority => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
+
+    /// The status to answer a gRPC call with.
+    pub fn grpc_status(&self) -> GrpcStatus {
+        match self {
+            Self::BadHost | Self::BadTarget => GrpcStatus::Internal,
+            Self::MethodNotServed | Self::NoListener | Self::NoRule => GrpcStatus::Unimplemented,
+            Self::PathTooLong | Self::HeaderTooLong | Self::QueryTooLong => GrpcStatus::ResourceExhausted,
+            // On a connection of its own the call may be served.
+            Self::Misdirected => GrpcStatus::Unavailable,
+            Self::Rule(_) | Self::InvalidBackend | Self::NoEndpoint | Self::NoAuthority => GrpcStatus::Unavailable,
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -196,7 +210,7 @@ fn select<'a>(listeners: &'a Listeners, tls: Option<&Handshake>, host: Option<&s
             return Err(Reason::Misdirected);
         }
     }
-    if best.listener.is_open() { Ok(best) } else { Err(Reason::NoListener) }
+    if best.listener.is_open() && best.listener.protocol.is_http() { Ok(best) } else { Err(Reason::NoListener) }
 }
 
 #[cfg(test)]

@@ -16,18 +16,20 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use crate::admit::{Admitted, Reason, Refusal};
 use crate::snapshot::filters::{Reply, Step};
 use crate::snapshot::matching::PathPattern;
-use crate::snapshot::{Action, Backend, Listener, Persistence, Rule, Target, Turn, cors};
+use crate::snapshot::{Action, Backend, Listener, Persistence, Rule, Snapshot, Split, Target, Turn, cors};
 
 mod course;
 mod fields;
 mod location;
 mod preflight;
+pub(crate) mod stream;
 pub(crate) mod walk;
 
 use course::Course;
 pub use course::Task;
 pub(crate) use fields::{Field, parameter};
 use preflight::Preflight;
+pub use stream::{StreamArrival, StreamDecision, StreamForward, decide_datagram, decide_stream};
 use walk::{Miss, Stand, Visitor, walk};
 
 /// What is to be done with a request.
@@ -120,7 +122,9 @@ pub(crate) fn perform(admitted: &Admitted, head: &Parts, winner: Stand<'_>, mut 
     let rule = &winner.matched.rule;
     let matched_prefix = match &winner.matched.path {
         PathPattern::Prefix(prefix) => prefix.len(),
-        PathPattern::Exact(_) | PathPattern::Expression(_) => admitted.path(head).trim_end_matches('/').len(),
+        PathPattern::Exact(_) | PathPattern::Expression(_) | PathPattern::Call(_) | PathPattern::Stream => {
+            admitted.path(head).trim_end_matches('/').len()
+        }
     };
     let case = Case { admitted, head, rule, matched_prefix };
     case.decide(&mut turns).unwrap_or_else(|reason| refuse(admitted, Some(rule), reason))
@@ -147,27 +151,18 @@ impl<'a> Case<'a> {
         if let Some(answer) = self.preflight(&self.rule.steps) {
             return Ok(answer);
         }
-        let at = match split.turn() {
-            Some(turn) if split.targets().len() > 1 => split.pick(turns(turn)),
-            _ => 0,
-        };
-        let target = split.targets().get(at).ok_or(Reason::InvalidBackend)?;
+        let (at, target) = choose(split, turns)?;
         if let Some(answer) = self.preflight(&target.steps) {
             return Ok(answer);
         }
         if let Some(reply) = &target.reply {
             return self.reply(reply, Some(at), turns);
         }
-        let backend = Arc::clone(self.backend(target)?);
+        let backend = Arc::clone(backend(&self.admitted.snapshot, target)?);
         let persistence = persistence(target, &backend).cloned();
         let course = Course::of(self.admitted, self.head, self.rule, Some(at), turns)?;
         let (rule, listener, matched_prefix) = (Arc::clone(self.rule), self.listener(), self.matched_prefix);
         Ok(Decision::Forward(Forward { rule, listener, backend, persistence, matched_prefix, course }))
-    }
-
-    fn backend(&self, target: &Target) -> Result<&'a Arc<Backend>, Reason> {
-        let backend = target.backend.and_then(|id| self.admitted.snapshot.backend(id)).ok_or(Reason::InvalidBackend)?;
-        if backend.endpoints.is_empty() { Err(Reason::NoEndpoint) } else { Ok(backend) }
     }
 
     fn listener(&self) -> Arc<Listener> {
@@ -205,6 +200,21 @@ impl<'a> Case<'a> {
         let (rule, listener) = (Arc::clone(self.rule), self.listener());
         Ok(Decision::Answer(Answer { rule, listener, status, headers, body, course: Some(course) }))
     }
+}
+
+/// The target whose turn it is, with its index.
+fn choose<'a>(split: &'a Split, turns: &mut impl FnMut(&Turn) -> u64) -> Result<(usize, &'a Target), Reason> {
+    let at = match split.turn() {
+        Some(turn) if split.targets().len() > 1 => split.pick(turns(turn)),
+        _ => 0,
+    };
+    split.targets().get(at).map(|target| (at, target)).ok_or(Reason::InvalidBackend)
+}
+
+/// The backend of a target, where it can be used.
+fn backend<'a>(snapshot: &'a Snapshot, target: &Target) -> Result<&'a Arc<Backend>, Reason> {
+    let backend = target.backend.and_then(|id| snapshot.backend(id)).ok_or(Reason::InvalidBackend)?;
+    if backend.endpoints.is_empty() { Err(Reason::NoEndpoint) } else { Ok(backend) }
 }
 
 /// Whose session persistence holds: the XBackend's goes before the rule's, and that before a policy's.

@@ -3,7 +3,7 @@
 //! In: an admitted request and its head. Out: data, and text for a person. The walk is that of `decide`, so the winner is the same;
 //! what follows from it is decided by the same function, with turns looked at and not taken.
 //!
-//! Candidates whose host name or whose exact path or prefix does not hold are not met at all, and are not listed.
+//! Candidates whose host name or whose exact path, prefix, service or method does not hold are not met at all, and are not listed.
 
 mod tasks;
 
@@ -14,10 +14,15 @@ use http::request::Parts;
 use serde::Serialize;
 
 use crate::admit::host::Host;
-use crate::admit::{Admitted, Reason};
+use crate::admit::{Admitted, GrpcStatus, Reason, is_grpc};
 use crate::decide::walk::{Miss, Stand, Visitor, walk};
 use crate::decide::{Decision, Field, parameter, perform, refuse};
-use crate::snapshot::Turn;
+use crate::snapshot::matching::{Match, PathPattern};
+use crate::snapshot::{Tier, Turn};
+
+mod stream;
+
+pub use stream::{StreamExplanation, StreamOutcome, explain_datagram, explain_stream};
 
 /// Why a request is answered as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -98,6 +103,9 @@ pub enum Outcome {
     Refuse {
         /// The status code.
         status: u16,
+        /// The status of gRPC that takes its place where the request is a call.
+        #[serde(rename = "grpcStatus", skip_serializing_if = "Option::is_none")]
+        grpc: Option<GrpcStatus>,
         /// What went wrong.
         because: String,
     },
@@ -118,9 +126,24 @@ pub fn explain(admitted: &Admitted, head: &Parts) -> Explanation {
         host: admitted.host.as_ref().map(Host::as_str).map(str::to_owned),
         path: admitted.path(head).to_owned(),
         candidates: record.candidates,
-        outcome: outcome(&decision),
+        outcome: outcome(&decision, is_grpc(head)),
         steps: tasks::first(&decision),
         terms: tasks::terms(&decision),
+    }
+}
+
+impl Candidate {
+    fn new(tier: Tier<'_>, matched: &Match, verdict: Verdict) -> Self {
+        let id = &matched.rule.id;
+        Self {
+            route: id.route.to_string(),
+            rule: id.index,
+            rule_name: id.name.as_deref().map(str::to_owned),
+            index: matched.index,
+            host: tier.to_string(),
+            asks: matched.to_string(),
+            verdict,
+        }
     }
 }
 
@@ -133,16 +156,7 @@ struct Record<'a> {
 
 impl Record<'_> {
     fn push(&mut self, stand: Stand<'_>, verdict: Verdict) {
-        let id = &stand.matched.rule.id;
-        self.candidates.push(Candidate {
-            route: id.route.to_string(),
-            rule: id.index,
-            rule_name: id.name.as_deref().map(str::to_owned),
-            index: stand.matched.index,
-            host: stand.tier.to_string(),
-            asks: stand.matched.to_string(),
-            verdict,
-        });
+        self.candidates.push(Candidate::new(stand.tier, stand.matched, verdict));
     }
 
     /// Why a match does not hold.
@@ -150,7 +164,12 @@ impl Record<'_> {
         let matched = stand.matched;
         let reason = match miss {
             Miss::Method => matched.method.as_ref().map(|wanted| format!("method is {}, wanted {wanted}", self.head.method)),
-            Miss::Path => Some("path does not match".to_owned()),
+            Miss::Path => Some(match matched.path {
+                PathPattern::Call(_) => "service or method does not match".to_owned(),
+                PathPattern::Exact(_) | PathPattern::Prefix(_) | PathPattern::Expression(_) | PathPattern::Stream => {
+                    "path does not match".to_owned()
+                }
+            }),
             Miss::Header(index) => matched.headers.get(index).map(|header| {
                 let value = quoted(Field::of(self.head, &header.name).text());
                 format!("header {} is {value}, wanted {}", header.name, header.value)
@@ -182,7 +201,7 @@ impl<'a> Visitor<'a> for Record<'a> {
     }
 }
 
-fn outcome(decision: &Decision) -> Outcome {
+fn outcome(decision: &Decision, is_grpc: bool) -> Outcome {
     match decision {
         Decision::Forward(forward) => {
             Outcome::Forward { backend: forward.backend.name.to_string(), endpoints: forward.backend.endpoints.len() }
@@ -193,7 +212,8 @@ fn outcome(decision: &Decision) -> Outcome {
             Outcome::Answer { status: answer.status.as_u16(), location }
         }
         Decision::Refuse(refusal) => {
-            Outcome::Refuse { status: refusal.reason.status().as_u16(), because: refusal.reason.to_string() }
+            let grpc = is_grpc.then(|| refusal.reason.grpc_status());
+            Outcome::Refuse { status: refusal.reason.status().as_u16(), grpc, because: refusal.reason.to_string() }
         }
     }
 }
@@ -247,7 +267,8 @@ impl fmt::Display for Outcome {
             Self::Forward { backend, endpoints } => write!(f, "forwarded to {backend}, which has {endpoints} endpoints"),
             Self::Answer { status, location: Some(location) } => write!(f, "answered {status}, {location}"),
             Self::Answer { status, location: None } => write!(f, "answered {status}"),
-            Self::Refuse { status, because } => write!(f, "refused with {status}: {because}"),
+            Self::Refuse { grpc: Some(status), because, .. } => write!(f, "refused with gRPC status {status}: {because}"),
+            Self::Refuse { status, grpc: None, because } => write!(f, "refused with {status}: {because}"),
         }
     }
 }
@@ -314,6 +335,6 @@ refused with 500: a marker";
         assert_eq!(json, expected);
         let explanation = explained(candidates, &format!("GET shop.example/long{}", "g".repeat(9000)));
         assert_eq!(explanation.candidates[0].verdict, Verdict::TooLong("the path is too long".to_owned()));
-        assert_eq!(explanation.outcome, Outcome::Refuse { status: 414, because: "the path is too long".to_owned() });
+        assert_eq!(explanation.outcome, Outcome::Refuse { status: 414, grpc: None, because: "the path is too long".to_owned() });
     }
 }

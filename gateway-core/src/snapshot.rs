@@ -4,7 +4,7 @@
 //! A snapshot shares what did not change with the one before it; cloning it costs a few reference counts.
 //!
 //! ```text
-//! Socket ─► Listeners ─by name─► Listener ─by host as written─► Host ─by path─► Bucket of Match ─► Rule ─► Backend
+//! Socket ─► Listeners ─by name─► Listener ─by host as written─► Host ─by path or call─► Bucket of Match ─► Rule ─► Backend
 //! ```
 //!
 //! Invariants: **precedence is built in** (a walk meets candidates from the best to the worst); **nothing here is iterated in
@@ -51,7 +51,7 @@ pub use retry::{Failure, Retry};
 pub(crate) use rule::cors;
 pub use rule::{Action, Rule, RuleId, Target};
 pub use split::{Split, Turn};
-pub(crate) use table::{Asks, Candidate, Columns, Gate, HEADER_COLUMNS, Print, QUERY_COLUMNS};
+pub(crate) use table::{Asks, Bucket, Candidate, Columns, Gate, HEADER_COLUMNS, Print, QUERY_COLUMNS};
 pub use timeouts::{Timeout, Timeouts};
 pub use trust::TrustSet;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::matching::{Age, Expression, HeaderMatch, Match, PathPattern, QueryMatch, ValuePattern};
+use super::matching::{Age, CallPattern, Expression, HeaderMatch, Match, PathPattern, QueryMatch, ValuePattern};
 use super::{
     Action, CertificateSet, Fingerprint, Listener, ListenerId, Place, Protocol, Rule, RuleId, Settings, Snapshot, Socket,
     Transport, Writer,
@@ -45,6 +45,32 @@ pub(crate) fn tls_listener(name: &str, hostname: Option<&str>) -> Listener {
     Listener { protocol: Protocol::Https, port: 443, certificates, ..listener(name, hostname) }
 }
 
+/// A listener for TLS that is passed on, on port 443.
+pub(crate) fn passthrough_listener(name: &str, hostname: Option<&str>) -> Listener {
+    Listener { protocol: Protocol::TlsPassthrough, port: 443, ..listener(name, hostname) }
+}
+
+/// A listener for TLS that ends here and carries bytes, on port 443.
+pub(crate) fn terminate_listener(name: &str, hostname: Option<&str>) -> Listener {
+    Listener { protocol: Protocol::TlsTerminate, ..tls_listener(name, hostname) }
+}
+
+/// A listener for bytes.
+pub(crate) fn tcp_listener(name: &str, port: u16) -> Listener {
+    Listener { protocol: Protocol::Tcp, port, ..listener(name, None) }
+}
+
+/// A listener for datagrams.
+pub(crate) fn udp_listener(name: &str, port: u16) -> Listener {
+    Listener { protocol: Protocol::Udp, port, ..listener(name, None) }
+}
+
+/// The socket of a listener.
+pub(crate) fn socket_of(listener: &Listener) -> Socket {
+    let transport = if listener.protocol == Protocol::Udp { Transport::Udp } else { Transport::Tcp };
+    Socket { transport, ..socket(listener.port) }
+}
+
 /// A snapshot of listeners, each on the socket of its port, and routes.
 pub(crate) fn snapshot(
     listeners: impl IntoIterator<Item = Listener>,
@@ -52,7 +78,7 @@ pub(crate) fn snapshot(
 ) -> Arc<Snapshot> {
     let mut writer = Writer::new(1);
     for listener in listeners {
-        let socket = socket(listener.port);
+        let socket = socket_of(&listener);
         writer.put_listener(Arc::new(listener), &[socket]);
     }
     routes.into_iter().for_each(|(place, candidate)| writer.add(place, candidate));
@@ -83,6 +109,25 @@ pub(crate) fn path(written: &str, rule: &Arc<Rule>) -> Match {
     };
     let (headers, queries) = (Box::default(), Box::default());
     Match { path, method: None, headers, queries, age: Age::default(), index: 0, rule: Arc::clone(rule) }
+}
+
+/// A match of a rule with nothing but a call: `service/method`, either of them empty for any, or each an `~expression`.
+pub(crate) fn call(written: &str, rule: &Arc<Rule>) -> Match {
+    let (service, method) = written.split_once('/').unwrap();
+    let some = |part| Some(part).filter(|part: &&str| !part.is_empty());
+    let pattern = match written.contains('~') {
+        false => CallPattern::exact(some(service), some(method)),
+        true => {
+            let expression = |part: &str| part.strip_prefix('~').map(|pattern| Arc::new(Expression::new(pattern).unwrap()));
+            CallPattern::Expressions { service: expression(service), method: expression(method) }
+        }
+    };
+    Match { path: PathPattern::Call(pattern), ..path("/", rule) }
+}
+
+/// The match of a rule that takes connections as they come.
+pub(crate) fn stream(rule: &Arc<Rule>) -> Match {
+    Match { path: PathPattern::Stream, ..path("/", rule) }
 }
 
 /// `value`, or `~expression`.

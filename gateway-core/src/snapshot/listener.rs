@@ -48,6 +48,11 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// Whether requests are read at such a listener.
+    pub fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
+    }
+
     /// Whether TLS ends at such a listener.
     pub fn ends_tls(self) -> bool {
         matches!(self, Self::Https | Self::TlsTerminate)

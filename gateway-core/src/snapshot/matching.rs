@@ -1,10 +1,12 @@
 //! What a route asks of a request, and how its questions rank.
 //!
-//! In: `HTTPRouteMatch` as the compiler translated it: names in lower case, only the first of equal header or parameter names,
-//! wrong patterns refused. Out: patterns to compare with, and the `Rank` by which the best match wins.
+//! In: matches of HTTPRoutes and GRPCRoutes as the compiler translated them: names in lower case, only the first of equal header or
+//! parameter names, wrong patterns refused; and the rules of the other kinds, which ask nothing. Out: patterns to compare with, and
+//! the `Rank` by which the best match wins.
 //!
 //! Invariants: precedence is the order of the fields of `Rank`, and stated nowhere else.
 
+mod call;
 mod expression;
 pub(crate) mod path;
 
@@ -14,6 +16,9 @@ use std::sync::Arc;
 
 use http::{HeaderName, Method};
 
+pub(crate) use call::Call;
+pub use call::CallPattern;
+use call::CallRank;
 pub(crate) use expression::TooLong;
 pub use expression::{Expression, Expressions, LONGEST};
 
@@ -30,6 +35,10 @@ pub enum PathPattern {
     Prefix(Arc<str>),
     /// Something the whole of which the expression matches.
     Expression(Arc<Expression>),
+    /// That of a gRPC call like this.
+    Call(CallPattern),
+    /// There is none: a connection or a flow of datagrams is taken as it comes.
+    Stream,
 }
 
 impl PathPattern {
@@ -51,6 +60,8 @@ impl fmt::Display for PathPattern {
             Self::Prefix(path) if path.is_empty() => f.write_str("prefix /"),
             Self::Prefix(path) => write!(f, "prefix {path}"),
             Self::Expression(expression) => write!(f, "expression {expression}"),
+            Self::Call(call) => write!(f, "{call}"),
+            Self::Stream => f.write_str("all of it"),
         }
     }
 }
@@ -93,7 +104,8 @@ pub struct QueryMatch {
     pub value: ValuePattern,
 }
 
-/// One entry of a rule's `matches`; all that it asks must hold.
+/// One entry of a rule's `matches`; all that it asks must hold. The rule of a TLSRoute, TCPRoute or UDPRoute has one that asks
+/// nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Match {
     /// What the path must be.
@@ -135,7 +147,7 @@ impl Age {
 }
 
 /// How a match ranks among those that hold for a request. Greater wins. The order of these fields is the order of precedence
-/// (`HTTPRouteSpec.Hostnames`, then `HTTPRouteRule.Matches`).
+/// (`HTTPRouteSpec.Hostnames`, then `HTTPRouteRule.Matches` and `GRPCRouteRule.Matches`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank<'a> {
     host: HostRank,
@@ -157,12 +169,15 @@ enum HostRank {
     Exact(usize),
 }
 
-/// How a path pattern ranks. The place of expressions, and that longer ones go first, is ours to choose.
+/// How a path pattern ranks. The place of expressions, and that longer ones go first, is ours to choose; and that for a call the
+/// GRPCRoutes of a host name go before its HTTPRoutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum PathRank {
+    Stream,
     Prefix(usize),
     Expression(usize),
     Exact,
+    Call(CallRank),
 }
 
 impl Match {
@@ -179,6 +194,8 @@ impl Match {
                 PathPattern::Exact(_) => PathRank::Exact,
                 PathPattern::Prefix(path) => PathRank::Prefix(path.len()),
                 PathPattern::Expression(expression) => PathRank::Expression(expression.as_str().len()),
+                PathPattern::Call(call) => PathRank::Call(call.rank()),
+                PathPattern::Stream => PathRank::Stream,
             },
             method: self.method.is_some(),
             headers: self.headers.len(),

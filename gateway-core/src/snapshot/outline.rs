@@ -45,7 +45,7 @@ impl Snapshot {
     fn outline_table(&self, table: &Table, lines: &mut Vec<String>) {
         for (host, entry) in table.sorted() {
             lines.push(format!("    host {host}"));
-            for candidate in entry.http.sorted() {
+            for candidate in entry.sorted() {
                 lines.push(format!("      {candidate}: {:?}, match {}", candidate.age, candidate.index));
                 lines.push(format!("        {}", self.outline_rule(candidate)));
             }

@@ -58,7 +58,7 @@ impl RouteEdits {
         for edits in self.0.chunk_by(|a, b| a.host == b.host) {
             let host = edits.first().and_then(|edit| edit.host.as_deref());
             let Some(next) = edit_host(table.get(host), edits, seed) else { continue };
-            if next.http.is_empty() {
+            if next.is_empty() {
                 table.remove(host);
             } else {
                 table.insert(host, Arc::new(next), seed);
@@ -74,10 +74,10 @@ fn edit_host(old: Option<&Arc<Host>>, edits: &[RouteEdit], seed: Seed) -> Option
     let mut next: Option<Host> = None;
     for edits in edits.chunk_by(|a, b| a.slot() == b.slot()) {
         let Some(slot) = edits.first().map(RouteEdit::slot) else { continue };
-        let bucket = old.and_then(|host| host.http.get(slot));
+        let bucket = old.and_then(|host| host.get(slot));
         let Some(rewritten) = rewrite(bucket.map_or(&[], |bucket| bucket.matches()), edits) else { continue };
         let bucket = (!rewritten.is_empty()).then(|| Arc::new(Bucket::new(rewritten, seed)));
-        next.get_or_insert_with(|| old.map(|host| Host::clone(host)).unwrap_or_default()).http.set(slot, bucket, seed);
+        next.get_or_insert_with(|| old.map(|host| Host::clone(host)).unwrap_or_default()).set(slot, bucket, seed);
     }
     next
 }
