@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::condition::Reason;
 use crate::name::{Kind, ObjectId, ObjectName};
-use crate::resource::{DefaultGateways, FromNamespaces, Gateway};
+use crate::resource::{DefaultGateways, FromNamespaces, Gateway, Listener};
 use crate::snapshot::{Certificate, Settings};
-use crate::support::Capability;
+use crate::support::{Capability, Support};
 
 use super::Addresses;
 use super::addresses::addresses;
@@ -55,7 +55,7 @@ pub(super) fn judge(gateway: &Arc<Gateway>, sources: &mut Sources<'_>, settings:
     let holder = Holder::gateway(gateway);
     let mut listeners: Vec<ListenerState> =
         gateway.spec.listeners.iter().map(|listener| listener::judge(holder, listener, sources, &mut ties)).collect();
-    fall_together(&mut listeners);
+    fall_together(&gateway.spec.listeners, &mut listeners, sources.support);
     let (client_certificate, reference) = client_certificate(gateway, sources, &mut ties);
     ties.settle();
     GatewayState {
@@ -78,8 +78,9 @@ pub(super) fn judge(gateway: &Arc<Gateway>, sources: &mut Sources<'_>, settings:
 }
 
 /// Finds the listeners that conflict with each other.
-fn fall_together(listeners: &mut [ListenerState]) {
-    let stated: Vec<Option<Stated>> = listeners.iter().map(Stated::of).collect();
+fn fall_together(specs: &[Listener], listeners: &mut [ListenerState], support: Support) {
+    let stated: Vec<Option<Stated>> =
+        specs.iter().zip(&*listeners).map(|(spec, state)| Stated::of(spec, state, support)).collect();
     for (listener, conflict) in listeners.iter_mut().zip(conflicts_within(&stated)) {
         listener.conflict = conflict;
     }

@@ -13,7 +13,7 @@ use super::age::age;
 use super::attach::Surface;
 use super::gateway::GatewayState;
 use super::listener::ListenerState;
-use super::merge::{Claim, Ground, Merge, Place, Rank};
+use super::merge::{Claim, Family, Ground, Merge, Place, Rank};
 use super::placed::Placed;
 use super::status::sockets;
 use super::{Options, Proof};
@@ -145,8 +145,8 @@ impl Gateways {
         let mut wanted = Vec::new();
         for listener in state.listeners.iter().filter(|listener| state.fault.is_none() && listener.is_valid()) {
             let sockets = sockets(state, listener);
-            if !sockets.is_empty() {
-                wanted.push((traffic(&holder.name, state, listener), sockets));
+            if let Some(protocol) = listener.protocol.filter(|_| !sockets.is_empty()) {
+                wanted.push((traffic(&holder.name, state, listener, protocol), sockets));
             }
         }
         let seniority = (age(&state.object.meta), holder.name.clone());
@@ -221,14 +221,14 @@ impl Gateways {
 fn claims(first: &Rank, gateway: &ObjectName, ground: &Ground, listeners: &[ListenerState]) -> Vec<(Place, Claim)> {
     let fit = listeners.iter().enumerate().filter(|(_, listener)| listener.is_valid());
     let claim = |(index, listener): (usize, &ListenerState)| {
-        let family = listener.family?;
+        let family = listener.family()?;
         let claim = Claim {
             rank: Rank { index, ..first.clone() },
             gateway: gateway.clone(),
             listener: listener.surface.name.clone(),
             family,
             hostname: listener.surface.hostname.clone().filter(|_| family.has_names()),
-            is_https: listener.terminates,
+            is_https: listener.protocol == Some(Protocol::Https),
         };
         let place = Place { port: listener.surface.port, transport: family.transport(), ground: ground.clone() };
         Some((place, claim))
@@ -241,12 +241,12 @@ fn surfaces(state: &GatewayState) -> impl Iterator<Item = &Surface> {
 }
 
 /// A listener as traffic meets it.
-fn traffic(gateway: &ObjectName, state: &GatewayState, listener: &ListenerState) -> Listener {
+fn traffic(gateway: &ObjectName, state: &GatewayState, listener: &ListenerState, protocol: Protocol) -> Listener {
     Listener {
         id: ListenerId { parent: gateway_id(gateway), name: listener.surface.name.clone() },
         gateway: gateway.clone(),
-        hostname: listener.surface.hostname.clone(),
-        protocol: if listener.terminates { Protocol::Https } else { Protocol::Http },
+        hostname: listener.surface.hostname.clone().filter(|_| Family::of(protocol).has_names()),
+        protocol,
         port: listener.surface.port,
         certificates: if listener.closed.is_some() { None } else { listener.certificates.clone() },
         tls: listener.tls.clone(),

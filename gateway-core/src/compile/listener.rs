@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::condition::Reason;
 use crate::name::{GATEWAY_GROUP, Kind, ObjectId, ObjectName};
 use crate::resource::{FromNamespaces, Gateway, Listener, Protocol, RouteNamespaces, SecretObjectRef, TlsMode};
-use crate::snapshot::{Certificate, CertificateSet, ClientValidation, TlsOptions};
+use crate::snapshot::{self, Certificate, CertificateSet, ClientValidation, TlsOptions};
 use crate::support::{Capability, Support};
 
 use super::attach::{Namespaces, Surface};
@@ -97,8 +97,8 @@ impl Sources<'_> {
 #[derive(Clone, Debug)]
 pub(super) struct ListenerState {
     pub(super) surface: Surface,
-    /// What it shares a port with; `None` for protocols nobody knows or that are not served.
-    pub(super) family: Option<Family>,
+    /// What it speaks; `None` where nobody knows the protocol or nobody performs it.
+    pub(super) protocol: Option<snapshot::Protocol>,
     /// Why it is not accepted.
     pub(super) fault: Option<Fault>,
     /// Why it is not accepted though it keeps its name: whoever connects to it is turned away.
@@ -111,8 +111,6 @@ pub(super) struct ListenerState {
     pub(super) tls: TlsOptions,
     /// What it asks of its clients.
     pub(super) validation: Option<Arc<ClientValidation>>,
-    /// Whether its TLS ends here.
-    pub(super) terminates: bool,
     /// Why it lost its place to another listener.
     pub(super) conflict: Option<Conflict>,
     /// With which listeners of its port it has hosts in common.
@@ -127,7 +125,17 @@ impl ListenerState {
 
     /// Whether it can carry traffic when its sockets are bound.
     pub(super) fn is_usable(&self) -> bool {
-        self.is_valid() && self.closed.is_none() && (!self.terminates || self.certificates.is_some())
+        self.is_valid() && self.closed.is_none() && (!self.ends_tls() || self.certificates.is_some())
+    }
+
+    /// What it shares a port with.
+    pub(super) fn family(&self) -> Option<Family> {
+        self.protocol.map(Family::of)
+    }
+
+    /// Whether its TLS ends here.
+    pub(super) fn ends_tls(&self) -> bool {
+        self.protocol.is_some_and(snapshot::Protocol::ends_tls)
     }
 
     /// When time alone will change a verdict on it, in seconds since 1970.
@@ -139,7 +147,8 @@ impl ListenerState {
 /// Judges a listener. What it refers to joins `ties`.
 pub(super) fn judge(holder: Holder<'_>, listener: &Listener, sources: &mut Sources<'_>, ties: &mut Ties) -> ListenerState {
     let support = sources.support;
-    let served = served(&listener.protocol, support);
+    let served = served(listener, support);
+    let protocol = served.as_ref().ok().copied();
     let (kinds, refused) = kinds(listener, support);
     let surface = Surface {
         name: listener.name.as_str().into(),
@@ -149,27 +158,28 @@ pub(super) fn judge(holder: Holder<'_>, listener: &Listener, sources: &mut Sourc
         kinds,
         namespaces: namespaces(&listener.allowed_routes.namespaces),
     };
-    let terminates = listener.protocol == Protocol::Https;
+    let terminates = protocol.is_some_and(snapshot::Protocol::ends_tls);
     let (tls, unknown) = options(listener, terminates, support);
     let mut references = Vec::new();
     let (mut certificates, mut demand) = (None, Demand::default());
     if terminates {
         let refs = listener.tls.as_ref().map_or(&[][..], |tls| &tls.certificate_refs);
         (certificates, references) = certificate_set(holder, refs, sources, ties);
+    }
+    if protocol == Some(snapshot::Protocol::Https) {
         demand = client_validation::demand(holder.gateway, listener.port, sources, ties);
         references.append(&mut demand.references);
     }
     references.extend(refused);
     ListenerState {
         surface,
-        family: served.as_ref().ok().copied(),
+        protocol,
         fault: served.err().or_else(|| unperformed(listener)).or(unknown),
         closed: demand.closed,
         reference: together(references),
         certificates,
         tls,
         validation: demand.validation,
-        terminates,
         conflict: None,
         overlap: None,
     }
@@ -181,22 +191,47 @@ pub(super) fn remarks(listener: &Listener) -> impl Iterator<Item = String> {
     foreign.map(|option| format!("listener {}: tls.options {option} has no effect: it is not known here", listener.name))
 }
 
-/// The family of a protocol the data plane serves, or why it does not.
-fn served(protocol: &Protocol, support: Support) -> Result<Family, Fault> {
-    let (family, needs) = match protocol {
-        Protocol::Http => (Family::Plain, Some(Capability::Http)),
-        Protocol::Https => (Family::Tls, Some(Capability::Https)),
-        Protocol::Tls => (Family::Tls, None),
-        Protocol::Tcp => (Family::Tcp, None),
-        Protocol::Udp => (Family::Udp, None),
+/// What a listener speaks, or why the data plane does not perform it.
+fn served(listener: &Listener, support: Support) -> Result<snapshot::Protocol, Fault> {
+    let (protocol, needs) = match &listener.protocol {
+        Protocol::Http => (snapshot::Protocol::Http, Capability::Http),
+        Protocol::Https => (snapshot::Protocol::Https, Capability::Https),
+        Protocol::Tls => return served_tls(listener, support),
+        Protocol::Tcp => (snapshot::Protocol::Tcp, Capability::Tcp),
+        Protocol::Udp => (snapshot::Protocol::Udp, Capability::Udp),
         Protocol::Other(unknown) => {
-            return Err((Reason::UnsupportedProtocol, format!("protocol {unknown} is unknown; HTTP and HTTPS are served")));
+            let message = format!("protocol {unknown} is unknown; HTTP, HTTPS, TLS, TCP and UDP are known");
+            return Err((Reason::UnsupportedProtocol, message));
         }
     };
-    if needs.is_some_and(|capability| support.has(capability)) {
-        return Ok(family);
+    if support.has(needs) {
+        return Ok(protocol);
     }
-    Err((Reason::UnsupportedProtocol, format!("protocol {protocol} is not served by this data plane")))
+    Err((Reason::UnsupportedProtocol, format!("protocol {} is not served by this data plane", listener.protocol)))
+}
+
+/// The same for protocol TLS, where it depends on the mode.
+fn served_tls(listener: &Listener, support: Support) -> Result<snapshot::Protocol, Fault> {
+    let mode = listener.tls.as_ref().map_or(&TlsMode::Terminate, |tls| &tls.mode);
+    let performs = |mode: &TlsMode| tls_modes(support).any(|known| known == mode);
+    match mode {
+        TlsMode::Terminate if performs(mode) => Ok(snapshot::Protocol::TlsTerminate),
+        TlsMode::Passthrough if performs(mode) => Ok(snapshot::Protocol::TlsPassthrough),
+        TlsMode::Terminate | TlsMode::Passthrough | TlsMode::Other(_) => {
+            let performed: Vec<&str> = tls_modes(support).map(TlsMode::as_str).collect();
+            if performed.is_empty() {
+                return Err((Reason::UnsupportedProtocol, "protocol TLS is not served by this data plane".to_owned()));
+            }
+            let message = format!("tls.mode {mode} is not performed by this data plane; {} is", performed.join(" and "));
+            Err((Reason::UnsupportedValue, message))
+        }
+    }
+}
+
+/// The modes of TLS listeners that the data plane performs.
+pub(super) fn tls_modes(support: Support) -> impl Iterator<Item = &'static TlsMode> {
+    let modes = [(&TlsMode::Passthrough, Capability::TlsPassthrough), (&TlsMode::Terminate, Capability::TlsTerminate)];
+    modes.into_iter().filter(move |(_, needs)| support.has(*needs)).map(|(mode, _)| mode)
 }
 
 /// What a listener asks for that nobody performs: refused, so that it is not ignored.

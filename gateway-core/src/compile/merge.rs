@@ -25,8 +25,8 @@ use std::sync::Arc;
 
 use crate::condition::Reason;
 use crate::name::{Kind, ObjectId, ObjectName};
-use crate::snapshot::Transport;
 use crate::snapshot::matching::Age;
+use crate::snapshot::{Protocol, Transport};
 
 use field::Field;
 pub(super) use within::{Stated, conflicts_within};
@@ -105,6 +105,16 @@ pub(super) enum Family {
 }
 
 impl Family {
+    /// The family of a protocol.
+    pub(super) fn of(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Http => Self::Plain,
+            Protocol::Https | Protocol::TlsTerminate | Protocol::TlsPassthrough => Self::Tls,
+            Protocol::Tcp => Self::Tcp,
+            Protocol::Udp => Self::Udp,
+        }
+    }
+
     pub(super) fn transport(self) -> Transport {
         match self {
             Self::Plain | Self::Tls | Self::Tcp => Transport::Tcp,

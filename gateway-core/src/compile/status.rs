@@ -174,11 +174,11 @@ fn unknown_protocol(listener: &ListenerState) -> bool {
 
 /// Why a listener is not accepted, sockets included.
 fn listener_fault(state: &GatewayState, listener: &ListenerState, facts: &Facts) -> Option<Fault> {
-    if let Some(fault) = &listener.fault {
-        return Some(fault.clone());
-    }
     if let Some(conflict) = &listener.conflict {
         return Some((conflict.reason, conflict.message.clone()));
+    }
+    if let Some(fault) = &listener.fault {
+        return Some(fault.clone());
     }
     if let Some(closed) = &listener.closed {
         return Some(closed.clone());
@@ -220,7 +220,7 @@ fn listener_programmed(
 
 /// Where a listener's connections arrive.
 pub(super) fn sockets(state: &GatewayState, listener: &ListenerState) -> Vec<Socket> {
-    let Some(family) = listener.family else { return Vec::new() };
+    let Some(family) = listener.family() else { return Vec::new() };
     let socket = |address: &Option<std::net::IpAddr>| Socket {
         address: *address,
         port: listener.surface.port,

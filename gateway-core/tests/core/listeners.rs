@@ -69,20 +69,6 @@ fn an_unknown_protocol_is_unsupported_and_leaves_the_others_alone() {
 }
 
 #[test]
-fn protocols_that_are_not_served_yet_say_so() {
-    let world = World::of(&gateway(
-        "gw",
-        "  - {name: tcp, port: 53, protocol: TCP}
-  - {name: udp, port: 53, protocol: UDP}
-  - {name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}}",
-    ));
-    for name in ["tcp", "udp", "tls"] {
-        assert_eq!(world.condition(&format!("Gateway infra/gw#{name}"), "Accepted"), "!UnsupportedProtocol");
-        assert_eq!(world.condition(&format!("Gateway infra/gw#{name}"), "Conflicted"), "absent");
-    }
-}
-
-#[test]
 fn route_kinds_a_listener_cannot_take_are_invalid_and_the_good_ones_stay() {
     let world = World::of(&gateway(
         "gw",

@@ -10,6 +10,7 @@ mod listeners;
 mod malformed;
 mod matching;
 mod performing;
+mod protocols;
 mod stored;
 mod trust;
 mod world;
