@@ -9,9 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
-use gateway_core::compile::{Addresses, Change, Fact};
+use gateway_core::compile::{AddressValue, Addresses, Answer, Change, Fact, Given, Outcome};
 use gateway_core::name::ObjectName;
-use gateway_core::resource::{AddressType, Gateway};
+use gateway_core::resource::{AddressType, Gateway, GatewayAddress};
 
 /// The addresses there are, and who holds which.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Allotment {
     /// The facts that changed now that these are the Gateways.
     pub(crate) fn settle<'a>(&mut self, gateways: impl Iterator<Item = &'a Gateway>) -> Vec<Change> {
         let mut gateways: Vec<&Gateway> = gateways.collect();
-        let asks = |gateway: &Gateway| !requests(gateway).is_empty();
+        let asks = |gateway: &Gateway| gateway.spec.addresses.iter().any(|entry| matches!(asked(entry), Asked::This(_)));
         gateways.sort_by_key(|gateway| {
             let created = gateway.meta.created.unwrap_or(i64::MAX);
             (!asks(gateway), created, gateway.meta.name.clone())
@@ -87,46 +87,100 @@ impl Allotment {
         })
     }
 
+    /// What a Gateway has, and what becomes of each of its requests: those that name an address are heard first.
     fn allot(&self, gateway: &Gateway) -> Addresses {
-        let requests = requests(gateway);
-        match &self.pool {
-            Pool::Machine if requests.is_empty() => Addresses { listen: vec![None], shown: vec![outward().to_string()] },
-            Pool::Machine => exactly(requests.into_iter().filter(|address| is_local(*address))),
-            Pool::Shared(address) if requests.is_empty() || requests.contains(address) => exactly([*address]),
-            Pool::Shared(_) => exactly([]),
-            Pool::Each(pool) => {
-                let name = &gateway.meta.name;
-                let held = self.held.get(name).map_or(&[][..], |held| &held.listen);
-                let taken: BTreeSet<IpAddr> = self
-                    .held
-                    .iter()
-                    .filter(|(other, _)| *other != name)
-                    .flat_map(|(_, held)| held.listen.iter().flatten().copied())
-                    .collect();
-                let is_free = |address: &IpAddr| pool.contains(address) && !taken.contains(address);
-                if !requests.is_empty() {
-                    return exactly(requests.into_iter().filter(is_free));
+        let name = &gateway.meta.name;
+        let stated = &gateway.spec.addresses;
+        let mut taken = Vec::new();
+        let (mut answers, mut open) = (Vec::new(), Vec::new());
+        for entry in stated {
+            let outcome = match asked(entry) {
+                Asked::Nothing(why) => Outcome::Refused(why.into()),
+                Asked::This(address) => outcome_of(self.claim(name, address), &mut taken),
+                Asked::Any => {
+                    open.push(answers.len());
+                    Outcome::Pending
                 }
-                let kept = held.iter().flatten().copied().find(is_free);
-                exactly(kept.or_else(|| pool.iter().copied().find(is_free)))
-            }
+            };
+            answers.push(Answer { to: Some(entry.clone()), outcome });
         }
+        let everywhere = matches!(self.pool, Pool::Machine) && taken.is_empty() && (stated.is_empty() || !open.is_empty());
+        for at in open {
+            answers[at].outcome = outcome_of(self.any(name, &taken), &mut taken);
+        }
+        if stated.is_empty() {
+            let outcome = outcome_of(self.any(name, &taken), &mut taken);
+            answers.push(Answer { to: None, outcome });
+        }
+        let listen = if everywhere { vec![None] } else { taken.into_iter().map(Some).collect() };
+        Addresses { listen, answers }
+    }
+
+    /// The address that a Gateway names, if it can have it.
+    fn claim(&self, name: &ObjectName, address: IpAddr) -> Result<IpAddr, String> {
+        match &self.pool {
+            Pool::Machine if is_local(address) => Ok(address),
+            Pool::Machine => Err("it is not an address of this machine".to_owned()),
+            Pool::Shared(only) if *only == address => Ok(address),
+            Pool::Shared(only) => Err(format!("{only} is the only --address given")),
+            Pool::Each(pool) if !pool.contains(&address) => Err("it is not among the --address given".to_owned()),
+            Pool::Each(_) if self.is_taken(name, address) => Err("another Gateway has it".to_owned()),
+            Pool::Each(_) => Ok(address),
+        }
+    }
+
+    /// Any address, preferably one that the Gateway has already.
+    fn any(&self, name: &ObjectName, taken: &[IpAddr]) -> Result<IpAddr, String> {
+        let held = self.held.get(name).map_or(&[][..], |held| &held.listen);
+        let (pool, held): (Vec<IpAddr>, Vec<IpAddr>) = match &self.pool {
+            Pool::Machine => (vec![outward()], Vec::new()),
+            Pool::Shared(only) => (vec![*only], Vec::new()),
+            Pool::Each(pool) => (pool.clone(), held.iter().flatten().copied().collect()),
+        };
+        let is_free = |address: &IpAddr| pool.contains(address) && !taken.contains(address) && !self.is_taken(name, *address);
+        let found = held.into_iter().find(is_free).or_else(|| pool.iter().copied().find(is_free));
+        found.ok_or_else(|| "no address is free for this Gateway; give one more --address".to_owned())
+    }
+
+    /// Whether an address of a pool is another Gateway's.
+    fn is_taken(&self, name: &ObjectName, address: IpAddr) -> bool {
+        let others = || self.held.iter().filter(|(other, _)| *other != name);
+        matches!(self.pool, Pool::Each(_)) && others().any(|(_, held)| held.listen.contains(&Some(address)))
     }
 }
 
-/// The addresses a Gateway asks for by value; one that only asks for the type takes any.
-fn requests(gateway: &Gateway) -> Vec<IpAddr> {
-    let stated = gateway.spec.addresses.iter().filter(|address| address.address_type == AddressType::IpAddress);
-    let mut requests: Vec<IpAddr> = stated.filter_map(|address| address.value.parse().ok()).collect();
-    requests.sort();
-    requests.dedup();
-    requests
+/// What becomes of a request; what is given is taken.
+fn outcome_of(found: Result<IpAddr, String>, taken: &mut Vec<IpAddr>) -> Outcome {
+    match found {
+        Ok(address) => {
+            taken.push(address);
+            Outcome::Given(Given { value: AddressValue::Ip(address), routability: None })
+        }
+        Err(why) => Outcome::Refused(why.into()),
+    }
 }
 
-fn exactly(addresses: impl IntoIterator<Item = IpAddr>) -> Addresses {
-    let listen: Vec<_> = addresses.into_iter().map(Some).collect();
-    let shown = listen.iter().flatten().map(ToString::to_string).collect();
-    Addresses { listen, shown }
+/// What an entry of `spec.addresses` asks for.
+enum Asked {
+    /// This address.
+    This(IpAddr),
+    /// Any address.
+    Any,
+    /// Nothing that is given out here; why.
+    Nothing(&'static str),
+}
+
+fn asked(entry: &GatewayAddress) -> Asked {
+    if entry.address_type != AddressType::IpAddress {
+        return Asked::Nothing("only addresses of type IPAddress are given out here");
+    }
+    if entry.routability.as_deref().is_some_and(|scope| !scope.is_empty()) {
+        return Asked::Nothing("nobody here tells from where an address can be reached");
+    }
+    if entry.value.is_empty() {
+        return Asked::Any;
+    }
+    entry.value.parse().map_or(Asked::Nothing("it is not an IP address"), Asked::This)
 }
 
 /// Whether the machine has the address: then a socket can be bound to it.
@@ -165,9 +219,19 @@ mod tests {
         }
     }
 
+    /// The addresses given, and `!` for each request that was refused.
+    fn shown(addresses: &Addresses) -> String {
+        let told = addresses.answers.iter().map(|answer| match &answer.outcome {
+            Outcome::Given(given) => given.value.to_string(),
+            Outcome::Refused(_) => "!".to_owned(),
+            Outcome::Pending => "?".to_owned(),
+        });
+        told.collect::<Vec<_>>().join(",")
+    }
+
     fn settle(allotment: &mut Allotment, gateways: &[std::sync::Arc<Gateway>]) -> Vec<String> {
         let told = |change| match change {
-            Change::Fact(Fact::Addresses(name, Some(addresses))) => format!("{} {}", name.name(), addresses.shown.join(",")),
+            Change::Fact(Fact::Addresses(name, Some(addresses))) => format!("{} {}", name.name(), shown(&addresses)),
             Change::Fact(Fact::Addresses(name, None)) => format!("{} -", name.name()),
             Change::Fact(_) | Change::Put(_) | Change::Remove(_) => unreachable!("an allotment is of addresses only"),
         };
@@ -179,7 +243,7 @@ mod tests {
         let mut allotment = Allotment::new(&["127.0.0.1", "127.0.0.2", "127.0.0.1"].map(|address| address.parse().unwrap()));
         let (old, a, b) = (gateway("old", Some("2020-01-01T00:00:00Z"), &[]), gateway("a", None, &[]), gateway("b", None, &[]));
         assert_eq!(settle(&mut allotment, &[b.clone(), a.clone()]), ["a 127.0.0.1", "b 127.0.0.2"]);
-        assert_eq!(settle(&mut allotment, &[b.clone(), a.clone(), old.clone()]), ["old "], "nobody loses what it holds");
+        assert_eq!(settle(&mut allotment, &[b.clone(), a.clone(), old.clone()]), ["old !"], "nobody loses what it holds");
         assert_eq!(allotment.without().map(|(name, _)| name.name()).collect::<Vec<_>>(), ["old"]);
         assert_eq!(settle(&mut allotment, &[a, old]), ["b -", "old 127.0.0.2"]);
     }
@@ -188,7 +252,7 @@ mod tests {
     fn of_a_pool_those_who_ask_come_first() {
         let mut allotment = Allotment::new(&["127.0.0.1", "127.0.0.2"].map(|address| address.parse().unwrap()));
         let told = settle(&mut allotment, &[gateway("a", None, &[]), gateway("b", None, &["127.0.0.1", "10.9.9.9"])]);
-        assert_eq!(told, ["b 127.0.0.1", "a 127.0.0.2"]);
+        assert_eq!(told, ["b 127.0.0.1,!", "a 127.0.0.2"]);
     }
 
     #[test]
@@ -198,7 +262,7 @@ mod tests {
             &mut allotment,
             &[gateway("a", None, &[]), gateway("b", None, &["127.0.0.1"]), gateway("c", None, &["127.0.0.9"])],
         );
-        assert_eq!(told, ["b 127.0.0.1", "c ", "a 127.0.0.1"]);
+        assert_eq!(told, ["b 127.0.0.1", "c !", "a 127.0.0.1"]);
     }
 
     #[test]
@@ -206,6 +270,19 @@ mod tests {
         let mut allotment = Allotment::new(&[]);
         settle(&mut allotment, &[gateway("a", None, &[]), gateway("b", None, &["127.0.0.1", "192.0.2.77"])]);
         assert_eq!(allotment.held[&ObjectName::new("x", "a")].listen, [None]);
-        assert_eq!(allotment.held[&ObjectName::new("x", "b")].shown, ["127.0.0.1"]);
+        assert_eq!(shown(&allotment.held[&ObjectName::new("x", "b")]), "127.0.0.1,!");
+    }
+
+    #[test]
+    fn a_request_without_a_value_gets_an_address_of_its_own() {
+        let mut allotment = Allotment::new(&["127.0.0.1", "127.0.0.2"].map(|address| address.parse().unwrap()));
+        let told = settle(&mut allotment, &[gateway("a", None, &["", "127.0.0.1", "", ""])]);
+        assert_eq!(told, ["a 127.0.0.2,127.0.0.1,!,!"], "what is named comes first");
+        let mut allotment = Allotment::new(&[]);
+        settle(&mut allotment, &[gateway("a", None, &["", ""]), gateway("b", None, &["", "127.0.0.3"])]);
+        let held = |name: &str| &allotment.held[&ObjectName::new("x", name)];
+        assert_eq!((held("a").listen.as_slice(), shown(held("a"))), (&[None][..], format!("{},!", outward())));
+        assert_eq!(shown(held("b")), format!("{},127.0.0.3", outward()));
+        assert_eq!(held("b").listen, ["127.0.0.3".parse().ok(), Some(outward())]);
     }
 }

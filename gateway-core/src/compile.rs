@@ -8,6 +8,7 @@
 
 mod addresses;
 mod age;
+mod allotment;
 mod attach;
 mod backends;
 mod certificate;
@@ -39,7 +40,6 @@ mod violation;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -47,9 +47,11 @@ use serde_json::Value;
 use crate::name::{GroupKind, ObjectId, ObjectName};
 use crate::resource::Object;
 use crate::snapshot::filters::Handle;
-use crate::snapshot::{Settings, Snapshot, Socket};
+use crate::snapshot::{Network, Settings, Snapshot, Socket};
 use crate::status::Status;
 use crate::support::Support;
+
+pub use allotment::{AddressValue, Addresses, Answer, Given, Outcome};
 
 /// What a compiler is told once.
 #[derive(Clone, Debug)]
@@ -126,8 +128,10 @@ pub enum Fact {
     Socket(Socket, Option<Bound>),
     /// Every connected proxy, and at least one, serves this generation of the Gateway.
     Acknowledged(ObjectName, i64),
-    /// The addresses allotted to a Gateway; it keeps its sockets on these. `None` takes them back.
+    /// The addresses of a Gateway, and what became of those it asks for. `None` takes them back.
     Addresses(ObjectName, Option<Addresses>),
+    /// The ranges that Services of the cluster have their addresses in (ServiceCIDR). `None` where nobody knows.
+    ServiceRanges(Option<Vec<Network>>),
     /// What time it is, in seconds since 1970. Without this fact no certificate is too old or too new.
     Time(i64),
     /// The Gateway API bundle that is installed; without this fact, the one this crate was written for.
@@ -141,15 +145,6 @@ pub enum Bound {
     Yes,
     /// It was refused, with the system's reason.
     Refused(Arc<str>),
-}
-
-/// Where a Gateway listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Addresses {
-    /// The addresses to listen on; `None` is all of the machine's.
-    pub listen: Vec<Option<IpAddr>>,
-    /// What `status.addresses` shows.
-    pub shown: Vec<String>,
 }
 
 /// A Gateway API bundle, as its CRDs are annotated.

@@ -176,6 +176,13 @@ impl Installed {
     pub const NEWEST: Self = Self { minor: 7, experimental: true, trust_bundles: true };
 }
 
+impl Installed {
+    /// Whether addresses have the field `routability` (GEP-5093): elsewhere a server drops what is written there.
+    pub fn has_routability(self) -> bool {
+        Scope::Experimental(7).holds(self)
+    }
+}
+
 impl Scope {
     fn holds(self, installed: Installed) -> bool {
         match self {

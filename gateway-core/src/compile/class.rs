@@ -12,7 +12,7 @@ use crate::status::{ClassStatus, Feature};
 use crate::support::{Installed, Support};
 
 use super::gateway::Fault;
-use super::objects::{Objects, kind_of};
+use super::objects::{Facts, Objects, kind_of};
 use super::status::condition;
 use super::{Classes, Options};
 
@@ -29,7 +29,7 @@ pub(super) fn judge(class: &Arc<GatewayClass>, objects: &Objects, support: Suppo
     let mut uses = Vec::new();
     let generation = class.meta.generation;
     let accepted = parameters(class, objects, &mut uses);
-    let (version, installed) = version(objects);
+    let (version, installed) = version(&objects.facts);
     let conditions: Vec<Condition> = vec![
         condition(ConditionType::Accepted, accepted, generation),
         condition(ConditionType::SupportedVersion, version, generation),
@@ -62,9 +62,14 @@ fn parameters(class: &GatewayClass, objects: &Objects, uses: &mut Vec<ObjectId>)
     fault(format!("spec.parametersRef names GatewayParameters {name}, which does not exist"))
 }
 
+/// What of the Gateway API is installed.
+pub(super) fn installed(facts: &Facts) -> Installed {
+    version(facts).1
+}
+
 /// What the installed bundle means for the class, and what decides which features may be claimed.
-fn version(objects: &Objects) -> (Result<Fault, Fault>, Installed) {
-    let Some(bundle) = &objects.facts.bundle else {
+fn version(facts: &Facts) -> (Result<Fault, Fault>, Installed) {
+    let Some(bundle) = &facts.bundle else {
         return (Ok((Reason::SupportedVersion, format!("Gateway API v1.{NEWEST} is spoken"))), Installed::NEWEST);
     };
     let installed = |minor| Installed { minor, experimental: bundle.experimental, trust_bundles: bundle.trust_bundles };

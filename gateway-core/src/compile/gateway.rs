@@ -11,8 +11,7 @@ use crate::resource::{DefaultGateways, FromNamespaces, Gateway, Listener};
 use crate::snapshot::{Certificate, Settings};
 use crate::support::{Capability, Support};
 
-use super::Addresses;
-use super::addresses::addresses;
+use super::addresses::{Allotted, addresses};
 use super::certificate::moments;
 use super::client_validation::is_insecure;
 pub(super) use super::fault::Fault;
@@ -36,8 +35,8 @@ pub(super) struct GatewayState {
     pub(super) is_insecure: bool,
     /// Why it has no address to listen on, though nothing else is wrong.
     pub(super) address: Option<Fault>,
-    /// Where it listens.
-    pub(super) allotted: Addresses,
+    /// Where it listens, and which addresses it shows.
+    pub(super) allotted: Allotted,
     /// As in the spec.
     pub(super) listeners: Vec<ListenerState>,
     /// When time alone will change a verdict, in seconds since 1970.
@@ -51,7 +50,7 @@ pub(super) fn judge(gateway: &Arc<Gateway>, sources: &mut Sources<'_>, settings:
     let mut ties = Ties::default();
     ties.uses.push(ObjectId::new(Kind::GatewayClass, ObjectName::cluster(&gateway.spec.gateway_class_name)));
     let (settings, parameters) = parameters(gateway, sources.objects, settings, &mut ties);
-    let (allotted, unsupported, address) = addresses(gateway, sources.objects);
+    let addresses = addresses(gateway, sources.objects, sources.support);
     let holder = Holder::gateway(gateway);
     let mut listeners: Vec<ListenerState> =
         gateway.spec.listeners.iter().map(|listener| listener::judge(holder, listener, sources, &mut ties)).collect();
@@ -61,11 +60,11 @@ pub(super) fn judge(gateway: &Arc<Gateway>, sources: &mut Sources<'_>, settings:
     GatewayState {
         object: gateway.clone(),
         settings,
-        fault: parameters.or(unsupported),
+        fault: parameters.or(addresses.unsupported),
         reference,
         is_insecure: is_insecure(gateway, sources.support),
-        address,
-        allotted,
+        address: addresses.missing,
+        allotted: addresses.allotted,
         moments: listeners
             .iter()
             .flat_map(ListenerState::moments)

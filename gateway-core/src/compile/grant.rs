@@ -27,11 +27,6 @@ impl Reference<'_> {
         !self.to.kind.is_cluster_scoped() && self.namespace != self.to.name.namespace()
     }
 
-    /// Whether the reference is permitted.
-    pub(super) fn is_permitted(&self, objects: &Objects) -> bool {
-        !self.crosses() || self.grants(objects).next().is_some()
-    }
-
     /// The grants that permit it.
     pub(super) fn grants<'o>(&self, objects: &'o Objects) -> impl Iterator<Item = &'o Arc<ReferenceGrant>> {
         let to = &self.to;

@@ -11,7 +11,7 @@ use crate::resource::{
     GatewayParameters, ListenerSet, Namespace, Object, ReferenceGrant, Secret, Service, ServiceImport, XBackend,
     XBackendTrafficPolicy, XTelemetryPolicy,
 };
-use crate::snapshot::{Seed, Socket};
+use crate::snapshot::{Network, Seed, Socket};
 
 use super::hashed::Hashed;
 use super::route::{Route, is_same_meta};
@@ -50,6 +50,7 @@ pub(super) struct Facts {
     pub(super) sockets: BTreeMap<Socket, Bound>,
     pub(super) acknowledged: BTreeMap<ObjectName, i64>,
     pub(super) addresses: BTreeMap<ObjectName, Addresses>,
+    pub(super) service_ranges: Option<Vec<Network>>,
     pub(super) bundle: Option<Bundle>,
     /// In seconds since 1970; `None` until somebody tells.
     pub(super) now: Option<i64>,

@@ -9,7 +9,7 @@
 use crate::condition::{Condition, ConditionType, Reason, Truth};
 use crate::name::GATEWAY_GROUP;
 use crate::snapshot::Socket;
-use crate::status::{GatewayStatus, ListenerStatus, RouteGroupKind, StatusAddress};
+use crate::status::{GatewayStatus, ListenerStatus, RouteGroupKind};
 
 use super::fault::Fault;
 use super::gateway::GatewayState;
@@ -37,14 +37,11 @@ pub(super) fn gateway(state: &GatewayState, facts: &Facts, proof: Proof, attache
         let verdict = Ok((Reason::ConfigurationChanged, message));
         conditions.push(condition(ConditionType::InsecureFrontendValidationMode, verdict, generation));
     }
-    let address = |value: &String| {
-        let kind = if value.parse::<std::net::IpAddr>().is_ok() { "IPAddress" } else { "Hostname" };
-        StatusAddress { kind, value: value.clone(), routability: None }
-    };
-    let stated = &state.object.spec.addresses;
-    let wanted = |value: &&String| stated.iter().all(|a| a.value.is_empty()) || stated.iter().any(|a| a.value == **value);
+    if let Some(assigned) = &state.allotted.assigned {
+        conditions.push(condition(ConditionType::AddressesAssigned, assigned.clone(), generation));
+    }
     GatewayStatus {
-        addresses: state.allotted.shown.iter().filter(wanted).map(address).collect(),
+        addresses: state.allotted.shown.clone(),
         attached_listener_sets: 0,
         conditions,
         listeners: listeners.into_iter().map(|(status, _)| status).collect(),

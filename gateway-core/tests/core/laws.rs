@@ -162,7 +162,7 @@ fn changes(step: &Step) -> Vec<Change> {
         }
         Step::Addressed(gateway, shared) => {
             let address = if *shared { "10.9.0.1".to_owned() } else { format!("10.9.1.{gateway}") };
-            let addresses = Addresses { listen: vec![address.parse().ok()], shown: vec![address] };
+            let addresses = Addresses::unasked(address.parse().expect("an address"));
             let name = gateway_core::name::ObjectName::new("one", &format!("g{}", gateway + 1));
             vec![Change::Fact(Fact::Addresses(name, Some(addresses)))]
         }
@@ -188,7 +188,7 @@ fn last_words(steps: &[Step]) -> Vec<Change> {
                 let key = match &fact {
                     Fact::Socket(socket, _) => socket.to_string(),
                     Fact::Addresses(gateway, _) => gateway.to_string(),
-                    Fact::Acknowledged(..) | Fact::Bundle(_) | Fact::Time(_) => String::new(),
+                    Fact::Acknowledged(..) | Fact::Bundle(_) | Fact::ServiceRanges(_) | Fact::Time(_) => String::new(),
                 };
                 facts.insert(key, fact);
             }

@@ -97,7 +97,7 @@ fn of_gateways_on_one_address_the_first_by_age_then_name_keeps_the_port() {
     world.bind();
     assert_eq!(world.condition("Gateway infra/a#http", "Programmed"), "Programmed", "the next in age is promoted");
     assert_eq!(world.condition("Gateway infra/c#http", "Conflicted"), "HostnameConflict");
-    let own = Addresses { listen: vec!["10.0.0.9".parse().ok()], shown: vec!["10.0.0.9".into()] };
+    let own = Addresses::unasked("10.0.0.9".parse().expect("an address"));
     world.apply([Change::Fact(Fact::Addresses(ObjectName::new("infra", "c"), Some(own)))]);
     world.bind();
     assert_eq!(world.condition("Gateway infra/c#http", "Programmed"), "Programmed", "an address of its own resolves it");
@@ -127,26 +127,6 @@ fn a_port_that_cannot_be_bound_is_unavailable_until_it_can() {
     world.apply([Change::Fact(Fact::Socket(socket, None))]);
     assert_eq!(world.condition("Gateway infra/gw#l", "Programmed"), "!Pending");
     assert_eq!(world.condition("Gateway infra/gw", "Programmed"), "!Pending");
-}
-
-#[test]
-fn addresses_are_shown_when_allotted_and_missed_when_not() {
-    let stated = |value: &str| gateway("gw", "  - {name: l, port: 80, protocol: HTTP}") + &format!("  addresses: [{value}]\n");
-    let mut world = World::of(&stated("{value: 10.0.0.9}"));
-    assert_eq!(world.condition("Gateway infra/gw", "Programmed"), "!AddressNotAssigned");
-    let allot = |value: &str| {
-        Change::Fact(Fact::Addresses(
-            ObjectName::new("infra", "gw"),
-            Some(Addresses { listen: vec![value.parse().ok()], shown: vec![value.into()] }),
-        ))
-    };
-    world.apply([allot("10.0.0.8")]);
-    assert_eq!(world.condition("Gateway infra/gw", "Programmed"), "!AddressNotUsable");
-    world.apply([allot("10.0.0.9")]);
-    world.bind();
-    assert_eq!(world.condition("Gateway infra/gw", "Programmed"), "Programmed");
-    let world = World::of(&stated("{type: test/fake-invalid-type, value: x}"));
-    assert_eq!(world.condition("Gateway infra/gw", "Accepted"), "!UnsupportedAddress");
 }
 
 #[test]

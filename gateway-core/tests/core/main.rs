@@ -1,5 +1,6 @@
 //! The specification made runnable: manifests in, statuses and decisions out. Each test is named after a sentence of the spec.
 
+mod addresses;
 mod attachment;
 mod backends;
 mod certificates;

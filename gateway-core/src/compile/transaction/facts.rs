@@ -31,6 +31,12 @@ impl State {
                 }
                 dirty.gateways.insert(gateway);
             }
+            Fact::ServiceRanges(ranges) => {
+                if facts.service_ranges != ranges {
+                    facts.service_ranges = ranges;
+                    dirty.gateways.extend(facts.addresses.keys().cloned());
+                }
+            }
             Fact::Time(now) => {
                 // A clock that goes back is as good a reason to look again.
                 let (from, to) = facts.now.replace(now).map_or((i64::MIN, i64::MAX), |before| (before.min(now), before.max(now)));
@@ -39,7 +45,11 @@ impl State {
             Fact::Bundle(bundle) => {
                 let had = facts.bundle.as_ref().is_none_or(|bundle| bundle.trust_bundles);
                 let has = bundle.trust_bundles;
-                facts.bundle = Some(bundle);
+                if facts.bundle.as_ref() != Some(&bundle) {
+                    // Which fields addresses have may differ.
+                    dirty.gateways.extend(self.objects.gateways.keys().cloned());
+                }
+                self.objects.facts.bundle = Some(bundle);
                 dirty.classes.extend(self.objects.classes.keys().cloned());
                 if had != has {
                     self.dependents.users_of_kind(&Kind::ClusterTrustBundle).for_each(|user| dirty.touch(user));
