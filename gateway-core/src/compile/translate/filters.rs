@@ -1,117 +1,170 @@
-//! The filters of one list, translated.
+//! The filters of one list, translated (`HTTPRouteFilter`).
 //!
-//! In: `HTTPRouteFilter`s in their order, and what their extension references lead to. Out: steps, and the answer that ends them
-//! where one of them answers. What cannot be performed makes the rule invalid; what leads nowhere makes it answer 500.
+//! In: filters in their order, and what their references lead to. Out: steps, and the answer that ends them where one of them
+//! answers. What cannot be performed makes the rule invalid; an extension or authorization that leads nowhere makes it answer
+//! 500; a mirror that leads nowhere is left out.
+//!
+//! Steps stand in list order, but for two things. An authorization goes before the first rewrite or mirror of its list: it judges
+//! the request that the client sent, and nobody gets a copy of one that is denied. Rules for other origins concern responses and
+//! preflights, so their place does not matter, and they hold for an answer that stands before them.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 
 use crate::condition::Reason;
-use crate::resource::{
-    DirectResponseSpec, HeaderModifier, HttpFilter, HttpFilterPayload, PathModifier, PathReplacement, RedirectScheme,
-    RequestRedirect, UrlRewrite,
-};
-use crate::snapshot::Action;
-use crate::snapshot::filters::{DirectResponse, Extension, HeaderEdit, HeaderEdits, PathRewrite, Redirect, Reply, Rewrite, Step};
+use crate::resource::{DirectResponseSpec, HttpFilter, HttpFilterPayload, LocalObjectRef};
+use crate::snapshot::BackendId;
+use crate::snapshot::filters::{DirectResponse, Extension, Reply, Step};
 use crate::support::{Capability, Support};
 
-use super::super::gateway::Fault;
+use super::super::fault::Fault;
 use super::super::references::{FilterReferences, Resolved};
+use super::auth::auth;
+use super::cors::cors;
+use super::headers::header_edits;
+use super::mirror::mirror;
+use super::paths::{redirect, rewrite};
+use super::turns::Turns;
+use super::unsupported;
 
 /// A list of filters as translated.
 #[derive(Debug, Default)]
-pub(crate) struct Steps {
-    pub(crate) steps: Vec<Step>,
-    /// What answers instead of a backend.
-    pub(crate) answer: Option<Action>,
+pub(super) struct Steps {
+    pub(super) steps: Vec<Step>,
+    /// What answers instead of a backend: a filter, or 500 for the reason given.
+    pub(super) answer: Option<Result<Reply, Arc<str>>>,
 }
 
 /// Where a list of filters stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
-    /// On a rule. Tells whether `ReplacePrefixMatch` has the one prefix it needs.
-    Rule { one_prefix: bool },
-    /// On a backendRef of such a rule.
-    Backend { one_prefix: bool },
+pub(super) enum Level {
+    /// On a rule.
+    Rule,
+    /// On a backendRef.
+    Backend,
 }
 
-/// Translates a list of filters. `leads` holds what its references lead to, in order.
-///
-/// # Errors
-/// Why the rule is invalid.
-pub(crate) fn translate(
-    filters: &[HttpFilter],
-    leads: &FilterReferences,
-    level: Level,
-    support: Support,
-) -> Result<Steps, Fault> {
-    let mut translated = Steps::default();
-    let mut resolved = leads.extensions.iter();
-    exclusive(filters)?;
-    if matches!(level, Level::Backend { .. }) && !filters.is_empty() && !support.has(Capability::BackendFilters) {
-        return Err(unsupported("filters on backendRefs are not performed by this data plane".to_owned()));
-    }
-    for filter in filters {
-        let action = match filter.payload() {
-            HttpFilterPayload::RequestHeaderModifier(edits) => {
-                translated.push(Step::EditRequest(Arc::new(header_edits(edits)?)));
-                None
-            }
-            HttpFilterPayload::ResponseHeaderModifier(edits) if support.has(Capability::EditResponse) => {
-                translated.push(Step::EditResponse(Arc::new(header_edits(edits)?)));
-                None
-            }
-            HttpFilterPayload::UrlRewrite(stated) if support.has(Capability::Rewrite) => {
-                translated.push(Step::Rewrite(Arc::new(rewrite(stated, level)?)));
-                None
-            }
-            HttpFilterPayload::RequestRedirect(stated) if at_rule(level) => {
-                Some(Action::Reply(Reply::Redirect(redirect(stated, level)?)))
-            }
-            HttpFilterPayload::DirectResponse(stated) if at_rule(level) && support.has(Capability::DirectResponse) => {
-                Some(Action::Reply(Reply::Respond(Arc::new(direct_response(stated)?))))
-            }
-            HttpFilterPayload::ExtensionRef(_) => match resolved.next() {
-                Some(Resolved::Response(stated)) if at_rule(level) && support.has(Capability::DirectResponse) => {
-                    Some(Action::Reply(Reply::Respond(Arc::new(direct_response(&stated.spec)?))))
-                }
-                Some(Resolved::Handle(id, handle)) => {
-                    translated.push(Step::Extension(Extension { id: id.clone(), handle: handle.clone() }));
-                    None
-                }
-                Some(Resolved::Fault((_, why))) => Some(Action::Fail(why.as_str().into())),
-                Some(Resolved::Response(_)) | None => return Err(unperformed(filter, level)),
-            },
-            HttpFilterPayload::ResponseHeaderModifier(_)
-            | HttpFilterPayload::UrlRewrite(_)
-            | HttpFilterPayload::RequestRedirect(_)
-            | HttpFilterPayload::DirectResponse(_)
-            | HttpFilterPayload::RequestMirror(_)
-            | HttpFilterPayload::Cors(_)
-            | HttpFilterPayload::ExternalAuth(_)
-            | HttpFilterPayload::Unknown(_) => return Err(unperformed(filter, level)),
-        };
-        if translated.answer.is_some() && action.as_ref().is_some_and(|action| !matches!(action, Action::Fail(_))) {
-            return Err((Reason::IncompatibleFilters, "a rule can have only one filter that answers".to_owned()));
+/// What a list of filters is translated with.
+#[derive(Debug)]
+pub(super) struct Workshop<'t, 'r> {
+    pub(super) support: Support,
+    /// Whether `ReplacePrefixMatch` has the one prefix it needs.
+    pub(super) one_prefix: bool,
+    pub(super) turns: &'t mut Turns<'r>,
+}
+
+impl Workshop<'_, '_> {
+    /// Translates a list of filters. `leads` holds what its references lead to, in order.
+    ///
+    /// # Errors
+    /// Why the rule is invalid.
+    pub(super) fn translate(&mut self, filters: &[HttpFilter], leads: &FilterReferences, level: Level) -> Result<Steps, Fault> {
+        exclusive(filters)?;
+        if level == Level::Backend && !filters.is_empty() && !self.support.has(Capability::BackendFilters) {
+            return Err(unsupported("filters on backendRefs are not performed by this data plane".to_owned()));
         }
-        translated.answer = translated.answer.or(action);
+        let mut translated = Steps::default();
+        let (mut extensions, mut backends) = (leads.extensions.iter(), leads.backends.iter());
+        for filter in filters {
+            match filter.payload() {
+                HttpFilterPayload::RequestHeaderModifier(edits) => {
+                    translated.push(Step::EditRequest(Arc::new(header_edits(edits)?)));
+                }
+                HttpFilterPayload::ResponseHeaderModifier(edits) => {
+                    self.needs(Capability::EditResponse, filter)?;
+                    translated.push(Step::EditResponse(Arc::new(header_edits(edits)?)));
+                }
+                HttpFilterPayload::UrlRewrite(stated) => {
+                    self.needs(Capability::Rewrite, filter)?;
+                    translated.push(Step::Rewrite(Arc::new(rewrite(stated, self.one_prefix)?)));
+                }
+                HttpFilterPayload::RequestMirror(stated) => {
+                    self.needs(Capability::Mirror, filter)?;
+                    let leads = backends.next().ok_or_else(|| lost(filter))?;
+                    translated.extend(mirror(stated, leads, self.turns));
+                }
+                HttpFilterPayload::Cors(stated) => {
+                    self.needs(Capability::Cors, filter)?;
+                    translated.steps.push(Step::Cors(Arc::new(cors(stated)?)));
+                }
+                HttpFilterPayload::ExternalAuth(stated) => {
+                    let asked = auth(stated, self.support)?;
+                    let leads = backends.next().ok_or_else(|| lost(filter))?;
+                    translated.authorize(leads, |backend| Step::Auth(Arc::new(asked(backend))));
+                }
+                HttpFilterPayload::RequestRedirect(stated) => {
+                    translated.reply(Reply::Redirect(redirect(stated, self.one_prefix)?))?;
+                }
+                HttpFilterPayload::DirectResponse(stated) => {
+                    self.needs(Capability::DirectResponse, filter)?;
+                    translated.reply(Reply::Respond(Arc::new(direct_response(stated)?)))?;
+                }
+                HttpFilterPayload::ExtensionRef(reference) => {
+                    translated.extension(reference, extensions.next().ok_or_else(|| lost(filter))?)?;
+                }
+                HttpFilterPayload::Unknown(_) => return Err(unperformed(filter)),
+            }
+        }
+        Ok(translated)
     }
-    Ok(translated)
+
+    fn needs(&self, capability: Capability, filter: &HttpFilter) -> Result<(), Fault> {
+        if self.support.has(capability) { Ok(()) } else { Err(unperformed(filter)) }
+    }
 }
 
 impl Steps {
     /// A step after one that answers is never reached.
     fn push(&mut self, step: Step) {
+        self.extend(Some(step));
+    }
+
+    fn extend(&mut self, step: Option<Step>) {
         if self.answer.is_none() {
-            self.steps.push(step);
+            self.steps.extend(step);
         }
     }
-}
 
-fn at_rule(level: Level) -> bool {
-    matches!(level, Level::Rule { .. })
+    /// A second answer would never be given, and whoever wrote it meant something else.
+    fn reply(&mut self, reply: Reply) -> Result<(), Fault> {
+        match &self.answer {
+            Some(_) => Err((Reason::IncompatibleFilters, "a list of filters can have only one that answers".to_owned())),
+            None => {
+                self.answer = Some(Ok(reply));
+                Ok(())
+            }
+        }
+    }
+
+    fn fail(&mut self, why: &str) {
+        self.answer.get_or_insert_with(|| Err(why.into()));
+    }
+
+    fn authorize(&mut self, leads: &Result<BackendId, Fault>, step: impl FnOnce(BackendId) -> Step) {
+        match leads {
+            Ok(_) if self.answer.is_some() => {}
+            Ok(backend) => {
+                let is_later = |step: &Step| matches!(step, Step::Rewrite(_) | Step::Mirror(_));
+                let at = self.steps.iter().position(is_later).unwrap_or(self.steps.len());
+                self.steps.insert(at, step(*backend));
+            }
+            Err((_, why)) => self.fail(why),
+        }
+    }
+
+    fn extension(&mut self, reference: &LocalObjectRef, leads: &Resolved) -> Result<(), Fault> {
+        match leads {
+            Resolved::Response(stated) => self.reply(Reply::Respond(Arc::new(direct_response(&stated.spec)?)))?,
+            Resolved::Handle(id, handle) => {
+                debug_assert_eq!(id.name.name(), reference.name, "references are resolved in order");
+                self.push(Step::Extension(Extension { id: id.clone(), handle: handle.clone() }));
+            }
+            Resolved::Fault((_, why)) => self.fail(why),
+        }
+        Ok(())
+    }
 }
 
 /// `RequestRedirect` and `URLRewrite` exclude each other.
@@ -125,82 +178,6 @@ fn exclusive(filters: &[HttpFilter]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn header_edits(stated: &HeaderModifier) -> Result<HeaderEdits, Fault> {
-    let name =
-        |text: &str| HeaderName::from_bytes(text.as_bytes()).map_err(|_| unsupported(format!("{text:?} is not a header name")));
-    let edits = |stated: &[crate::resource::HeaderValue]| {
-        let mut edits: Vec<HeaderEdit> = Vec::with_capacity(stated.len());
-        for header in stated {
-            let name = name(&header.name)?;
-            let value = HeaderValue::from_str(&header.value).map_err(|_| {
-                unsupported(format!("the value of header {} has characters that a header cannot hold", header.name))
-            })?;
-            // Of equivalent names the first entry counts.
-            if edits.iter().all(|known| known.name != name) {
-                edits.push(HeaderEdit { name, written: Bytes::copy_from_slice(header.name.as_bytes()), value });
-            }
-        }
-        Ok::<_, Fault>(edits.into_boxed_slice())
-    };
-    let remove = stated.remove.iter().map(|text| name(text)).collect::<Result<_, _>>()?;
-    Ok(HeaderEdits { set: edits(&stated.set)?, add: edits(&stated.add)?, remove })
-}
-
-fn rewrite(stated: &UrlRewrite, level: Level) -> Result<Rewrite, Fault> {
-    let hostname = stated
-        .hostname
-        .as_ref()
-        .map(|host| HeaderValue::from_str(host).map_err(|_| unsupported(format!("urlRewrite.hostname {host:?} is not a host"))));
-    let path = stated.path.as_ref().map(|path| path_rewrite(path, level));
-    Ok(Rewrite { hostname: hostname.transpose()?, path: path.transpose()? })
-}
-
-fn path_rewrite(stated: &PathModifier, level: Level) -> Result<PathRewrite, Fault> {
-    let (Level::Rule { one_prefix } | Level::Backend { one_prefix }) = level;
-    let checked = |path: &str| match http::uri::PathAndQuery::try_from(if path.is_empty() { "/" } else { path }) {
-        Ok(parsed) if parsed.query().is_none() && !path.contains('#') => Ok(()),
-        _ => Err(unsupported(format!("{path:?} cannot be a path"))),
-    };
-    match stated.replacement() {
-        PathReplacement::Full(full) => {
-            checked(full)?;
-            let slash = if full.starts_with('/') { "" } else { "/" };
-            Ok(PathRewrite::Full(format!("{slash}{full}").into()))
-        }
-        PathReplacement::PrefixMatch(prefix) if one_prefix => {
-            checked(prefix)?;
-            let trimmed = prefix.trim_end_matches('/');
-            let slash = if trimmed.is_empty() || trimmed.starts_with('/') { "" } else { "/" };
-            Ok(PathRewrite::Prefix(format!("{slash}{trimmed}").into()))
-        }
-        PathReplacement::PrefixMatch(_) => {
-            Err(unsupported("ReplacePrefixMatch needs a rule with exactly one match, of type PathPrefix".to_owned()))
-        }
-        PathReplacement::Unknown(unknown) => {
-            Err(unsupported(format!("path modifier {unknown} is unknown, or its value is missing")))
-        }
-    }
-}
-
-fn redirect(stated: &RequestRedirect, level: Level) -> Result<Redirect, Fault> {
-    let status = match stated.status_code {
-        301 | 302 | 303 | 307 | 308 => StatusCode::from_u16(stated.status_code).ok(),
-        _ => None,
-    };
-    let scheme = match &stated.scheme {
-        Some(RedirectScheme::Other(unknown)) => return Err(unsupported(format!("requestRedirect.scheme {unknown} is unknown"))),
-        known => known.as_ref().map(|scheme| scheme.as_str().into()),
-    };
-    Ok(Redirect {
-        status: status
-            .ok_or_else(|| unsupported(format!("requestRedirect.statusCode {} is not a redirect", stated.status_code)))?,
-        scheme,
-        hostname: stated.hostname.as_deref().map(Into::into),
-        port: stated.port,
-        path: stated.path.as_ref().map(|path| path_rewrite(path, level)).transpose()?,
-    })
-}
-
 fn direct_response(stated: &DirectResponseSpec) -> Result<DirectResponse, Fault> {
     let status = StatusCode::from_u16(stated.status_code)
         .ok()
@@ -211,11 +188,11 @@ fn direct_response(stated: &DirectResponseSpec) -> Result<DirectResponse, Fault>
     Ok(DirectResponse { status, content_type, body: Bytes::copy_from_slice(stated.body.as_bytes()) })
 }
 
-fn unperformed(filter: &HttpFilter, level: Level) -> Fault {
-    let place = if at_rule(level) { "" } else { " on a backendRef" };
-    unsupported(format!("filter {}{place} is not performed by this data plane", filter.filter_type))
+fn unperformed(filter: &HttpFilter) -> Fault {
+    unsupported(format!("filter {} is not performed by this data plane", filter.filter_type))
 }
 
-pub(crate) fn unsupported(message: String) -> Fault {
-    (Reason::UnsupportedValue, message)
+/// Every reference of a list is followed before it is translated; should one not be, its rule is dropped rather than the filter.
+fn lost(filter: &HttpFilter) -> Fault {
+    unsupported(format!("the reference of filter {} was not followed", filter.filter_type))
 }

@@ -19,7 +19,9 @@ use super::super::age::age;
 use super::super::gateway::Fault;
 use super::super::references::{References, RuleReferences};
 use super::super::violation;
-use super::filters::{Level, translate as translate_filters, unsupported};
+use super::filters::{Level, Steps, Workshop};
+use super::turns::{Place, Turns, has_turns};
+use super::{limits, persistence, unsupported};
 
 /// A route as translated.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +36,7 @@ pub(crate) struct Translated {
     pub(crate) shared: Shared,
 }
 
-/// The rules of a route that share requests among several targets, by rule name or index.
+/// The rules of a route that share requests among several targets, or a mirror's with nobody, by rule name or index.
 pub(crate) type Shared = BTreeMap<RuleKey, Arc<Rule>>;
 
 /// What makes a rule the same rule in the route's next version.
@@ -69,11 +71,8 @@ pub(crate) fn translate(
             fault = fault.or(why);
         }
         let rule_id = RuleId { route: id.clone(), index, name: stated.name.as_deref().map(Into::into) };
-        let former = before.get(&key).and_then(|rule| match &rule.action {
-            Action::Forward(split) => Some(split),
-            Action::Reply(_) | Action::Fail(_) => None,
-        });
-        let rule = fault.map_or_else(|| rule(stated, leads, &rule_id, former, support), Err);
+        let mut turns = Turns::of(before.get(&key).map(Arc::as_ref));
+        let rule = fault.map_or_else(|| rule(stated, leads, &rule_id, &mut turns, support), Err);
         let rule = match rule.and_then(|rule| violation::of_rule(&route.meta, index).map_or(Ok(rule), Err)) {
             Ok(rule) => rule,
             Err(why) => {
@@ -83,7 +82,7 @@ pub(crate) fn translate(
             }
         };
         let rule = Arc::new(rule);
-        if matches!(&rule.action, Action::Forward(split) if split.turn().is_some()) {
+        if has_turns(&rule) {
             translated.shared.insert(key, rule.clone());
         }
         translated.matches.extend(criteria.into_iter().map(|(nth, Criteria { path, method, headers, queries })| {
@@ -93,45 +92,50 @@ pub(crate) fn translate(
     translated
 }
 
-fn rule(stated: &HttpRule, leads: &RuleReferences, id: &RuleId, former: Option<&Split>, support: Support) -> Result<Rule, Fault> {
+fn rule(
+    stated: &HttpRule,
+    leads: &RuleReferences,
+    id: &RuleId,
+    turns: &mut Turns<'_>,
+    support: Support,
+) -> Result<Rule, Fault> {
     let HttpRule { name: _, matches, filters, backend_refs, timeouts, retry, session_persistence } = stated;
-    if session_persistence.is_some() {
-        return Err(unsupported("sessionPersistence is not performed by this data plane".to_owned()));
-    }
-    let asks = |timeout: &Option<crate::resource::Duration>| {
-        timeout.is_some_and(|timeout| !std::time::Duration::from(timeout).is_zero())
-    };
-    if timeouts.as_ref().is_some_and(|timeouts| asks(&timeouts.request) || asks(&timeouts.backend_request)) {
-        return Err(unsupported(
-            "timeouts are not performed by this data plane; only 0s, which means none, is accepted".to_owned(),
-        ));
-    }
-    if retry.as_ref().is_some_and(|retry| retry.attempts != 0) {
-        return Err(unsupported("retry is not performed by this data plane; only attempts: 0 is accepted".to_owned()));
-    }
+    let backends = backend_refs.iter().map(|backend| &backend.object);
+    let sessions = persistence::of_rule(session_persistence.as_ref(), id, backends, support)?;
+    let limits = limits::timeouts(timeouts.as_ref(), support)?;
+    let repeats = limits::retry(retry.as_ref(), support)?;
     let one_prefix = matches!(matches.as_slice(), [only] if only.path.match_type == PathMatchType::PathPrefix);
-    let translated = translate_filters(filters, &leads.filters, Level::Rule { one_prefix }, support)?;
-    let mut targets = Vec::with_capacity(backend_refs.len());
-    for (backend, leads) in backend_refs.iter().zip(&leads.targets) {
-        let own = translate_filters(&backend.filters, &leads.filters, Level::Backend { one_prefix }, support)?;
-        // An extension that leads nowhere fails the requests of its target, and of no other.
-        let usable = leads.backend.as_ref().ok().filter(|_| own.answer.is_none());
-        targets.push((Target { steps: own.steps.into(), ..Target::to(usable.copied()) }, backend.weight));
-    }
-    let is_stated = !targets.is_empty();
-    targets.retain(|(_, weight)| *weight > 0);
-    if matches!(translated.answer, Some(Action::Reply(_))) && !backend_refs.is_empty() {
+    let mut workshop = Workshop { support, one_prefix, turns };
+    let Steps { steps, answer } = workshop.translate(filters, &leads.filters, Level::Rule)?;
+    if matches!(answer, Some(Ok(_))) && !backend_refs.is_empty() {
         let message = "a rule with RequestRedirect or DirectResponse must have no backendRefs".to_owned();
         return Err((Reason::IncompatibleFilters, message));
     }
-    let action = match translated.answer {
-        Some(answer) => answer,
+    let mut targets = Vec::with_capacity(backend_refs.len());
+    for ((stated, leads), persistence) in backend_refs.iter().zip(&leads.targets).zip(sessions) {
+        let backend = leads.backend.as_ref().ok().copied();
+        workshop.turns.enter(Place::Target(backend));
+        let own = workshop.translate(&stated.filters, &leads.filters, Level::Backend)?;
+        // A filter that leads nowhere fails the requests of its target, and of no other; so does an invalid reference, whatever
+        // a filter would answer in its place.
+        let (backend, reply) = match own.answer {
+            None => (backend, None),
+            Some(Ok(reply)) => (None, Some(reply).filter(|_| backend.is_some())),
+            Some(Err(_)) => (None, None),
+        };
+        targets.push((Target { backend, steps: own.steps.into(), reply, persistence }, stated.weight));
+    }
+    let is_stated = !targets.is_empty();
+    targets.retain(|(_, weight)| *weight > 0);
+    let action = match answer {
+        Some(Ok(reply)) => Action::Reply(reply),
+        Some(Err(why)) => Action::Fail(why),
         None if !is_stated => Action::Fail("the rule has no backendRefs".into()),
         None if targets.is_empty() => Action::Fail("all backendRefs of the rule have weight 0".into()),
-        None => Action::Forward(share(targets, former)),
+        None => Action::Forward(share(targets, turns.split())),
     };
-    let mut rule = Rule::new(id.clone(), translated.steps.into(), action);
-    rule.repick = retry.is_none();
+    let mut rule = Rule::new(id.clone(), steps.into(), action);
+    (rule.timeouts, rule.retry, rule.repick) = (limits, repeats, retry.is_none());
     Ok(rule)
 }
 
