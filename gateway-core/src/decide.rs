@@ -61,6 +61,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Whether it is the answer to a preflight.
+    pub fn is_preflight(&self) -> bool {
+        self.course.is_none()
+    }
+
     /// What to do first, in order. What concerns responses is left out: edits are for those of backends, and what other origins
     /// are told stands among `headers`.
     pub fn tasks(&self) -> impl Iterator<Item = Task<'_>> {

@@ -128,7 +128,7 @@ pub fn explain(admitted: &Admitted, head: &Parts) -> Explanation {
         candidates: record.candidates,
         outcome: outcome(&decision, is_grpc(head)),
         steps: tasks::first(&decision),
-        terms: tasks::terms(&decision),
+        terms: tasks::terms(&decision, head),
     }
 }
 

@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ORIGIN};
+use http::request::Parts;
+
 use crate::decide::{Decision, Task};
 use crate::snapshot::filters::{AuthProtocol, HeaderEdit, HeaderEdits, PathRewrite, Rewrite};
 use crate::snapshot::{Carrier, Persistence, Retry, Timeout, Timeouts};
@@ -17,9 +20,18 @@ pub(super) fn first(decision: &Decision) -> Vec<String> {
     }
 }
 
-/// On which terms it is forwarded, a line for each.
-pub(super) fn terms(decision: &Decision) -> Vec<String> {
-    let Decision::Forward(forward) = decision else { return Vec::new() };
+/// On which terms it is forwarded or answered, a line for each.
+pub(super) fn terms(decision: &Decision, head: &Parts) -> Vec<String> {
+    let forward = match decision {
+        Decision::Forward(forward) => forward,
+        Decision::Answer(answer) if answer.is_preflight() => {
+            let origin = head.headers.get(ORIGIN).map(|origin| text(origin.as_bytes())).unwrap_or_default();
+            let is_allowed = answer.headers.iter().any(|(name, _)| *name == ACCESS_CONTROL_ALLOW_ORIGIN);
+            let not = if is_allowed { "" } else { "not " };
+            return vec![format!("it is a preflight, and the origin {origin} is {not}allowed")];
+        }
+        Decision::Answer(_) | Decision::Refuse(_) => return Vec::new(),
+    };
     let Timeouts { request, backend_request } = forward.rule.timeouts;
     let limits = [limit("the whole request", request), limit("each attempt", backend_request)];
     let retry = forward.rule.retry.as_ref().map(retried);

@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
-use gateway_core::admit::{Arrival, Handshake, admit};
+use gateway_core::admit::{Admitted, Arrival, Handshake, Refusal, admit};
 use gateway_core::compile::{Bound, Change, Compiler, Fact, Options, Update};
 use gateway_core::condition::{Condition, Truth};
 use gateway_core::decide::{Decision, Task, decide};
+use gateway_core::explain::{Explanation, explain};
 use gateway_core::name::{Kind, ObjectId, ObjectName};
 use gateway_core::resource::{self, FieldValidation, Object, Reader, Reading};
 use gateway_core::snapshot::{Snapshot, Socket, Transport, Turn};
@@ -135,20 +136,37 @@ impl World {
 
     /// What happens to a request: `namespace/service:port path [edits]`, `302 location`, `200 body`, or a status code.
     pub(crate) fn request(&self, method: &str, url: &str, headers: &[&str]) -> String {
-        let (scheme, rest) = url.split_once("://").expect("a scheme");
-        let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
-        let name = authority.split(':').next().unwrap_or(authority);
-        self.over(method, scheme, name, authority, path, headers)
+        let (scheme, authority, path) = taken_apart(url);
+        self.over(method, scheme, name_of(authority), authority, path, headers)
     }
 
-    /// The same over a connection whose server name is `name`.
-    pub(crate) fn over(&self, method: &str, scheme: &str, name: &str, authority: &str, path: &str, headers: &[&str]) -> String {
+    /// What is decided of a request that its listener admits.
+    pub(crate) fn decision(&self, method: &str, url: &str, headers: &[&str]) -> Decision {
+        let (scheme, authority, path) = taken_apart(url);
+        let head = head(method, path, authority, headers);
+        decide(&self.admitted(scheme, name_of(authority), authority, &head).expect("it is admitted"), &head, Turn::take)
+    }
+
+    /// What is explained of a request that its listener admits.
+    pub(crate) fn explained(&self, method: &str, url: &str, headers: &[&str]) -> Explanation {
+        let (scheme, authority, path) = taken_apart(url);
+        let head = head(method, path, authority, headers);
+        explain(&self.admitted(scheme, name_of(authority), authority, &head).expect("it is admitted"), &head)
+    }
+
+    /// What becomes of a head at its listener.
+    pub(crate) fn admitted(&self, scheme: &str, name: &str, authority: &str, head: &Parts) -> Result<Admitted, Refusal> {
         let default = if scheme == "https" { 443 } else { 80 };
         let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(default);
         let tls = (scheme == "https").then(|| Handshake { server_name: Some(name.into()), validation: None });
         let socket = Socket { address: None, port, transport: Transport::Tcp };
+        admit(&self.snapshot, &Arrival { socket, tls }, head)
+    }
+
+    /// The same over a connection whose server name is `name`.
+    pub(crate) fn over(&self, method: &str, scheme: &str, name: &str, authority: &str, path: &str, headers: &[&str]) -> String {
         let head = head(method, path, authority, headers);
-        let admitted = match admit(&self.snapshot, &Arrival { socket, tls }, &head) {
+        let admitted = match self.admitted(scheme, name, authority, &head) {
             Ok(admitted) => admitted,
             Err(refusal) => return refusal.reason.status().as_u16().to_string(),
         };
@@ -188,6 +206,17 @@ impl World {
             }
         }
     }
+}
+
+/// Scheme, authority and path of a URL.
+fn taken_apart(url: &str) -> (&str, &str, &str) {
+    let (scheme, rest) = url.split_once("://").expect("a scheme");
+    let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+    (scheme, authority, path)
+}
+
+fn name_of(authority: &str) -> &str {
+    authority.split(':').next().unwrap_or(authority)
 }
 
 /// A request head.

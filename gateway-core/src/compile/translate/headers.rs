@@ -27,9 +27,8 @@ fn edits(stated: &[resource::HeaderValue], what: &str) -> Result<Box<[HeaderEdit
     let mut edits: Vec<HeaderEdit> = Vec::with_capacity(stated.len());
     for header in stated {
         let name = editable(&header.name, what)?;
-        let value = HeaderValue::from_str(&header.value).map_err(|_| {
-            unsupported(format!("the value of header {} has characters that a header cannot hold", header.name))
-        })?;
+        let value = HeaderValue::from_str(&header.value)
+            .map_err(|_| unsupported(format!("the value of header {} has characters that a header cannot hold", header.name)))?;
         // Of equivalent names the first entry counts.
         if edits.iter().all(|known| known.name != name) {
             edits.push(HeaderEdit { name, written: Bytes::copy_from_slice(header.name.as_bytes()), value });

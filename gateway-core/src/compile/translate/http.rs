@@ -92,13 +92,7 @@ pub(crate) fn translate(
     translated
 }
 
-fn rule(
-    stated: &HttpRule,
-    leads: &RuleReferences,
-    id: &RuleId,
-    turns: &mut Turns<'_>,
-    support: Support,
-) -> Result<Rule, Fault> {
+fn rule(stated: &HttpRule, leads: &RuleReferences, id: &RuleId, turns: &mut Turns<'_>, support: Support) -> Result<Rule, Fault> {
     let HttpRule { name: _, matches, filters, backend_refs, timeouts, retry, session_persistence } = stated;
     let backends = backend_refs.iter().map(|backend| &backend.object);
     let sessions = persistence::of_rule(session_persistence.as_ref(), id, backends, support)?;

@@ -66,11 +66,8 @@ pub(super) fn has_turns(rule: &Rule) -> bool {
 fn shared(steps: &[Step], place: Place) -> impl Iterator<Item = (Place, BackendId, &Arc<Turn>)> {
     steps.iter().filter_map(move |step| match step {
         Step::Mirror(mirror) => mirror.share.as_ref().map(|share| (place, mirror.backend, share.turn())),
-        Step::EditRequest(_)
-        | Step::EditResponse(_)
-        | Step::Rewrite(_)
-        | Step::Cors(_)
-        | Step::Auth(_)
-        | Step::Extension(_) => None,
+        Step::EditRequest(_) | Step::EditResponse(_) | Step::Rewrite(_) | Step::Cors(_) | Step::Auth(_) | Step::Extension(_) => {
+            None
+        }
     })
 }
