@@ -63,7 +63,7 @@ fn lines(headers: &[(HeaderName, HeaderValue)]) -> Vec<String> {
 fn actual(world: &World, origin: Option<&str>, response: &HeaderMap) -> Vec<String> {
     let sent = origin.map(|origin| format!("origin: {origin}"));
     let sent: Vec<&str> = sent.iter().map(String::as_str).collect();
-    let Decision::Forward(forward) = world.decision("GET", "http://h/", &sent) else { panic!("it is forwarded") };
+    let forward = world.forwarded("GET", "http://h/", &sent);
     let mut tasks = forward.tasks();
     let Some(Task::Cors(cors, origin)) = tasks.next() else { panic!("the response is told to origins") };
     lines(&cors.response(origin, response))
@@ -285,10 +285,7 @@ fn the_answer_of_a_filter_is_readable_for_allowed_origins() {
         "{type: RequestRedirect, requestRedirect: {}}, {type: CORS, cors: {allowOrigins: ['https://a']}}",
     ] {
         let world = World::of(&text(&format!("{{filters: [{order}]}}")));
-        let headers = |origin: &str| match world.decision("GET", "http://h/", &[origin]) {
-            Decision::Answer(answer) => lines(&answer.headers),
-            other => panic!("{other:?}"),
-        };
+        let headers = |origin: &str| lines(&world.answered("GET", "http://h/", &[origin]).headers);
         assert_eq!(headers("origin: https://a"), ["allow-origin: https://a", "location: http://h/", "vary: Origin"], "{order}");
         assert_eq!(headers("origin: https://b"), ["location: http://h/", "vary: Origin"], "{order}");
     }

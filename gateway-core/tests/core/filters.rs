@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gateway_core::compile::{Change, Options};
-use gateway_core::decide::{Decision, Task};
+use gateway_core::decide::Task;
 use gateway_core::name::GroupKind;
 use gateway_core::resource::{self, Reader, Reading};
 use gateway_core::snapshot::Usage;
@@ -190,9 +190,8 @@ fn in_order(list: &[usize]) -> Vec<&'static str> {
 /// §9 item 28, and "All combinations must work except URLRewrite+RequestRedirect".
 #[test]
 fn every_combination_of_filters_is_performed_in_list_order_the_rules_before_the_backends() {
-    for one in 0..7 {
-        for other in 0..7 {
-            let (first, second) = (FILTERS[one].0, FILTERS[other].0);
+    for (one, (first, _)) in FILTERS.iter().enumerate().take(7) {
+        for (other, (second, _)) in FILTERS.iter().enumerate().take(7) {
             let is_twice = one == other && ![3, 5, 6].contains(&one);
             if !is_twice {
                 let world = company(&format!("{{filters: [{first}, {second}], {BACKEND}}}"));
@@ -213,10 +212,8 @@ fn every_combination_of_filters_is_performed_in_list_order_the_rules_before_the_
 
 #[test]
 fn what_stands_before_an_answer_is_performed_and_what_stands_after_it_is_not() {
-    let seen = |world: &World| match world.decision("GET", "http://h/p", &[]) {
-        Decision::Answer(answer) => answer.tasks().map(|task| format!("{task:?}")).collect::<Vec<_>>(),
-        other => panic!("{other:?}"),
-    };
+    let seen =
+        |world: &World| world.answered("GET", "http://h/p", &[]).tasks().map(|task| format!("{task:?}")).collect::<Vec<_>>();
     let redirect = FILTERS[7].0;
     for (index, (filter, _)) in FILTERS.iter().enumerate().take(7).filter(|(index, _)| *index != 2) {
         let before = company(&format!("{{filters: [{filter}, {redirect}]}}"));
@@ -281,7 +278,7 @@ fn header_edits_are_handed_on_as_set_add_and_remove_with_the_first_of_equivalent
             "{{backendRefs: [{{name: s, port: 80, filters: [{{type: RequestHeaderModifier, requestHeaderModifier: {{{edits}}}}}]}}]}}"
         ),
     ] {
-        let Decision::Forward(forward) = world(&level).decision("GET", "http://h/", &[]) else { panic!("it is forwarded") };
+        let forward = world(&level).forwarded("GET", "http://h/", &[]);
         let Some(Task::EditRequest(edits)) = forward.tasks().next() else { panic!("it is edited") };
         let names = |edits: &[HeaderEdit]| edits.iter().map(|edit| edit.name.to_string()).collect::<Vec<_>>();
         assert_eq!((names(&edits.set), names(&edits.add)), (vec!["x".to_owned()], vec!["a".to_owned(), "b".to_owned()]));
@@ -319,7 +316,7 @@ fn response_header_changes_are_for_responses_of_backends_and_not_for_local_answe
     let edit = "{type: ResponseHeaderModifier, responseHeaderModifier: {set: [{name: X, value: why}]}}";
     for answer in ["{type: RequestRedirect, requestRedirect: {}}", "{type: DirectResponse, directResponse: {statusCode: 200}}"] {
         let world = world(&format!("{{filters: [{edit}, {answer}]}}"));
-        let Decision::Answer(answer) = world.decision("GET", "http://h/", &[]) else { panic!("it is answered") };
+        let answer = world.answered("GET", "http://h/", &[]);
         assert!(answer.headers.iter().all(|(name, _)| name != "x") && answer.tasks().count() == 0);
     }
 }
@@ -367,11 +364,7 @@ fn an_authorization_whose_backend_has_no_endpoint_denies_with_503() {
 fn external_auth_says_what_goes_along_and_refuses_a_body_over_max_size_with_413() {
     let asked = |fields: &str| {
         let filter = format!("{{type: ExternalAuth, externalAuth: {{backendRef: {{name: guard, port: 80}}, {fields}}}}}");
-        let Decision::Forward(forward) =
-            company(&format!("{{filters: [{filter}], {BACKEND}}}")).decision("GET", "http://h/", &[])
-        else {
-            panic!("it is forwarded")
-        };
+        let forward = company(&format!("{{filters: [{filter}], {BACKEND}}}")).forwarded("GET", "http://h/", &[]);
         let Some(Task::Auth(auth, backend)) = forward.tasks().next() else { panic!("somebody is asked") };
         (Auth::clone(auth), backend.name.usage)
     };

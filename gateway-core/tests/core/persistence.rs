@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_core::compile::Options;
-use gateway_core::decide::Decision;
 use gateway_core::snapshot::{Carrier, Persistence};
 use gateway_core::support::{Capability, Support};
 use http::HeaderMap;
@@ -40,10 +39,8 @@ const BOTH: &str = "backendRefs: [{name: a, port: 80, weight: 3}, {name: b, port
 
 /// The next request's backend and session persistence.
 fn next(world: &World, cookies: &str) -> (String, Option<Arc<Persistence>>) {
-    match world.decision("GET", "http://h/", &[&format!("cookie: {cookies}")]) {
-        Decision::Forward(forward) => (forward.backend.name.to_string(), forward.persistence),
-        other => panic!("{other:?}"),
-    }
+    let forward = world.forwarded("GET", "http://h/", &[&format!("cookie: {cookies}")]);
+    (forward.backend.name.to_string(), forward.persistence)
 }
 
 fn of(fields: &str) -> Persistence {

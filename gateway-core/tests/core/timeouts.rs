@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use gateway_core::decide::Decision;
 use gateway_core::snapshot::{Failure, Retry, Rule, Timeout, Timeouts};
 use http::StatusCode;
 
@@ -26,10 +25,7 @@ spec: {{parentRefs: [{{name: gw}}], rules: [{{{fields}backendRefs: [{{name: s, p
 }
 
 fn rule(fields: &str) -> std::sync::Arc<Rule> {
-    match world(fields).decision("GET", "http://h/", &[]) {
-        Decision::Forward(forward) => forward.rule,
-        other => panic!("{other:?}"),
-    }
+    world(fields).forwarded("GET", "http://h/", &[]).rule
 }
 
 fn retry(fields: &str) -> Option<Retry> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use gateway_core::admit::{Admitted, Arrival, Handshake, Refusal, admit};
 use gateway_core::compile::{Bound, Change, Compiler, Fact, Options, Update};
 use gateway_core::condition::{Condition, Truth};
-use gateway_core::decide::{Decision, Task, decide};
+use gateway_core::decide::{Answer, Decision, Forward, Task, decide};
 use gateway_core::explain::{Explanation, explain};
 use gateway_core::name::{Kind, ObjectId, ObjectName};
 use gateway_core::resource::{self, FieldValidation, Object, Reader, Reading};
@@ -145,6 +145,20 @@ impl World {
         let (scheme, authority, path) = taken_apart(url);
         let head = head(method, path, authority, headers);
         decide(&self.admitted(scheme, name_of(authority), authority, &head).expect("it is admitted"), &head, Turn::take)
+    }
+
+    /// The same of one that is forwarded.
+    pub(crate) fn forwarded(&self, method: &str, url: &str, headers: &[&str]) -> Forward {
+        let decision = self.decision(method, url, headers);
+        let Decision::Forward(forward) = decision else { panic!("{method} {url} is not forwarded: {decision:?}") };
+        forward
+    }
+
+    /// The same of one that is answered without a backend.
+    pub(crate) fn answered(&self, method: &str, url: &str, headers: &[&str]) -> Answer {
+        let decision = self.decision(method, url, headers);
+        let Decision::Answer(answer) = decision else { panic!("{method} {url} is not answered: {decision:?}") };
+        answer
     }
 
     /// What is explained of a request that its listener admits.
