@@ -38,7 +38,7 @@ mod translate;
 mod trust;
 mod violation;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -147,16 +147,35 @@ pub enum Bound {
     Refused(Arc<str>),
 }
 
-/// A Gateway API bundle, as its CRDs are annotated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The Gateway API that is installed, as its CRDs are annotated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bundle {
-    /// `gateway.networking.k8s.io/bundle-version`, such as `v1.7.0`.
-    pub version: Arc<str>,
-    /// Whether the channel is the experimental one.
-    pub experimental: bool,
+    /// The annotations of all CRDs, each different pair once: one in a cluster that is in order.
+    pub crds: BTreeSet<CrdAnnotations>,
     /// Whether ClusterTrustBundles are served beside it.
     pub trust_bundles: bool,
 }
+
+impl Bundle {
+    /// A bundle that is installed as it was released: `version` such as `v1.7.0`, with ClusterTrustBundles beside it.
+    pub fn of(version: &str, experimental: bool) -> Self {
+        let channel = if experimental { EXPERIMENTAL } else { "standard" };
+        let crd = CrdAnnotations { version: Some(version.into()), channel: Some(channel.into()) };
+        Self { crds: [crd].into(), trust_bundles: true }
+    }
+}
+
+/// What a CRD of the Gateway API says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CrdAnnotations {
+    /// `gateway.networking.k8s.io/bundle-version`, such as `v1.7.0`.
+    pub version: Option<Arc<str>>,
+    /// `gateway.networking.k8s.io/channel`: `standard` or `experimental`.
+    pub channel: Option<Arc<str>>,
+}
+
+/// The channel with all fields.
+const EXPERIMENTAL: &str = "experimental";
 
 /// The kinds of extension filter a data plane knows, with the builders that read their objects.
 #[derive(Clone, Default)]
@@ -228,6 +247,11 @@ impl Compiler {
         self.state.statuses()
     }
 
+    /// Whether any Gateway names the class.
+    pub fn is_class_used(&self, class: &ObjectName) -> bool {
+        self.state.is_class_used(class)
+    }
+
     /// Every problem as it was last given.
     pub fn problems(&self) -> &BTreeMap<ObjectId, Vec<String>> {
         self.state.problems()
@@ -245,6 +269,9 @@ pub struct Update {
     pub problems: BTreeMap<ObjectId, Vec<String>>,
     /// What Gateways began or ceased to depend on.
     pub needs: Vec<Need>,
+    /// Classes that Gateways began (`true`) or ceased to name, whether the class exists or not. While any does, the finalizer
+    /// `gateway-exists-finalizer.gateway.networking.k8s.io` belongs on the class.
+    pub classes: BTreeMap<ObjectName, bool>,
     /// When time alone will change something, in seconds since 1970.
     pub next: Option<i64>,
 }

@@ -147,17 +147,27 @@ struct Feature {
     scope: Scope,
 }
 
-/// Where a name may be claimed.
+/// A version of the API, 1.`minor`.`patch`.
+type Version = (u32, u32);
+
+/// Where a name may be claimed: in bundles whose registry has it, as far as they have the fields for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scope {
-    /// Wherever its fields are: in every bundle we read.
-    Always,
-    /// In bundles whose registry has the name: of this minor version and later.
-    Since(u32),
-    /// The same, where the experimental CRDs are installed: others have no field for it.
-    Experimental(u32),
-    /// The same, while the cluster serves ClusterTrustBundles.
-    TrustBundles(u32),
+struct Scope {
+    from: Version,
+    /// Exclusive.
+    until: Version,
+    fields: Fields,
+}
+
+/// Where the fields of a feature are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fields {
+    /// In both channels.
+    Standard,
+    /// In the experimental CRDs; others drop them.
+    Experimental,
+    /// Where the cluster serves ClusterTrustBundles.
+    TrustBundles,
 }
 
 /// What is installed, as far as it decides which names may be claimed.
@@ -165,6 +175,8 @@ enum Scope {
 pub struct Installed {
     /// The minor version of the bundle.
     pub minor: u32,
+    /// The patch of that.
+    pub patch: u32,
     /// Whether its CRDs have the experimental fields.
     pub experimental: bool,
     /// Whether ClusterTrustBundles are served.
@@ -173,36 +185,53 @@ pub struct Installed {
 
 impl Installed {
     /// All that this crate was written for.
-    pub const NEWEST: Self = Self { minor: 7, experimental: true, trust_bundles: true };
-}
+    pub const NEWEST: Self = Self { minor: 7, patch: 0, experimental: true, trust_bundles: true };
 
-impl Installed {
     /// Whether addresses have the field `routability` (GEP-5093): elsewhere a server drops what is written there.
     pub fn has_routability(self) -> bool {
-        Scope::Experimental(7).holds(self)
+        since(7).experimental().holds(self)
     }
 }
 
 impl Scope {
+    const fn until(self, until: Version) -> Self {
+        Self { until, ..self }
+    }
+
+    const fn experimental(self) -> Self {
+        Self { fields: Fields::Experimental, ..self }
+    }
+
+    const fn trust_bundles(self) -> Self {
+        Self { fields: Fields::TrustBundles, ..self }
+    }
+
     fn holds(self, installed: Installed) -> bool {
-        match self {
-            Self::Always => true,
-            Self::Since(minor) => minor <= installed.minor,
-            Self::Experimental(minor) => minor <= installed.minor && installed.experimental,
-            Self::TrustBundles(minor) => minor <= installed.minor && installed.trust_bundles,
-        }
+        let version = (installed.minor, installed.patch);
+        let has_fields = match self.fields {
+            Fields::Standard => true,
+            Fields::Experimental => installed.experimental,
+            Fields::TrustBundles => installed.trust_bundles,
+        };
+        has_fields && self.from <= version && version < self.until
     }
 }
 
+/// In the bundles of a minor version and later.
+const fn since(minor: u32) -> Scope {
+    Scope { from: (minor, 0), until: (u32::MAX, 0), fields: Fields::Standard }
+}
+
 const fn feature(name: &'static str, needs: &'static [Capability]) -> Feature {
-    Feature { name, needs, scope: Scope::Always }
+    Feature { name, needs, scope: since(0) }
 }
 
 const fn scoped(name: &'static str, scope: Scope, needs: &'static [Capability]) -> Feature {
     Feature { name, needs, scope }
 }
 
-/// Every name we may claim, in ASCII order.
+/// Every name we may claim, in ASCII order. HTTPRouteRetryBackendTimeout of 1.6 is not among them: it stands for repeating every
+/// request whose backend was too slow, and one that may have been processed is repeated only where 504 is among the codes.
 const FEATURES: &[Feature] = {
     use Capability::{
         AddressEmpty, BackendClientCertificate, BackendFilters, BackendTimeout, BackendTls, BackendTlsNames, ClientValidation,
@@ -210,27 +239,27 @@ const FEATURES: &[Feature] = {
         RequestTimeout, Retry, Rewrite, Routability, RoutabilityCluster, StaticAddresses, Tcp, TlsPassthrough, TlsTerminate, Udp,
         WebSocket,
     };
-    use Scope::{Experimental, Since, TrustBundles};
     &[
         feature("BackendTLSPolicy", &[BackendTls]),
         feature("BackendTLSPolicySANValidation", &[BackendTls, BackendTlsNames]),
-        scoped("ClusterTrustBundle", TrustBundles(7), &[BackendTls, ClientValidation]),
+        scoped("ClusterTrustBundle", since(7).trust_bundles(), &[BackendTls, ClientValidation]),
         feature("GRPCRoute", &[Grpc]),
         feature("GRPCRouteNamedRouteRule", &[Grpc]),
-        scoped("GRPCRouteRequestHeaderModifier", Since(7), &[Grpc]),
+        scoped("GRPCRouteRequestHeaderModifier", since(7), &[Grpc]),
         feature("Gateway", &[Http]),
         feature("GatewayAddressEmpty", &[AddressEmpty]),
-        scoped("GatewayAddressRoutability", Experimental(7), &[Routability]),
-        scoped("GatewayAddressRoutabilityCluster", Experimental(7), &[Routability, RoutabilityCluster]),
+        scoped("GatewayAddressRoutability", since(7).experimental(), &[Routability]),
+        scoped("GatewayAddressRoutabilityCluster", since(7).experimental(), &[Routability, RoutabilityCluster]),
         feature("GatewayBackendClientCertificate", &[BackendTls, BackendClientCertificate]),
         feature("GatewayFrontendClientCertificateValidation", &[Https, ClientValidation]),
         feature("GatewayFrontendClientCertificateValidationInsecureFallback", &[Https, ClientValidation, InsecureFallback]),
         feature("GatewayHTTPListenerIsolation", &[Http]),
         feature("GatewayHTTPSListenerDetectMisdirectedRequests", &[Https, DetectMisdirected]),
-        feature("GatewayInfrastructure", &[Infrastructure]),
-        scoped("GatewayListenerFilters", Experimental(7), &[ListenerFilters]),
+        scoped("GatewayInfrastructure", RENAMED, &[Infrastructure]),
+        scoped("GatewayInfrastructurePropagation", since(0).until(RENAMED.from), &[Infrastructure]),
+        scoped("GatewayListenerFilters", since(7).experimental(), &[ListenerFilters]),
         feature("GatewayPort8080", &[Http]),
-        scoped("GatewayRouteHostnameIntersectionPrecedence", Since(7), &[Http]),
+        scoped("GatewayRouteHostnameIntersectionPrecedence", since(7), &[Http]),
         feature("GatewayStaticAddresses", &[StaticAddresses]),
         feature("HTTPRoute", &[Http, Https]),
         feature("HTTPRoute303RedirectStatusCode", &[Http]),
@@ -240,7 +269,7 @@ const FEATURES: &[Feature] = {
         feature("HTTPRouteBackendProtocolWebSocket", &[WebSocket]),
         feature("HTTPRouteBackendRequestHeaderModification", &[BackendFilters]),
         feature("HTTPRouteBackendTimeout", &[BackendTimeout]),
-        scoped("HTTPRouteBackendURLRewrite", Since(7), &[BackendFilters, Rewrite]),
+        scoped("HTTPRouteBackendURLRewrite", since(7), &[BackendFilters, Rewrite]),
         feature("HTTPRouteCORS", &[Cors]),
         feature("HTTPRouteDestinationPortMatching", &[Http]),
         feature("HTTPRouteHostRewrite", &[Rewrite]),
@@ -256,18 +285,24 @@ const FEATURES: &[Feature] = {
         feature("HTTPRouteRequestPercentageMirror", &[Mirror]),
         feature("HTTPRouteRequestTimeout", &[RequestTimeout]),
         feature("HTTPRouteResponseHeaderModification", &[EditResponse]),
-        scoped("HTTPRouteRetryCodes", Since(7), &[Retry]),
-        scoped("HTTPRouteRetryConnectionError", Since(7), &[Retry]),
+        scoped("HTTPRouteRetry", since(6).until((7, 0)).experimental(), &[Retry]),
+        scoped("HTTPRouteRetryCodes", since(7), &[Retry]),
+        scoped("HTTPRouteRetryConnectionError", since(6).until((7, 0)).experimental(), &[Retry]),
+        scoped("HTTPRouteRetryConnectionError", since(7), &[Retry]),
         feature("HTTPRouteSchemeRedirect", &[Http]),
         feature("ListenerSet", &[Http]),
         feature("ReferenceGrant", &[Http]),
-        feature("TCPRoute", &[Tcp]),
+        scoped("TCPRoute", since(6), &[Tcp]),
         feature("TLSRoute", &[TlsPassthrough]),
         feature("TLSRouteModeMixed", &[TlsPassthrough, TlsTerminate]),
         feature("TLSRouteModeTerminate", &[TlsTerminate]),
-        feature("UDPRoute", &[Udp]),
+        scoped("UDPRoute", since(5).until((6, 0)).experimental(), &[Udp]),
+        scoped("UDPRoute", since(6), &[Udp]),
     ]
 };
+
+/// Where a name was given to the whole stanza that another had named in part.
+const RENAMED: Scope = Scope { from: (6, 3), until: (u32::MAX, 0), fields: Fields::Standard };
 
 #[cfg(test)]
 mod tests {
@@ -286,14 +321,43 @@ mod tests {
     #[test]
     fn a_name_is_claimed_only_where_what_is_installed_has_it() {
         let claims = |installed, name: &str| Support::ALL.features(installed).any(|claimed| claimed == name);
-        let (newest, older) = (Installed::NEWEST, Installed { minor: 6, ..Installed::NEWEST });
+        let newest = Installed::NEWEST;
         let (standard, without) = (Installed { experimental: false, ..newest }, Installed { trust_bundles: false, ..newest });
-        for name in ["HTTPRouteBackendURLRewrite", "GatewayListenerFilters", "ClusterTrustBundle", "HTTPRouteRetryCodes"] {
-            assert!(claims(newest, name) && !claims(older, name), "{name} is new in 1.7");
-        }
         for name in ["GatewayListenerFilters", "GatewayAddressRoutability", "GatewayAddressRoutabilityCluster"] {
             assert!(!claims(standard, name), "{name} has no field in the standard channel");
         }
         assert!(claims(standard, "ClusterTrustBundle") && !claims(without, "ClusterTrustBundle"));
+        assert!(claims(standard, "HTTPRouteRetryConnectionError"));
+    }
+
+    #[test]
+    fn names_are_those_of_the_installed_bundles_registry() {
+        let names = |minor, patch, experimental| {
+            let installed = Installed { minor, patch, experimental, trust_bundles: true };
+            Support::ALL.features(installed).collect::<Vec<_>>()
+        };
+        let new = [
+            "ClusterTrustBundle",
+            "GRPCRouteRequestHeaderModifier",
+            "GatewayAddressRoutability",
+            "GatewayAddressRoutabilityCluster",
+            "GatewayListenerFilters",
+            "GatewayRouteHostnameIntersectionPrecedence",
+            "HTTPRouteBackendURLRewrite",
+            "HTTPRouteRetryCodes",
+        ];
+        let (seven, six, five) = (names(7, 0, true), names(6, 1, true), names(5, 1, true));
+        assert!(new.iter().all(|name| seven.contains(name) && !six.contains(name) && !five.contains(name)));
+        // All of the registry's but HTTPRouteRetryBackendTimeout, which is not what we do.
+        assert_eq!((six.len(), five.len()), (47, 44));
+        assert!(six.contains(&"HTTPRouteRetry") && !seven.contains(&"HTTPRouteRetry"));
+        assert!(six.contains(&"GatewayInfrastructurePropagation") && !six.contains(&"GatewayInfrastructure"));
+        let renamed = names(6, 3, true);
+        assert!(!renamed.contains(&"GatewayInfrastructurePropagation") && renamed.contains(&"GatewayInfrastructure"));
+        assert!(five.contains(&"UDPRoute") && !five.contains(&"TCPRoute"));
+        let standard = names(6, 1, false);
+        assert!(["HTTPRouteRetry", "HTTPRouteRetryConnectionError"].iter().all(|name| !standard.contains(name)), "no field");
+        assert!(!names(5, 1, false).contains(&"UDPRoute"));
+        assert!([seven, six, five].iter().all(|names| names.is_sorted_by(|one, other| one < other)), "each once, in order");
     }
 }

@@ -19,6 +19,7 @@ use super::listener::{self, Holder, ListenerState, Sources};
 use super::merge::{Stated, conflicts_within};
 use super::parameters::parameters;
 use super::ties::Ties;
+use super::violation;
 
 /// A Gateway as judged.
 #[derive(Clone, Debug)]
@@ -60,7 +61,7 @@ pub(super) fn judge(gateway: &Arc<Gateway>, sources: &mut Sources<'_>, settings:
     GatewayState {
         object: gateway.clone(),
         settings,
-        fault: parameters.or(addresses.unsupported),
+        fault: violation::of_gateway(&gateway.meta).or(parameters).or(addresses.unsupported),
         reference,
         is_insecure: is_insecure(gateway, sources.support),
         address: addresses.missing,
@@ -86,13 +87,20 @@ fn fall_together(specs: &[Listener], listeners: &mut [ListenerState], support: S
 }
 
 /// What a Gateway states that has no effect here, and no condition can say so.
-pub(super) fn remarks(gateway: &Gateway) -> Vec<String> {
+pub(super) fn remarks(gateway: &Gateway, support: Support) -> Vec<String> {
     let mut remarks = Vec::new();
     if gateway.spec.allowed_listeners.namespaces.from != FromNamespaces::None {
         remarks.push("spec.allowedListeners has no effect: ListenerSets are not served by this data plane".to_owned());
     }
     if gateway.spec.default_scope.as_ref().is_some_and(|scope| *scope != DefaultGateways::None) {
         remarks.push("spec.defaultScope has no effect: routes have to name the Gateway in parentRefs".to_owned());
+    }
+    let infrastructure = gateway.spec.infrastructure.as_ref();
+    let is_marked = infrastructure.is_some_and(|stated| !stated.labels.is_empty() || !stated.annotations.is_empty());
+    if is_marked && !support.has(Capability::Infrastructure) {
+        let message =
+            "spec.infrastructure: labels and annotations have no effect: nothing is made for this Gateway that could carry them";
+        remarks.push(message.to_owned());
     }
     remarks.extend(gateway.spec.listeners.iter().flat_map(listener::remarks));
     remarks

@@ -13,6 +13,7 @@ use crate::snapshot::{Network, Settings};
 use super::fault::Fault;
 use super::objects::{Objects, kind_of};
 use super::ties::Ties;
+use super::violation;
 
 /// Merges what settles a Gateway.
 pub(super) fn parameters(
@@ -29,7 +30,7 @@ pub(super) fn parameters(
     {
         let name = ObjectName::new(reference.namespace.as_deref().unwrap_or(""), &reference.name);
         ties.uses.push(ObjectId::new(Kind::GatewayParameters, name.clone()));
-        if let Some(found) = objects.parameters.get(&name) {
+        if let Some(found) = objects.parameters.get(&name).filter(|found| found.meta.violations.is_empty()) {
             settle(&mut settings, &found.spec);
         }
     }
@@ -44,19 +45,22 @@ pub(super) fn parameters(
     if kind != Kind::GatewayParameters {
         return (
             Arc::new(settings),
-            fault(format!("infrastructure.parametersRef names a {kind}; only GatewayParameters of {OWN_GROUP} are read")),
+            fault(format!(
+                "infrastructure.parametersRef names kind {kind} of group {}, which is not known here; GatewayParameters of {OWN_GROUP} are",
+                if reference.group.is_empty() { "core" } else { &reference.group }
+            )),
         );
     }
-    match objects.parameters.get(&name) {
-        Some(found) => {
-            settle(&mut settings, &found.spec);
-            (Arc::new(settings), None)
-        }
-        None => (
-            Arc::new(settings),
-            fault(format!("infrastructure.parametersRef names GatewayParameters {name}, which does not exist")),
-        ),
+    let Some(found) = objects.parameters.get(&name) else {
+        let message = format!("infrastructure.parametersRef names GatewayParameters {name}, which does not exist");
+        return (Arc::new(settings), fault(message));
+    };
+    if let Some(why) = violation::of_object(&found.meta) {
+        let message = format!("infrastructure.parametersRef names GatewayParameters {name}, which cannot be read: {why}");
+        return (Arc::new(settings), fault(message));
     }
+    settle(&mut settings, &found.spec);
+    (Arc::new(settings), None)
 }
 
 /// Lays stated parameters over settings.

@@ -53,6 +53,8 @@ pub(super) struct State {
 #[derive(Debug, Default)]
 struct Dirty {
     classes: BTreeSet<ObjectName>,
+    /// Classes that Gateways named or name now, with whether any did before.
+    classes_used: BTreeMap<ObjectName, bool>,
     gateways: BTreeSet<ObjectName>,
     /// Objects that backendRefs lead to.
     backends: BTreeSet<ObjectId>,
@@ -127,6 +129,11 @@ impl State {
         &self.problems
     }
 
+    /// Whether a Gateway names the class.
+    pub(super) fn is_class_used(&self, class: &ObjectName) -> bool {
+        self.dependents.users(&ObjectId::new(Kind::GatewayClass, class.clone())).next().is_some()
+    }
+
     pub(super) fn apply(&mut self, changes: impl IntoIterator<Item = Change>, options: &Options) -> Update {
         let mut dirty = Dirty::default();
         for change in changes {
@@ -153,6 +160,11 @@ impl State {
             statuses: self.news(dirty.statuses),
             problems: self.complaints(dirty.problems),
             needs: self.needs.take(),
+            classes: (dirty.classes_used.into_iter())
+                .map(|(class, was_used)| (self.is_class_used(&class), was_used, class))
+                .filter(|(is_used, was_used, _)| is_used != was_used)
+                .map(|(is_used, _, class)| (class, is_used))
+                .collect(),
             next: self.objects.facts.now.and_then(|now| self.gateways.next_moment(now)),
         }
     }

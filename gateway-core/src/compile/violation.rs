@@ -18,11 +18,28 @@ pub(super) fn of_route(meta: &Meta) -> Option<Fault> {
     fault(Reason::UnsupportedValue, meta.violations.outside(RULES))
 }
 
-fn fault<'a>(reason: Reason, mut violations: impl Iterator<Item = &'a Invalid>) -> Option<Fault> {
+/// What an object violates that is read as a whole or not at all.
+pub(super) fn of_object(meta: &Meta) -> Option<String> {
+    told(meta.violations.all().iter())
+}
+
+/// Why a Gateway as a whole cannot be accepted. A namespace of what is in none is a fault of that reference alone.
+pub(super) fn of_gateway(meta: &Meta) -> Option<Fault> {
+    let is_reference = |path: &str| path.contains(".caCertificateRefs[") && path.ends_with(".namespace");
+    let violations = meta.violations.outside(LISTENERS).filter(|violation| !is_reference(&violation.path));
+    fault(Reason::Invalid, violations)
+}
+
+fn fault<'a>(reason: Reason, violations: impl Iterator<Item = &'a Invalid>) -> Option<Fault> {
+    told(violations).map(|message| (reason, message))
+}
+
+fn told<'a>(mut violations: impl Iterator<Item = &'a Invalid>) -> Option<String> {
     let Invalid { object: _, path, expected } = violations.next()?;
     let more = violations.count();
     let others = if more == 0 { String::new() } else { format!("; and {more} more violations of the schema") };
-    Some((reason, format!("{path}: {expected}{others}")))
+    Some(format!("{path}: {expected}{others}"))
 }
 
 const RULES: &str = "spec.rules";
+const LISTENERS: &str = "spec.listeners";

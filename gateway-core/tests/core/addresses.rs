@@ -294,8 +294,7 @@ fn an_unmet_routability_is_address_not_assigned_and_an_unusable_value_address_no
 
 #[test]
 fn routability_is_told_only_where_the_installed_addresses_have_the_field() {
-    let bundle =
-        |experimental: bool| Change::Fact(Fact::Bundle(Bundle { version: "v1.7.0".into(), experimental, trust_bundles: true }));
+    let bundle = |experimental: bool| Change::Fact(Fact::Bundle(Bundle::of("v1.7.0", experimental)));
     let mut world = scoped("[]");
     answer(&mut world, "[]", &["[203.0.113.1]"]);
     world.apply([bundle(false)]);

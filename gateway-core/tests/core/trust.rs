@@ -92,8 +92,7 @@ fn one_bad_cluster_trust_bundle_among_several_references_is_left_out_and_the_oth
 #[test]
 fn a_cluster_that_serves_no_cluster_trust_bundles_makes_them_an_invalid_ca_certificate_kind() {
     let mut world = World::of(&format!("{}{}", gateway(ROOTS), bundle("v1", "roots", &authority("one"))));
-    let installed =
-        |trust_bundles: bool| Change::Fact(Fact::Bundle(Bundle { version: "v1.7.0".into(), experimental: true, trust_bundles }));
+    let installed = |trust_bundles: bool| Change::Fact(Fact::Bundle(Bundle { trust_bundles, ..Bundle::of("v1.7.0", true) }));
     assert_eq!(resolved(&world), "ResolvedRefs");
     world.apply([installed(false)]);
     assert_eq!(resolved(&world), "!InvalidCACertificateKind");

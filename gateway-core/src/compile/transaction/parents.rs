@@ -56,12 +56,16 @@ impl State {
             authorities: &mut self.authorities,
         };
         let state = ours.map(|gateway| gateway::judge(gateway, &mut sources, settings));
-        dirty.problems.push((id.clone(), ours.map_or_else(Vec::new, |gateway| gateway::remarks(gateway))));
+        dirty.problems.push((id.clone(), ours.map_or_else(Vec::new, |gateway| gateway::remarks(gateway, *support))));
         let (uses, crosses) = match &state {
             Some(state) => (state.ties.uses.clone(), state.ties.crosses.clone()),
             None => (class.map(|class| ObjectId::new(Kind::GatewayClass, class)).into_iter().collect(), Vec::new()),
         };
         let (old_uses, old_crosses) = self.linked.remove(name).unwrap_or_default();
+        for class in old_uses.iter().chain(&uses).filter(|object| object.kind == Kind::GatewayClass) {
+            let is_used = self.dependents.users(class).next().is_some();
+            dirty.classes_used.entry(class.name.clone()).or_insert(is_used);
+        }
         self.dependents.relink(&id, links(&old_uses, &old_crosses, &[]), links(&uses, &crosses, &[]));
         let was_ours = self.gateways.get(name).is_some();
         if state.is_some() {
