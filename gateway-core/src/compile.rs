@@ -6,10 +6,12 @@
 //! Invariants: **any sequence of changes ends where compiling the final objects and facts at once would**; the order of objects
 //! does not matter; statuses written back yield no further change.
 
+mod acceptance;
 mod addresses;
 mod age;
 mod allotment;
 mod attach;
+mod attachment;
 mod backends;
 mod certificate;
 mod certificates;
@@ -22,12 +24,14 @@ mod gateways;
 mod grant;
 mod hashed;
 mod listener;
+mod listener_set;
 mod merge;
 mod objects;
 mod parameters;
 mod placed;
 mod references;
 mod resolve;
+mod rooms;
 mod route;
 mod routes;
 mod status;
@@ -101,12 +105,17 @@ pub enum Classes {
     All,
 }
 
+/// How many listeners a Gateway and its ListenerSets hold together. Those beyond get `TooManyListeners`: the Gateway's own go first,
+/// then those of older sets.
+pub const MAX_LISTENERS: usize = 16_384;
+
 /// What proves that a listener is programmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// A fact that its sockets are bound: the data plane is this process. Gateways without addresses share all of the machine's.
     Sockets,
-    /// A fact that every proxy acknowledged the Gateway's generation. Every Gateway has addresses of its own.
+    /// A fact that every proxy acknowledged the generation of the Gateway, or of the ListenerSet for its listeners. Every Gateway has
+    /// addresses of its own.
     Acknowledgement,
 }
 
@@ -126,8 +135,8 @@ pub enum Change {
 pub enum Fact {
     /// A socket was tried. `None` takes the fact back: the socket was closed.
     Socket(Socket, Option<Bound>),
-    /// Every connected proxy, and at least one, serves this generation of the Gateway.
-    Acknowledged(ObjectName, i64),
+    /// Every connected proxy, and at least one, serves this generation of the Gateway or ListenerSet.
+    Acknowledged(ObjectId, i64),
     /// The addresses of a Gateway, and what became of those it asks for. `None` takes them back.
     Addresses(ObjectName, Option<Addresses>),
     /// The ranges that Services of the cluster have their addresses in (ServiceCIDR). `None` where nobody knows.

@@ -1,4 +1,5 @@
-//! Which routes may attach to which listeners. In: a route, one parentRef, and the listeners of the Gateway it names. Out: a verdict.
+//! Which routes may attach to which listeners. In: a route, one parentRef, and the listeners of the Gateway or ListenerSet it names.
+//! Out: a verdict.
 //! Knows nothing of backends or filters: a route with broken backends still attaches, and a broken listener still counts its routes.
 //!
 //! Invariants: the steps are taken in the order of the specification (section and port, kind, namespace, hostname), so that the
@@ -9,8 +10,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::condition::Reason;
-use crate::name::{Kind, ObjectName};
-use crate::resource::{LabelSelector, ParentRef};
+use crate::name::{Kind, ObjectId};
+use crate::resource::{LabelSelector, Meta, ParentRef};
 
 use super::route::Route;
 
@@ -50,13 +51,13 @@ pub(super) enum Verdict {
 pub(super) fn attach(
     route: &Route,
     parent: &ParentRef,
-    gateway: &ObjectName,
+    holder: &ObjectId,
     listeners: &[&Surface],
     labels: &BTreeMap<String, String>,
 ) -> Verdict {
     let named: Vec<usize> = (0..listeners.len()).filter(|&at| is_named(parent, listeners[at])).collect();
     if named.is_empty() {
-        return Verdict::Refused { reason: Reason::NoMatchingParent, message: no_such_listener(parent, gateway, listeners) };
+        return Verdict::Refused { reason: Reason::NoMatchingParent, message: no_such_listener(parent, holder, listeners) };
     }
     let mut lost = Vec::new();
     let kind = route.kind();
@@ -70,17 +71,17 @@ pub(super) fn attach(
     let admitting: Vec<usize> = named.into_iter().filter(|&at| keep(at, &mut lost, kind_refused(&kind, listeners[at]))).collect();
     let admitting: Vec<usize> = admitting
         .into_iter()
-        .filter(|&at| keep(at, &mut lost, namespace_refused(route, gateway, listeners[at], labels)))
+        .filter(|&at| keep(at, &mut lost, namespace_refused(route, holder, listeners[at], labels)))
         .collect();
     if admitting.is_empty() {
-        return Verdict::Refused { reason: Reason::NotAllowedByListeners, message: refused(gateway, listeners, &lost) };
+        return Verdict::Refused { reason: Reason::NotAllowedByListeners, message: refused(holder, listeners, &lost) };
     }
     let carrying: Vec<usize> =
         admitting.into_iter().filter(|&at| keep(at, &mut lost, hostname_refused(route.hostnames(), listeners[at]))).collect();
     if carrying.is_empty() {
-        return Verdict::Refused { reason: Reason::NoMatchingListenerHostname, message: refused(gateway, listeners, &lost) };
+        return Verdict::Refused { reason: Reason::NoMatchingListenerHostname, message: refused(holder, listeners, &lost) };
     }
-    let message = attached(gateway, listeners, &carrying, &lost);
+    let message = attached(holder, listeners, &carrying, &lost);
     Verdict::Attached { listeners: carrying, message }
 }
 
@@ -116,47 +117,45 @@ fn kind_refused(kind: &Kind, listener: &Surface) -> Option<String> {
     })
 }
 
-fn namespace_refused(
-    route: &Route,
-    gateway: &ObjectName,
-    listener: &Surface,
-    labels: &BTreeMap<String, String>,
-) -> Option<String> {
+fn namespace_refused(route: &Route, holder: &ObjectId, listener: &Surface, labels: &BTreeMap<String, String>) -> Option<String> {
     let namespace = route.namespace();
     match &listener.namespaces {
         Namespaces::All => None,
-        Namespaces::Same if namespace == gateway.namespace() => None,
+        Namespaces::Same if namespace == holder.name.namespace() => None,
         Namespaces::Same => Some(format!(
             "takes only routes of its own namespace {}, not of {namespace}; allowedRoutes.namespaces.from: All or Selector would admit it",
-            gateway.namespace()
+            holder.name.namespace()
         )),
         Namespaces::Selector(selector) if selector.matches(labels) => None,
-        Namespaces::Selector(selector) => Some(unselected(route, selector, labels)),
+        Namespaces::Selector(selector) => Some(unselected(route.kind(), route.meta(), selector, labels)),
         Namespaces::Unknown(why) => Some(why.clone()),
     }
 }
 
-/// Says which label of the Namespace is missing, and that the route's own does not count where somebody put it there.
-fn unselected(route: &Route, selector: &LabelSelector, labels: &BTreeMap<String, String>) -> String {
-    let namespace = route.namespace();
-    let missing: Vec<String> = selector
-        .match_labels
-        .iter()
-        .filter(|(key, value)| labels.get(*key) != Some(value))
-        .map(|(key, value)| format!("{key}: {value}"))
-        .chain(selector.match_expressions.iter().filter(|term| !term.matches(labels)).map(|term| {
-            let values = if term.values.is_empty() { String::new() } else { format!(" ({})", term.values.join(", ")) };
-            format!("{} {}{values}", term.key, term.operator)
-        }))
-        .collect();
-    let mut text = format!("selects namespaces, and Namespace {namespace} does not satisfy {}", missing.join(" and "));
-    let own = |(key, value): &(&String, &String)| route.meta().labels.get(*key) == Some(*value);
+/// Says which label of the Namespace is missing, and that the object's own does not count where somebody put it there.
+pub(super) fn unselected(kind: Kind, meta: &Meta, selector: &LabelSelector, labels: &BTreeMap<String, String>) -> String {
+    let namespace = meta.name.namespace();
+    let mut text =
+        format!("selects namespaces, and Namespace {namespace} does not satisfy {}", unmet(selector, labels).join(" and "));
+    let own = |(key, value): &(&String, &String)| meta.labels.get(*key) == Some(*value);
     if selector.match_labels.iter().any(|pair| own(&pair)) {
-        let _ = write!(text, "; the label on the {} itself does not count, put it on the Namespace", route.kind());
+        let _ = write!(text, "; the label on the {kind} itself does not count, put it on the Namespace");
     } else if !selector.match_labels.is_empty() {
         let _ = write!(text, "; label Namespace {namespace}");
     }
     text
+}
+
+/// What of a selector labels do not meet, as messages say it: nothing where they are selected.
+pub(super) fn unmet(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> Vec<String> {
+    let pairs = selector.match_labels.iter().filter(|(key, value)| labels.get(*key) != Some(value));
+    let terms = selector.match_expressions.iter().filter(|term| !term.matches(labels));
+    let pairs = pairs.map(|(key, value)| format!("{key}: {value}"));
+    let terms = terms.map(|term| {
+        let values = if term.values.is_empty() { String::new() } else { format!(" ({})", term.values.join(", ")) };
+        format!("{} {}{values}", term.key, term.operator)
+    });
+    pairs.chain(terms).collect()
 }
 
 fn hostname_refused(hostnames: &[String], listener: &Surface) -> Option<String> {
@@ -168,7 +167,7 @@ fn hostname_refused(hostnames: &[String], listener: &Surface) -> Option<String> 
     Some(format!("answers for {own}, which has no host in common with {}", hostnames.join(", ")))
 }
 
-fn no_such_listener(parent: &ParentRef, gateway: &ObjectName, listeners: &[&Surface]) -> String {
+fn no_such_listener(parent: &ParentRef, holder: &ObjectId, listeners: &[&Surface]) -> String {
     let mut wanted = String::new();
     if let Some(name) = &parent.section_name {
         let _ = write!(wanted, " named {name}");
@@ -177,24 +176,23 @@ fn no_such_listener(parent: &ParentRef, gateway: &ObjectName, listeners: &[&Surf
         let _ = write!(wanted, " on port {port}");
     }
     let known: Vec<String> = listeners.iter().map(|known| format!("{} (port {})", known.name, known.port)).collect();
-    format!("Gateway {gateway} has no listener{wanted}; its listeners are {}", known.join(", "))
+    format!("{holder} has no listener{wanted}; its listeners are {}", known.join(", "))
 }
 
-fn refused(gateway: &ObjectName, listeners: &[&Surface], lost: &[(usize, String)]) -> String {
-    let mut text = format!("no listener of Gateway {gateway} takes this route: ");
+fn refused(holder: &ObjectId, listeners: &[&Surface], lost: &[(usize, String)]) -> String {
+    let mut text = format!("no listener of {holder} takes this route: ");
     say_lost(&mut text, listeners, lost);
     text
 }
 
-fn attached(gateway: &ObjectName, listeners: &[&Surface], carrying: &[usize], lost: &[(usize, String)]) -> String {
+fn attached(holder: &ObjectId, listeners: &[&Surface], carrying: &[usize], lost: &[(usize, String)]) -> String {
     let mut text = String::with_capacity(64);
     text.push_str(if carrying.len() == 1 { "carried by listener " } else { "carried by listeners " });
     for (nth, &at) in carrying.iter().enumerate() {
         text.push_str(if nth == 0 { "" } else { ", " });
         text.push_str(&listeners[at].name);
     }
-    text.push_str(" of Gateway ");
-    text.push_str(gateway.as_str());
+    let _ = write!(text, " of {holder}");
     if !lost.is_empty() {
         text.push_str("; not by others: ");
         say_lost(&mut text, listeners, lost);

@@ -16,8 +16,11 @@ use super::hashed::{Hashed, HashedSet};
 pub(super) struct Dependents {
     users: Hashed<ObjectId, HashedSet<ObjectId>>,
     crossing: Hashed<String, HashedSet<ObjectId>>,
-    children: Hashed<ObjectName, HashedSet<ObjectId>>,
-    residents: Hashed<String, HashedSet<ObjectId>>,
+    routes: Hashed<ObjectId, HashedSet<ObjectId>>,
+    sets: Hashed<ObjectId, HashedSet<ObjectId>>,
+    /// Routes and ListenerSets by their namespace, then by parent.
+    residents: Hashed<String, Hashed<ObjectId, HashedSet<ObjectId>>>,
+    seekers: HashedSet<ObjectId>,
 }
 
 /// What one object refers to.
@@ -27,8 +30,8 @@ pub(super) struct Links<'a> {
     pub(super) uses: &'a [ObjectId],
     /// Other namespaces.
     pub(super) crosses: &'a [String],
-    /// Gateways, as parents.
-    pub(super) parents: &'a [ObjectName],
+    /// Gateways and ListenerSets, as parents.
+    pub(super) parents: &'a [ObjectId],
 }
 
 impl Dependents {
@@ -36,8 +39,10 @@ impl Dependents {
         Self {
             users: Hashed::with_hasher(seed),
             crossing: Hashed::with_hasher(seed),
-            children: Hashed::with_hasher(seed),
+            routes: Hashed::with_hasher(seed),
+            sets: Hashed::with_hasher(seed),
             residents: Hashed::with_hasher(seed),
+            seekers: HashedSet::with_hasher(seed),
         }
     }
 
@@ -45,21 +50,25 @@ impl Dependents {
     pub(super) fn relink(&mut self, who: &ObjectId, old: Links<'_>, new: Links<'_>) {
         swap(&mut self.users, who, old.uses, new.uses);
         swap(&mut self.crossing, who, old.crosses, new.crosses);
-        swap(&mut self.children, who, old.parents, new.parents);
+        let children = if who.kind == Kind::ListenerSet { &mut self.sets } else { &mut self.routes };
+        swap(children, who, old.parents, new.parents);
+        if old.parents == new.parents {
+            return;
+        }
+        let (namespace, seed) = (who.name.namespace(), *self.residents.hasher());
+        let residents = self.residents.entry(namespace.to_owned()).or_insert_with(|| Hashed::with_hasher(seed));
+        swap(residents, who, old.parents, new.parents);
+        if residents.is_empty() {
+            self.residents.remove(namespace);
+        }
     }
 
-    /// Takes note that a route lives in its namespace, or no longer does.
-    pub(super) fn reside(&mut self, route: &ObjectId, is_there: bool) {
-        let namespace = route.name.namespace();
-        if is_there {
-            let seed = *self.residents.hasher();
-            let routes = self.residents.entry(namespace.to_owned()).or_insert_with(|| HashedSet::with_hasher(seed));
-            routes.insert(route.clone());
-        } else if let Some(routes) = self.residents.get_mut(namespace) {
-            routes.remove(route);
-            if routes.is_empty() {
-                self.residents.remove(namespace);
-            }
+    /// Takes note that a route asks for default Gateways, or no longer does.
+    pub(super) fn seek(&mut self, route: &ObjectId, is_seeking: bool) {
+        if is_seeking {
+            self.seekers.insert(route.clone());
+        } else {
+            self.seekers.remove(route);
         }
     }
 
@@ -78,14 +87,24 @@ impl Dependents {
         self.crossing.get(namespace).into_iter().flatten()
     }
 
-    /// Routes that name this Gateway as a parent.
-    pub(super) fn children(&self, gateway: &ObjectName) -> impl Iterator<Item = &ObjectId> {
-        self.children.get(gateway).into_iter().flatten()
+    /// Routes that have this Gateway or ListenerSet for a parent.
+    pub(super) fn routes(&self, parent: &ObjectId) -> impl Iterator<Item = &ObjectId> {
+        self.routes.get(parent).into_iter().flatten()
     }
 
-    /// Routes of a namespace.
-    pub(super) fn residents(&self, namespace: &str) -> impl Iterator<Item = &ObjectId> {
+    /// ListenerSets that add to this Gateway.
+    pub(super) fn sets(&self, gateway: &ObjectId) -> impl Iterator<Item = &ObjectId> {
+        self.sets.get(gateway).into_iter().flatten()
+    }
+
+    /// Routes and ListenerSets of a namespace, by their parents.
+    pub(super) fn residents(&self, namespace: &str) -> impl Iterator<Item = (&ObjectId, &HashedSet<ObjectId>)> {
         self.residents.get(namespace).into_iter().flatten()
+    }
+
+    /// Routes that ask for default Gateways.
+    pub(super) fn seekers(&self) -> impl Iterator<Item = &ObjectId> {
+        self.seekers.iter()
     }
 }
 

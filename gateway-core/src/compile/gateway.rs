@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::condition::Reason;
 use crate::name::{Kind, ObjectId, ObjectName};
-use crate::resource::{DefaultGateways, FromNamespaces, Gateway, Listener};
+use crate::resource::{DefaultGateways, Gateway, Listener};
 use crate::snapshot::{Certificate, Settings};
 use crate::support::{Capability, Support};
 
@@ -89,11 +89,8 @@ fn fall_together(specs: &[Listener], listeners: &mut [ListenerState], support: S
 /// What a Gateway states that has no effect here, and no condition can say so.
 pub(super) fn remarks(gateway: &Gateway, support: Support) -> Vec<String> {
     let mut remarks = Vec::new();
-    if gateway.spec.allowed_listeners.namespaces.from != FromNamespaces::None {
-        remarks.push("spec.allowedListeners has no effect: ListenerSets are not served by this data plane".to_owned());
-    }
-    if gateway.spec.default_scope.as_ref().is_some_and(|scope| *scope != DefaultGateways::None) {
-        remarks.push("spec.defaultScope has no effect: routes have to name the Gateway in parentRefs".to_owned());
+    if let Some(DefaultGateways::Other(scope)) = &gateway.spec.default_scope {
+        remarks.push(format!("spec.defaultScope: {scope} is unknown and has no effect; All is known"));
     }
     let infrastructure = gateway.spec.infrastructure.as_ref();
     let is_marked = infrastructure.is_some_and(|stated| !stated.labels.is_empty() || !stated.annotations.is_empty());

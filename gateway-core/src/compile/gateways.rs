@@ -1,29 +1,42 @@
-//! All Gateways that are ours, with what they have in common: ports they share, the sockets that follow, how many routes each
-//! listener carries.
+//! All Gateways that are ours and the ListenerSets that add to them, with what they have in common: ports they share, the sockets that
+//! follow, how many routes each listener carries.
 //!
-//! In: Gateways as judged on their own. Out: conflicts and overlaps among listeners of one port, listeners and sockets for the
-//! snapshot. A change judges again only what it touches.
+//! In: Gateways and sets as judged on their own. Out: conflicts and overlaps among listeners of one port, listeners and sockets for
+//! the snapshot. A change judges again only what it touches.
+//!
+//! Invariants: what a set's listeners are judged with is in `Terms`, so that a Gateway concerns its sets only when these change.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::name::{Kind, ObjectId, ObjectName};
-use crate::snapshot::{Listener, ListenerId, Protocol, Writer};
+use crate::resource::{AllowedListeners, DefaultGateways, GatewayTls};
+use crate::snapshot::matching::Age;
+use crate::snapshot::{Certificate, Listener, ListenerId, Protocol, Settings, Writer};
 
 use super::age::age;
 use super::attach::Surface;
 use super::gateway::GatewayState;
 use super::listener::ListenerState;
+use super::listener_set::SetState;
 use super::merge::{Claim, Family, Ground, Merge, Place, Rank};
 use super::placed::Placed;
+use super::rooms::Rooms;
 use super::status::sockets;
 use super::{Options, Proof};
 
-/// All Gateways that are ours.
+/// All Gateways that are ours, and their ListenerSets.
 #[derive(Debug)]
 pub(super) struct Gateways {
     /// Whether no two Gateways share addresses.
     are_apart: bool,
     states: BTreeMap<ObjectName, GatewayState>,
+    /// Sets of these Gateways, allowed or not.
+    sets: BTreeMap<ObjectName, SetState>,
+    /// What the sets of a Gateway were judged with.
+    terms: BTreeMap<ObjectName, Terms>,
+    rooms: Rooms,
+    defaults: BTreeSet<ObjectName>,
     merge: Merge,
     /// What the listeners of each holder claim.
     claims: BTreeMap<ObjectId, Vec<(Place, Claim)>>,
@@ -34,7 +47,29 @@ pub(super) struct Gateways {
     ports: BTreeMap<u16, BTreeSet<ObjectId>>,
     attached: BTreeMap<ListenerId, usize>,
     /// When time alone will change a verdict, and whose.
-    moments: BTreeSet<(i64, ObjectName)>,
+    moments: BTreeSet<(i64, ObjectId)>,
+}
+
+/// What of a Gateway its ListenerSets are judged and served with.
+#[derive(Clone, Debug, PartialEq)]
+struct Terms {
+    is_open: bool,
+    allowed: AllowedListeners,
+    age: Age,
+    ground: Ground,
+    tls: Option<GatewayTls>,
+    client_certificate: Option<Arc<Certificate>>,
+    settings: Arc<Settings>,
+}
+
+/// A holder of listeners, as routes see it.
+#[derive(Debug)]
+pub(super) struct Parent<'a> {
+    /// The Gateway that the listeners belong to.
+    pub(super) gateway: &'a ObjectName,
+    pub(super) surfaces: Vec<&'a Surface>,
+    /// Whether its Gateway takes it; a Gateway takes itself.
+    pub(super) is_allowed: bool,
 }
 
 impl Gateways {
@@ -43,6 +78,10 @@ impl Gateways {
             // Who compiles for traffic has sockets, and these are what Gateways share.
             are_apart: options.proof == Proof::Acknowledgement && !options.traffic,
             states: BTreeMap::new(),
+            sets: BTreeMap::new(),
+            terms: BTreeMap::new(),
+            rooms: Rooms::default(),
+            defaults: BTreeSet::new(),
             merge: Merge::default(),
             claims: BTreeMap::new(),
             renewed: BTreeSet::new(),
@@ -57,18 +96,43 @@ impl Gateways {
         self.states.get(name)
     }
 
-    /// The Gateways for which something changes after `from` and until `to`, in seconds since 1970.
-    pub(super) fn changing(&self, from: i64, to: i64) -> impl Iterator<Item = &ObjectName> {
+    pub(super) fn set(&self, name: &ObjectName) -> Option<&SetState> {
+        self.sets.get(name)
+    }
+
+    /// The Gateways that take routes without being named.
+    pub(super) fn defaults(&self) -> impl Iterator<Item = &ObjectName> {
+        self.defaults.iter()
+    }
+
+    pub(super) fn is_default(&self, gateway: &ObjectName) -> bool {
+        self.defaults.contains(gateway)
+    }
+
+    /// A Gateway of ours, or a ListenerSet of one, as routes see it.
+    pub(super) fn parent(&self, holder: &ObjectId) -> Option<Parent<'_>> {
+        let surfaces = self.listeners(holder)?.iter().map(|listener| &listener.surface).collect();
+        if holder.kind == Kind::ListenerSet {
+            let state = self.sets.get(&holder.name)?;
+            return Some(Parent { gateway: &state.gateway, surfaces, is_allowed: state.refusal.is_none() });
+        }
+        let (gateway, _) = self.states.get_key_value(&holder.name)?;
+        Some(Parent { gateway, surfaces, is_allowed: true })
+    }
+
+    /// The holders for which something changes after `from` and until `to`, in seconds since 1970.
+    pub(super) fn changing(&self, from: i64, to: i64) -> impl Iterator<Item = &ObjectId> {
         self.moments
             .iter()
             .skip_while(move |(moment, _)| *moment <= from)
             .take_while(move |(moment, _)| *moment <= to)
-            .map(|(_, name)| name)
+            .map(|(_, id)| id)
     }
 
     /// When something changes next, after `now`.
     pub(super) fn next_moment(&self, now: i64) -> Option<i64> {
-        self.moments.range((now.saturating_add(1), ObjectName::cluster(""))..).next().map(|(moment, _)| *moment)
+        let first = ObjectId::new(Kind::GatewayClass, ObjectName::cluster(""));
+        self.moments.range((now.saturating_add(1), first)..).next().map(|(moment, _)| *moment)
     }
 
     /// The holders of listeners on a port.
@@ -103,26 +167,87 @@ impl Gateways {
 
     /// Puts a Gateway as judged on its own, or takes it away. Returns whether attachment to it has to be judged again.
     pub(super) fn replace(&mut self, name: &ObjectName, new: Option<GatewayState>) -> bool {
+        let id = ObjectId::new(Kind::Gateway, name.clone());
+        let claims = new.as_ref().map_or_else(Vec::new, |state| self.claims_of(name, state));
+        self.rooms.own(name, new.as_ref().map_or(0, |state| state.listeners.len()));
+        let is_default = new.as_ref().is_some_and(|state| state.object.spec.default_scope == Some(DefaultGateways::All));
+        if is_default {
+            self.defaults.insert(name.clone())
+        } else {
+            self.defaults.remove(name)
+        };
         let old = match new {
             Some(new) => self.states.insert(name.clone(), new),
             None => self.states.remove(name),
         };
-        for moment in old.iter().flat_map(|old| &old.moments) {
-            self.moments.remove(&(*moment, name.clone()));
-        }
         let new = self.states.get(name);
-        self.moments.extend(new.iter().flat_map(|new| &new.moments).map(|moment| (*moment, name.clone())));
-        let all = |state: Option<&GatewayState>| state.map(|state| surfaces(state).cloned().collect::<Vec<Surface>>());
-        let reattach = all(old.as_ref()) != all(new);
-        let ports = |state: Option<&GatewayState>| -> BTreeSet<u16> {
-            state.into_iter().flat_map(surfaces).map(|surface| surface.port).collect()
-        };
-        let (old_ports, new_ports) = (ports(old.as_ref()), ports(new));
-        let claims = new.map_or_else(Vec::new, |state| self.claims_of(name, state));
-        let id = gateway_id(name);
-        self.stand_on(&id, &old_ports, &new_ports);
+        let (listeners, moments) = new.map_or((None, &[][..]), |state| (Some(&*state.listeners), &*state.moments));
+        let (known, before) = old.as_ref().map_or((None, &[][..]), |state| (Some(&*state.listeners), &*state.moments));
+        let is_alike = surfaces(known) == surfaces(listeners);
+        note_moments(&mut self.moments, &id, before, moments);
+        note_ports(&mut self.ports, &id, known, listeners);
         self.claim(id, claims);
-        reattach
+        !is_alike
+    }
+
+    /// Puts a ListenerSet as judged on its own, or takes it away. Returns whether attachment to it has to be judged again.
+    pub(super) fn replace_set(&mut self, name: &ObjectName, new: Option<SetState>) -> bool {
+        let id = ObjectId::new(Kind::ListenerSet, name.clone());
+        let claims = new.as_ref().map_or_else(Vec::new, |state| self.claims_of_set(state));
+        let old = match new {
+            Some(new) => self.sets.insert(name.clone(), new),
+            None => self.sets.remove(name),
+        };
+        let new = self.sets.get(name);
+        let place = |state: &SetState| (state.gateway.clone(), (age(&state.object.meta), name.clone()));
+        let allowed = |state: &&SetState| state.refusal.is_none();
+        let (before, after) = (old.as_ref().filter(allowed).map(place), new.filter(allowed).map(place));
+        if let Some((gateway, set)) = before.filter(|before| after.as_ref() != Some(before)) {
+            self.rooms.leave(&gateway, &set);
+        }
+        if let Some((gateway, set)) = after {
+            self.rooms.enter(&gateway, set, new.map_or(0, |state| state.listeners.len()));
+        }
+        let (listeners, moments) = new.map_or((None, &[][..]), |state| (Some(&*state.listeners), &*state.moments));
+        let (known, before) = old.as_ref().map_or((None, &[][..]), |state| (Some(&*state.listeners), &*state.moments));
+        let standing = |state: Option<&SetState>| state.map(|state| (state.gateway.clone(), state.refusal.is_none()));
+        let is_alike = standing(old.as_ref()) == standing(new) && surfaces(known) == surfaces(listeners);
+        note_moments(&mut self.moments, &id, before, moments);
+        note_ports(&mut self.ports, &id, known, listeners);
+        self.claim(id, claims);
+        !is_alike
+    }
+
+    /// How many of the listeners of a set fit.
+    pub(super) fn room(&self, gateway: &ObjectName, set: &ObjectName) -> usize {
+        self.rooms.of(gateway, set)
+    }
+
+    /// The sets for which another number of listeners fits than before.
+    pub(super) fn settle_rooms(&mut self) -> BTreeSet<ObjectName> {
+        self.rooms.settle()
+    }
+
+    /// Looks whether what a Gateway's sets are judged with is still so. To be asked once the Gateway's own listeners are merged:
+    /// a Gateway none of whose listeners is valid is not accepted, and so has nothing to add to.
+    pub(super) fn renew_terms(&mut self, gateway: &ObjectName) -> bool {
+        let new = self.states.get(gateway).map(|state| Terms {
+            is_open: state.fault.is_none() && state.listeners.iter().any(|own| own.is_valid() && own.closed.is_none()),
+            allowed: state.object.spec.allowed_listeners.clone(),
+            age: age(&state.object.meta),
+            ground: self.ground(gateway, state),
+            tls: state.object.spec.tls.clone(),
+            client_certificate: state.client_certificate.clone(),
+            settings: Arc::clone(&state.settings),
+        });
+        if self.terms.get(gateway) == new.as_ref() {
+            return false;
+        }
+        match new {
+            Some(new) => drop(self.terms.insert(gateway.clone(), new)),
+            None => drop(self.terms.remove(gateway)),
+        }
+        true
     }
 
     /// Judges what was claimed anew and given back: who conflicts, who overlaps. Returns the holders that were judged anew, and those
@@ -138,18 +263,20 @@ impl Gateways {
 
     /// Writes the listeners of a holder, as merged, into the snapshot, and takes away those it no longer has.
     pub(super) fn publish(&mut self, holder: &ObjectId, writer: &mut Writer) {
-        let Some(state) = self.states.get(&holder.name) else {
-            let nobody = (Default::default(), holder.name.clone());
+        let set = self.sets.get(&holder.name).filter(|_| holder.kind == Kind::ListenerSet);
+        let host = self.states.get(set.map_or(&holder.name, |set| &set.gateway));
+        let Some(host) = host.filter(|_| self.is_open(holder)) else {
+            let nobody = (Age::default(), holder.name.clone());
             return self.placed.put(holder, Vec::new(), &nobody, writer);
         };
-        let mut wanted = Vec::new();
-        for listener in state.listeners.iter().filter(|listener| state.fault.is_none() && listener.is_valid()) {
-            let sockets = sockets(state, listener);
-            if let Some(protocol) = listener.protocol.filter(|_| !sockets.is_empty()) {
-                wanted.push((traffic(&holder.name, state, listener, protocol), sockets));
-            }
-        }
-        let seniority = (age(&state.object.meta), holder.name.clone());
+        let valid = self.listeners(holder).unwrap_or_default().iter().filter(|listener| listener.is_valid());
+        let wanted = valid.filter_map(|listener| {
+            let sockets = sockets(host, listener);
+            let protocol = listener.protocol.filter(|_| !sockets.is_empty())?;
+            Some((traffic(holder, host, listener, protocol), sockets))
+        });
+        let wanted = wanted.collect();
+        let seniority = (age(&host.object.meta), host.object.meta.name.clone());
         self.placed.put(holder, wanted, &seniority, writer);
     }
 
@@ -158,14 +285,37 @@ impl Gateways {
         self.placed.settle(writer);
     }
 
+    /// Whether anything of a holder is served.
+    fn is_open(&self, holder: &ObjectId) -> bool {
+        if holder.kind == Kind::ListenerSet {
+            let set = self.sets.get(&holder.name).filter(|set| set.refusal.is_none());
+            return set.and_then(|set| self.terms.get(&set.gateway)).is_some_and(|terms| terms.is_open);
+        }
+        self.states.get(&holder.name).is_some_and(|state| state.fault.is_none())
+    }
+
+    fn listeners(&self, holder: &ObjectId) -> Option<&[ListenerState]> {
+        if holder.kind == Kind::ListenerSet {
+            return self.sets.get(&holder.name).map(|state| &*state.listeners);
+        }
+        self.states.get(&holder.name).map(|state| &*state.listeners)
+    }
+
     /// What the listeners of a Gateway claim.
     fn claims_of(&self, name: &ObjectName, state: &GatewayState) -> Vec<(Place, Claim)> {
         if state.fault.is_some() {
             return Vec::new();
         }
-        let ground = self.ground(name, state);
-        let rank = Rank { is_set: false, age: age(&state.object.meta), holder: name.clone(), index: 0 };
-        claims(&rank, name, &ground, &state.listeners)
+        let first = Rank { is_set: false, age: age(&state.object.meta), holder: name.clone(), index: 0 };
+        claims(&first, name, &self.ground(name, state), &state.listeners)
+    }
+
+    /// What the listeners of a ListenerSet claim.
+    fn claims_of_set(&self, set: &SetState) -> Vec<(Place, Claim)> {
+        let Some(terms) = self.terms.get(&set.gateway).filter(|terms| terms.is_open) else { return Vec::new() };
+        let meta = &set.object.meta;
+        let first = Rank { is_set: true, age: age(meta), holder: meta.name.clone(), index: 0 };
+        claims(&first, &set.gateway, &terms.ground, &set.listeners)
     }
 
     /// With whom the listeners of a Gateway share their ports.
@@ -192,28 +342,49 @@ impl Gateways {
     }
 
     fn take_verdicts(&mut self, id: &ObjectId) {
-        let Some(state) = self.states.get_mut(&id.name) else { return };
+        let listeners = if id.kind == Kind::ListenerSet {
+            self.sets.get_mut(&id.name).map(|state| &mut state.listeners)
+        } else {
+            self.states.get_mut(&id.name).map(|state| &mut state.listeners)
+        };
+        let Some(listeners) = listeners else { return };
         for (place, claim) in self.claims.get(id).into_iter().flatten() {
             let verdict = self.merge.verdict(place, &claim.rank);
-            if let (Some(listener), Some(verdict)) = (state.listeners.get_mut(claim.rank.index), verdict) {
+            if let (Some(listener), Some(verdict)) = (listeners.get_mut(claim.rank.index), verdict) {
                 listener.conflict.clone_from(&verdict.conflict);
                 listener.overlap.clone_from(&verdict.overlap);
             }
         }
     }
+}
 
-    fn stand_on(&mut self, id: &ObjectId, old: &BTreeSet<u16>, new: &BTreeSet<u16>) {
-        for port in old.difference(new) {
-            if let Some(holders) = self.ports.get_mut(port) {
-                holders.remove(id);
-                if holders.is_empty() {
-                    self.ports.remove(port);
-                }
+fn note_moments(moments: &mut BTreeSet<(i64, ObjectId)>, id: &ObjectId, old: &[i64], new: &[i64]) {
+    for moment in old {
+        moments.remove(&(*moment, id.clone()));
+    }
+    moments.extend(new.iter().map(|moment| (*moment, id.clone())));
+}
+
+fn note_ports(
+    ports: &mut BTreeMap<u16, BTreeSet<ObjectId>>,
+    id: &ObjectId,
+    old: Option<&[ListenerState]>,
+    new: Option<&[ListenerState]>,
+) {
+    let of = |listeners: Option<&[ListenerState]>| -> BTreeSet<u16> {
+        listeners.into_iter().flatten().map(|listener| listener.surface.port).collect()
+    };
+    let (old, new) = (of(old), of(new));
+    for port in old.difference(&new) {
+        if let Some(holders) = ports.get_mut(port) {
+            holders.remove(id);
+            if holders.is_empty() {
+                ports.remove(port);
             }
         }
-        for port in new.difference(old) {
-            self.ports.entry(*port).or_default().insert(id.clone());
-        }
+    }
+    for port in new.difference(&old) {
+        ports.entry(*port).or_default().insert(id.clone());
     }
 }
 
@@ -236,26 +407,22 @@ fn claims(first: &Rank, gateway: &ObjectName, ground: &Ground, listeners: &[List
     fit.filter_map(claim).collect()
 }
 
-fn surfaces(state: &GatewayState) -> impl Iterator<Item = &Surface> {
-    state.listeners.iter().map(|listener| &listener.surface)
+fn surfaces(listeners: Option<&[ListenerState]>) -> Option<Vec<&Surface>> {
+    listeners.map(|listeners| listeners.iter().map(|listener| &listener.surface).collect())
 }
 
-/// A listener as traffic meets it.
-fn traffic(gateway: &ObjectName, state: &GatewayState, listener: &ListenerState, protocol: Protocol) -> Listener {
+/// A listener as traffic meets it. `host` is the Gateway that it belongs to.
+fn traffic(holder: &ObjectId, host: &GatewayState, listener: &ListenerState, protocol: Protocol) -> Listener {
     Listener {
-        id: ListenerId { parent: gateway_id(gateway), name: listener.surface.name.clone() },
-        gateway: gateway.clone(),
+        id: ListenerId { parent: holder.clone(), name: listener.surface.name.clone() },
+        gateway: host.object.meta.name.clone(),
         hostname: listener.surface.hostname.clone().filter(|_| Family::of(protocol).has_names()),
         protocol,
         port: listener.surface.port,
         certificates: if listener.closed.is_some() { None } else { listener.certificates.clone() },
         tls: listener.tls.clone(),
         validation: listener.validation.clone(),
-        client_certificate: state.client_certificate.clone(),
-        settings: state.settings.clone(),
+        client_certificate: host.client_certificate.clone(),
+        settings: host.settings.clone(),
     }
-}
-
-fn gateway_id(name: &ObjectName) -> ObjectId {
-    ObjectId::new(Kind::Gateway, name.clone())
 }

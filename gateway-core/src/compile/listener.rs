@@ -149,15 +149,7 @@ pub(super) fn judge(holder: Holder<'_>, listener: &Listener, sources: &mut Sourc
     let support = sources.support;
     let served = served(listener, support);
     let protocol = served.as_ref().ok().copied();
-    let (kinds, refused) = kinds(listener, support);
-    let surface = Surface {
-        name: listener.name.as_str().into(),
-        port: listener.port,
-        protocol: listener.protocol.to_string(),
-        hostname: listener.hostname.as_deref().filter(|host| !host.is_empty()).map(|host| host.to_ascii_lowercase().into()),
-        kinds,
-        namespaces: namespaces(&listener.allowed_routes.namespaces),
-    };
+    let (surface, refused) = surface(listener, support);
     let terminates = protocol.is_some_and(snapshot::Protocol::ends_tls);
     let (tls, unknown) = options(listener, terminates, support);
     let mut references = Vec::new();
@@ -183,6 +175,37 @@ pub(super) fn judge(holder: Holder<'_>, listener: &Listener, sources: &mut Sourc
         conflict: None,
         overlap: None,
     }
+}
+
+/// A listener of a holder that is not taken: routes attach to it like to any other, and nothing it refers to is looked at.
+pub(super) fn refuse(listener: &Listener, support: Support, why: &str) -> ListenerState {
+    let (surface, _) = surface(listener, support);
+    ListenerState {
+        surface,
+        protocol: None,
+        fault: Some((Reason::NotAllowed, why.to_owned())),
+        closed: None,
+        reference: None,
+        certificates: None,
+        tls: TlsOptions::default(),
+        validation: None,
+        conflict: None,
+        overlap: None,
+    }
+}
+
+/// What routes see of a listener, and a fault when it names kinds of route it cannot take.
+fn surface(listener: &Listener, support: Support) -> (Surface, Option<Fault>) {
+    let (kinds, refused) = kinds(listener, support);
+    let surface = Surface {
+        name: listener.name.as_str().into(),
+        port: listener.port,
+        protocol: listener.protocol.to_string(),
+        hostname: listener.hostname.as_deref().filter(|host| !host.is_empty()).map(|host| host.to_ascii_lowercase().into()),
+        kinds,
+        namespaces: namespaces(&listener.allowed_routes.namespaces),
+    };
+    (surface, refused)
 }
 
 /// What a listener states that has no effect here, and no condition can say so.

@@ -48,7 +48,7 @@ pub(super) struct Objects {
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub(super) sockets: BTreeMap<Socket, Bound>,
-    pub(super) acknowledged: BTreeMap<ObjectName, i64>,
+    pub(super) acknowledged: BTreeMap<ObjectId, i64>,
     pub(super) addresses: BTreeMap<ObjectName, Addresses>,
     pub(super) service_ranges: Option<Vec<Network>>,
     pub(super) bundle: Option<Bundle>,

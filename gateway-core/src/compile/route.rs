@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::name::{Kind, ObjectId, ObjectName};
+use crate::name::{Kind, ObjectId};
 use crate::resource::{DefaultGateways, GrpcRoute, HttpRoute, Meta, Object, ParentRef, TcpRoute, TlsRoute, UdpRoute};
 
 /// A route of any kind.
@@ -110,25 +110,20 @@ impl Route {
         }
     }
 
-    /// `spec.useDefaultGateways`, other than `None`.
-    pub(super) fn asks_for_default_gateways(&self) -> bool {
-        let stated = match self {
-            Self::Http(route) => &route.spec.use_default_gateways,
-            Self::Grpc(route) => &route.spec.use_default_gateways,
-            Self::Tls(route) => &route.spec.use_default_gateways,
-            Self::Tcp(route) => &route.spec.use_default_gateways,
-            Self::Udp(route) => &route.spec.use_default_gateways,
-        };
-        stated.as_ref().is_some_and(|stated| *stated != DefaultGateways::None)
+    /// `spec.useDefaultGateways`.
+    pub(super) fn default_gateways(&self) -> Option<&DefaultGateways> {
+        match self {
+            Self::Http(route) => route.spec.use_default_gateways.as_ref(),
+            Self::Grpc(route) => route.spec.use_default_gateways.as_ref(),
+            Self::Tls(route) => route.spec.use_default_gateways.as_ref(),
+            Self::Tcp(route) => route.spec.use_default_gateways.as_ref(),
+            Self::Udp(route) => route.spec.use_default_gateways.as_ref(),
+        }
     }
 
-    /// The Gateways it names, each once, in order.
-    pub(super) fn gateways(&self) -> Vec<ObjectName> {
-        let mut names: Vec<_> =
-            self.parents().iter().filter(|parent| parent.is_gateway()).map(|parent| parent.target(self.namespace())).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+    /// Whether it asks for every Gateway that is a default.
+    pub(super) fn is_for_default_gateways(&self) -> bool {
+        self.default_gateways() == Some(&DefaultGateways::All)
     }
 
     /// `spec.hostnames`; none for kinds without.

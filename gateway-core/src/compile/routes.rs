@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use crate::condition::{Condition, ConditionType, Reason};
-use crate::name::{Kind, ObjectId, ObjectName};
-use crate::resource::ParentRef;
+use crate::name::{ObjectId, ObjectName};
 use crate::snapshot::matching::Match;
 use crate::snapshot::{ListenerId, Place, Writer};
 use crate::status::{ParentStatus, RouteStatus};
 
-use super::attach::{self, Surface, Verdict};
-use super::gateway::{Fault, GatewayState};
+use super::attach::{self, Verdict};
+use super::attachment::Attachment;
+use super::gateway::Fault;
 use super::references::References;
 use super::route::Route;
 use super::status::condition;
@@ -30,7 +30,9 @@ pub(super) struct RouteState {
     pub(super) carried: Vec<(ListenerId, Option<Arc<str>>)>,
     /// Where its matches stand, sorted, each once.
     pub(super) places: Vec<Place>,
-    /// The Gateways it names, ours or not, sorted.
+    /// The Gateways and ListenerSets that it names or is offered to, ours or not, sorted.
+    pub(super) holders: Vec<ObjectId>,
+    /// The Gateways behind those, sorted.
     pub(super) gateways: Vec<ObjectName>,
 }
 
@@ -39,60 +41,6 @@ impl RouteState {
     pub(super) fn attached(&self) -> Vec<ListenerId> {
         self.carried.iter().map(|(listener, _)| listener.clone()).collect()
     }
-}
-
-/// What attaching a route gave.
-#[derive(Debug, Default)]
-pub(super) struct Attachment {
-    /// Listeners that carry it, sorted, each once.
-    pub(super) listeners: Vec<(ListenerId, Option<Arc<str>>)>,
-    pub(super) parents: Vec<(ParentRef, Verdict)>,
-    /// What no status can say.
-    pub(super) problems: Vec<String>,
-}
-
-/// Attaches a route to the Gateways it names. `gateway` finds those that are ours.
-pub(super) fn attach_route<'g>(
-    route: &Route,
-    labels: &std::collections::BTreeMap<String, String>,
-    gateway: impl Fn(&ObjectName) -> Option<&'g GatewayState>,
-    is_known: impl Fn(&ObjectName) -> bool,
-) -> Attachment {
-    let mut attachment = Attachment::default();
-    for parent in route.parents() {
-        if !parent.is_gateway() {
-            attachment
-                .problems
-                .push(format!("parentRef {} {}: parents of this kind are not served here", parent.kind, parent.name));
-            continue;
-        }
-        let name = parent.target(route.namespace());
-        let Some(state) = gateway(&name) else {
-            if !is_known(&name) {
-                attachment.problems.push(format!("parentRef {name}: there is no such Gateway"));
-            }
-            continue;
-        };
-        let surfaces: Vec<&Surface> = state.listeners.iter().map(|listener| &listener.surface).collect();
-        let verdict = attach::attach(route, parent, &name, &surfaces, labels);
-        if let Verdict::Attached { listeners, .. } = &verdict {
-            attachment.listeners.extend(listeners.iter().map(|&at| {
-                let surface = surfaces[at];
-                let parent = ObjectId::new(Kind::Gateway, name.clone());
-                (ListenerId { parent, name: surface.name.clone() }, surface.hostname.clone())
-            }));
-        }
-        attachment.parents.push((parent.clone(), verdict));
-    }
-    if route.asks_for_default_gateways() {
-        let say = "spec.useDefaultGateways has no effect: name a Gateway in spec.parentRefs";
-        attachment.problems.push(say.to_owned());
-    } else if route.parents().is_empty() {
-        attachment.problems.push("spec.parentRefs is empty, so no Gateway serves it".to_owned());
-    }
-    attachment.listeners.sort_unstable();
-    attachment.listeners.dedup();
-    attachment
 }
 
 /// Every place where a route's matches stand, with the match.

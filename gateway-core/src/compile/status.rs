@@ -1,34 +1,61 @@
-//! Verdicts phrased as statuses (`GatewayStatus`, `ListenerStatus`, `GatewayClassStatus`).
+//! Verdicts phrased as statuses (`GatewayStatus`, `ListenerSetStatus`, `ListenerStatus`, `GatewayClassStatus`).
 //!
-//! In: a Gateway or class as judged, the facts, the counts of routes. Out: the status to show. Decides nothing that traffic
-//! depends on.
+//! In: a Gateway, ListenerSet or class as judged, the facts, the counts of routes. Out: the status to show. Decides nothing that
+//! traffic depends on.
 //!
 //! Invariants: summary conditions are always present; Conflicted and OverlappingTLSConfig only while true; every condition carries
 //! the generation that was judged.
 
 use crate::condition::{Condition, ConditionType, Reason, Truth};
-use crate::name::GATEWAY_GROUP;
-use crate::snapshot::Socket;
-use crate::status::{GatewayStatus, ListenerStatus, RouteGroupKind};
+use crate::name::{Kind, ObjectId};
+use crate::resource::DefaultGateways;
+use crate::status::{GatewayStatus, ListenerStatus};
 
+use super::Proof;
 use super::fault::Fault;
 use super::gateway::GatewayState;
-use super::listener::ListenerState;
 use super::objects::Facts;
-use super::{Bound, Proof};
 
-/// The status of a Gateway. `attached` tells how many routes a listener carries.
+mod listener;
+mod listener_set;
+
+pub(super) use listener::sockets;
+use listener::{Around, listener_fault, listener_status, pending};
+pub(super) use listener_set::listener_set;
+
+/// Whether a Gateway is accepted and programmed, as its ListenerSets have to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) is_accepted: bool,
+    pub(super) is_programmed: bool,
+}
+
+impl Standing {
+    /// What the conditions of a status say.
+    pub(super) fn of(conditions: &[Condition]) -> Self {
+        let holds = |kind| conditions.iter().any(|found| found.kind == kind && found.status == Truth::True);
+        Self { is_accepted: holds(ConditionType::Accepted), is_programmed: holds(ConditionType::Programmed) }
+    }
+}
+
+/// The status of a Gateway. `attached` tells how many routes a listener carries. How many ListenerSets it has is not known here.
 pub(super) fn gateway(state: &GatewayState, facts: &Facts, proof: Proof, attached: impl Fn(&str) -> usize) -> GatewayStatus {
     let generation = state.object.meta.generation;
-    let listeners: Vec<(ListenerStatus, bool)> = state
-        .listeners
-        .iter()
-        .map(|listener| listener_status(state, listener, facts, proof, attached(&listener.surface.name)))
-        .collect();
+    let id = ObjectId::new(Kind::Gateway, state.object.meta.name.clone());
+    let around = Around {
+        host: state,
+        generation,
+        is_acknowledged: facts.acknowledged.get(&id) == Some(&generation),
+        unserved: state.fault.is_some().then_some("the Gateway is not accepted"),
+        facts,
+        proof,
+    };
+    let listeners: Vec<(ListenerStatus, bool)> =
+        state.listeners.iter().map(|listener| listener_status(&around, listener, attached(&listener.surface.name))).collect();
     let programmed = listeners.iter().any(|(_, programmed)| *programmed);
     let mut conditions = vec![
-        condition(ConditionType::Accepted, accepted(state, facts), generation),
-        condition(ConditionType::Programmed, programmed_as_a_whole(state, facts, proof, programmed), generation),
+        condition(ConditionType::Accepted, accepted(&around), generation),
+        condition(ConditionType::Programmed, programmed_as_a_whole(&around, programmed), generation),
         condition(ConditionType::ResolvedRefs, resolved(state), generation),
     ];
     if state.is_insecure {
@@ -39,6 +66,10 @@ pub(super) fn gateway(state: &GatewayState, facts: &Facts, proof: Proof, attache
     }
     if let Some(assigned) = &state.allotted.assigned {
         conditions.push(condition(ConditionType::AddressesAssigned, assigned.clone(), generation));
+    }
+    if state.object.spec.default_scope == Some(DefaultGateways::All) {
+        let message = "spec.defaultScope is All: routes that ask for default Gateways attach without naming this one".to_owned();
+        conditions.push(condition(ConditionType::DefaultGateway, Ok((Reason::DefaultGateway, message)), generation));
     }
     GatewayStatus {
         addresses: state.allotted.shown.clone(),
@@ -69,14 +100,15 @@ fn clamped(mut message: String) -> String {
 
 const LONGEST_MESSAGE: usize = 4096;
 
-fn accepted(state: &GatewayState, facts: &Facts) -> Result<Fault, Fault> {
+fn accepted(around: &Around<'_>) -> Result<Fault, Fault> {
+    let state = around.host;
     if let Some(fault) = &state.fault {
         return Err(fault.clone());
     }
     let bad: Vec<&str> = state
         .listeners
         .iter()
-        .filter(|listener| listener_fault(state, listener, facts).is_some())
+        .filter(|listener| listener_fault(around, listener).is_some())
         .map(|listener| &*listener.surface.name)
         .collect();
     if bad.is_empty() {
@@ -95,7 +127,8 @@ fn accepted(state: &GatewayState, facts: &Facts) -> Result<Fault, Fault> {
     }
 }
 
-fn programmed_as_a_whole(state: &GatewayState, facts: &Facts, proof: Proof, any: bool) -> Result<Fault, Fault> {
+fn programmed_as_a_whole(around: &Around<'_>, any: bool) -> Result<Fault, Fault> {
+    let state = around.host;
     if state.fault.is_some() {
         return Err((Reason::Invalid, "the Gateway is not accepted".to_owned()));
     }
@@ -105,10 +138,10 @@ fn programmed_as_a_whole(state: &GatewayState, facts: &Facts, proof: Proof, any:
     if any {
         return Ok((Reason::Programmed, "the data plane serves the Gateway".to_owned()));
     }
-    if !state.listeners.iter().any(|listener| listener.is_usable() && listener_fault(state, listener, facts).is_none()) {
+    if !state.listeners.iter().any(|listener| listener.is_usable() && listener_fault(around, listener).is_none()) {
         return Err((Reason::Invalid, "no listener can serve".to_owned()));
     }
-    Err((Reason::Pending, pending(proof)))
+    Err((Reason::Pending, pending(around.proof)))
 }
 
 fn resolved(state: &GatewayState) -> Result<Fault, Fault> {
@@ -121,117 +154,4 @@ fn resolved(state: &GatewayState) -> Result<Fault, Fault> {
         return Err((Reason::ListenersNotResolved, format!("listeners whose references are broken: {}", broken.join(", "))));
     }
     Ok((Reason::ResolvedRefs, "all references of the Gateway and its listeners are resolved".to_owned()))
-}
-
-fn listener_status(
-    state: &GatewayState,
-    listener: &ListenerState,
-    facts: &Facts,
-    proof: Proof,
-    attached_routes: usize,
-) -> (ListenerStatus, bool) {
-    let generation = state.object.meta.generation;
-    let fault = listener_fault(state, listener, facts);
-    let programmed = listener_programmed(state, listener, facts, proof, fault.as_ref());
-    let is_programmed = programmed.is_ok();
-    let accepted = fault.map_or_else(|| Ok((Reason::Accepted, "the listener is accepted".to_owned())), Err);
-    let references =
-        listener.reference.clone().map_or_else(|| Ok((Reason::ResolvedRefs, "all references are resolved".to_owned())), Err);
-    let mut conditions = vec![
-        condition(ConditionType::Accepted, accepted, generation),
-        condition(ConditionType::Programmed, programmed, generation),
-        condition(ConditionType::ResolvedRefs, references, generation),
-    ];
-    if let Some(conflict) = &listener.conflict {
-        conditions.push(condition(ConditionType::Conflicted, Ok((conflict.reason, conflict.message.clone())), generation));
-    }
-    if let Some(overlap) = &listener.overlap {
-        conditions.push(condition(
-            ConditionType::OverlappingTlsConfig,
-            Ok((Reason::OverlappingHostnames, overlap.clone())),
-            generation,
-        ));
-    }
-    let supported_kinds = if unknown_protocol(listener) {
-        Vec::new()
-    } else {
-        listener
-            .surface
-            .kinds
-            .iter()
-            .map(|kind| RouteGroupKind { group: GATEWAY_GROUP, kind: kind.as_str().to_owned() })
-            .collect()
-    };
-    (ListenerStatus { name: listener.surface.name.to_string(), supported_kinds, attached_routes, conditions }, is_programmed)
-}
-
-fn unknown_protocol(listener: &ListenerState) -> bool {
-    listener.fault.as_ref().is_some_and(|(reason, _)| *reason == Reason::UnsupportedProtocol)
-}
-
-/// Why a listener is not accepted, sockets included.
-fn listener_fault(state: &GatewayState, listener: &ListenerState, facts: &Facts) -> Option<Fault> {
-    if let Some(conflict) = &listener.conflict {
-        return Some((conflict.reason, conflict.message.clone()));
-    }
-    if let Some(fault) = &listener.fault {
-        return Some(fault.clone());
-    }
-    if let Some(closed) = &listener.closed {
-        return Some(closed.clone());
-    }
-    sockets(state, listener).into_iter().find_map(|socket| match facts.sockets.get(&socket)? {
-        Bound::Yes => None,
-        Bound::Refused(why) => Some((Reason::PortUnavailable, format!("{socket} cannot be listened on: {why}"))),
-    })
-}
-
-fn listener_programmed(
-    state: &GatewayState,
-    listener: &ListenerState,
-    facts: &Facts,
-    proof: Proof,
-    fault: Option<&Fault>,
-) -> Result<Fault, Fault> {
-    if let Some((reason, message)) = fault {
-        let reason = if listener.conflict.is_some() { *reason } else { Reason::Invalid };
-        return Err((reason, message.clone()));
-    }
-    if state.fault.is_some() {
-        return Err((Reason::Invalid, "the Gateway is not accepted".to_owned()));
-    }
-    if !listener.is_usable() {
-        return Err((Reason::Invalid, "there is no usable certificate, so connections are closed".to_owned()));
-    }
-    let sockets = sockets(state, listener);
-    let served = match proof {
-        Proof::Sockets => !sockets.is_empty() && sockets.iter().all(|socket| facts.sockets.get(socket) == Some(&Bound::Yes)),
-        Proof::Acknowledgement => facts.acknowledged.get(&state.object.meta.name) == Some(&state.object.meta.generation),
-    };
-    if served {
-        Ok((Reason::Programmed, "the data plane serves the listener".to_owned()))
-    } else {
-        Err((Reason::Pending, pending(proof)))
-    }
-}
-
-/// Where a listener's connections arrive.
-pub(super) fn sockets(state: &GatewayState, listener: &ListenerState) -> Vec<Socket> {
-    let Some(family) = listener.family() else { return Vec::new() };
-    let socket = |address: &Option<std::net::IpAddr>| Socket {
-        address: *address,
-        port: listener.surface.port,
-        transport: family.transport(),
-    };
-    let mut sockets: Vec<Socket> = state.allotted.listen.iter().map(socket).collect();
-    sockets.sort_unstable();
-    sockets.dedup();
-    sockets
-}
-
-fn pending(proof: Proof) -> String {
-    match proof {
-        Proof::Sockets => "the data plane does not listen yet".to_owned(),
-        Proof::Acknowledgement => "not every proxy serves this generation yet".to_owned(),
-    }
 }

@@ -1,7 +1,7 @@
 //! One transaction: what changed, who depends on it, in which order they are judged again.
 //!
 //! ```text
-//! changes ─► learn ─► Dirty ─► classes ─► backends ─► gateways ─► routes ─► statuses ─► Update
+//! changes ─► learn ─► Dirty ─► classes ─► backends ─► gateways ─► sets ─► routes ─► statuses ─► Update
 //! ```
 //! In: changes. Out: an `Update`. Each stage may only add work for stages after it, so that one pass is enough.
 
@@ -19,6 +19,7 @@ use crate::snapshot::matching::Expressions;
 use crate::snapshot::{BackendName, Writer};
 use crate::status::Status;
 
+use super::acceptance::Acceptance;
 use super::backends::Backends;
 use super::certificates::Certificates;
 use super::dependents::{Dependents, Links, Needs};
@@ -36,8 +37,9 @@ pub(super) struct State {
     dependents: Dependents,
     needs: Needs,
     classes: BTreeMap<ObjectName, Vec<ObjectId>>,
-    linked: BTreeMap<ObjectName, (Vec<ObjectId>, Vec<String>)>,
+    linked: BTreeMap<ObjectId, parents::Linked>,
     gateways: Gateways,
+    acceptance: Acceptance,
     routes: Hashed<ObjectId, RouteState>,
     backends: Backends,
     certificates: Certificates,
@@ -56,6 +58,7 @@ struct Dirty {
     /// Classes that Gateways named or name now, with whether any did before.
     classes_used: BTreeMap<ObjectName, bool>,
     gateways: BTreeSet<ObjectName>,
+    sets: BTreeSet<ObjectName>,
     /// Objects that backendRefs lead to.
     backends: BTreeSet<ObjectId>,
     routes: BTreeSet<ObjectId>,
@@ -73,11 +76,11 @@ impl Dirty {
         match &id.kind {
             Kind::GatewayClass => drop(self.classes.insert(id.name.clone())),
             Kind::Gateway => drop(self.gateways.insert(id.name.clone())),
+            Kind::ListenerSet => drop(self.sets.insert(id.name.clone())),
             Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => {
                 self.routes.insert(id.clone());
             }
             Kind::ReferenceGrant
-            | Kind::ListenerSet
             | Kind::BackendTlsPolicy
             | Kind::XBackendTrafficPolicy
             | Kind::XTelemetryPolicy
@@ -107,6 +110,7 @@ impl State {
             classes: BTreeMap::new(),
             linked: BTreeMap::new(),
             gateways: Gateways::new(options),
+            acceptance: Acceptance::default(),
             routes: Hashed::with_hasher(seed),
             backends: Backends::new(seed),
             certificates: Certificates::default(),
@@ -153,7 +157,7 @@ impl State {
         for (backend, user) in std::mem::take(&mut dirty.released) {
             self.backends.release(&backend, &user, &mut self.writer);
         }
-        self.phrase_gateways(&mut dirty, options);
+        self.phrase_holders(&mut dirty, options);
         self.phrase_backends(&mut dirty);
         Update {
             snapshot: self.writer.commit(),
@@ -170,6 +174,6 @@ impl State {
     }
 }
 
-fn links<'a>(uses: &'a [ObjectId], crosses: &'a [String], parents: &'a [ObjectName]) -> Links<'a> {
+fn links<'a>(uses: &'a [ObjectId], crosses: &'a [String], parents: &'a [ObjectId]) -> Links<'a> {
     Links { uses, crosses, parents }
 }

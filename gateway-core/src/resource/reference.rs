@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{EXPERIMENTAL_GROUP, GATEWAY_GROUP, ObjectName};
+use crate::name::{EXPERIMENTAL_GROUP, GATEWAY_GROUP, Kind, ObjectId, ObjectName};
 
 use super::place::Place;
 use super::report::Report;
@@ -43,6 +43,12 @@ impl ParentRef {
     /// Whether the parent is a Gateway.
     pub fn is_gateway(&self) -> bool {
         self.group == GATEWAY_GROUP && self.kind == GATEWAY_KIND
+    }
+
+    /// The parent, as seen from an object in `namespace`, where it is a Gateway or a ListenerSet.
+    pub fn holder(&self, namespace: &str) -> Option<ObjectId> {
+        let kind = Kind::named(&self.group, &self.kind).filter(|kind| matches!(kind, Kind::Gateway | Kind::ListenerSet))?;
+        Some(ObjectId::new(kind, self.target(namespace)))
     }
 }
 

@@ -9,6 +9,7 @@ mod client_validation;
 mod cors;
 mod filters;
 mod laws;
+mod listener_sets;
 mod listeners;
 mod malformed;
 mod matching;

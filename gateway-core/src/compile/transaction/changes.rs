@@ -3,9 +3,9 @@
 //! In: an object in its old and new form. Out: marks in `Dirty`. Judges nothing.
 
 use crate::name::{Kind, ObjectId};
-use crate::resource::Object;
+use crate::resource::{LabelSelector, Object};
 
-use super::super::attach::Namespaces;
+use super::super::attach::{Namespaces, Surface, unmet};
 use super::super::objects::{self, service_of};
 use super::{Dirty, State};
 
@@ -40,6 +40,7 @@ impl State {
             Object::Namespace(_) => self.relabel(old, new, dirty),
             Object::GatewayClass(_)
             | Object::Gateway(_)
+            | Object::ListenerSet(_)
             | Object::HttpRoute(_)
             | Object::GrpcRoute(_)
             | Object::TlsRoute(_)
@@ -50,7 +51,6 @@ impl State {
             Object::Extension(_) => drop(self.handles.remove(&id)),
             Object::DirectResponse(_)
             | Object::GatewayParameters(_)
-            | Object::ListenerSet(_)
             | Object::BackendTlsPolicy(_)
             | Object::XBackendTrafficPolicy(_)
             | Object::XTelemetryPolicy(_)
@@ -61,11 +61,18 @@ impl State {
         for user in self.dependents.users(&id) {
             dirty.touch(user);
         }
-        // A Gateway that appears or goes changes what its routes have to say, ours or not.
-        if id.kind == Kind::Gateway && old.is_some() != new.is_some() {
-            // What proxies acknowledged was the Gateway that was.
-            self.objects.facts.acknowledged.remove(&id.name);
-            dirty.routes.extend(self.dependents.children(&id.name).cloned());
+        let is_holder = matches!(id.kind, Kind::Gateway | Kind::ListenerSet);
+        if is_holder && new.is_none() {
+            // What proxies acknowledged was what is gone.
+            self.objects.facts.acknowledged.remove(&id);
+            for set in self.dependents.sets(&id) {
+                self.objects.facts.acknowledged.remove(set);
+            }
+        }
+        // One that appears or goes changes what its children have to say, ours or not.
+        if is_holder && old.is_some() != new.is_some() {
+            dirty.routes.extend(self.dependents.routes(&id).cloned());
+            dirty.sets.extend(self.dependents.sets(&id).map(|set| set.name.clone()));
         }
     }
 
@@ -81,7 +88,7 @@ impl State {
         }
     }
 
-    /// The routes of a namespace whose admission by a selector flips.
+    /// The routes and ListenerSets of a namespace for which a selector says otherwise than before, or says it for other reasons.
     pub(super) fn relabel(&self, old: Option<&Object>, new: Option<&Object>, dirty: &mut Dirty) {
         let Some(name) = old.or(new).map(|object| object.meta().name.name().to_owned()) else { return };
         let labels = |object: Option<&Object>| match object {
@@ -92,18 +99,19 @@ impl State {
         if before == after {
             return;
         }
-        // The message of a route that stays refused names the labels that are missing, so any change of labels counts for it.
-        for route in self.dependents.residents(&name) {
-            let state = self.routes.get(route);
-            let selected =
-                state.into_iter().flat_map(|state| &state.gateways).filter_map(|gateway| self.gateways.get(gateway)).any(
-                    |gateway| {
-                        gateway.listeners.iter().any(|listener| matches!(listener.surface.namespaces, Namespaces::Selector(_)))
-                    },
-                );
-            if selected {
-                dirty.routes.insert(route.clone());
-            }
+        let differs = |selector: &LabelSelector| unmet(selector, &before) != unmet(selector, &after);
+        for (parent, children) in self.dependents.residents(&name) {
+            let Some(found) = self.gateways.parent(parent) else { continue };
+            let is_said_otherwise = |surface: &&Surface| match &surface.namespaces {
+                Namespaces::Selector(selector) => differs(selector),
+                Namespaces::Same | Namespaces::All | Namespaces::Unknown(_) => false,
+            };
+            let routes = found.surfaces.iter().any(is_said_otherwise);
+            let allowed = self.gateways.get(&parent.name).filter(|_| parent.kind == Kind::Gateway);
+            let selector = allowed.and_then(|gateway| gateway.object.spec.allowed_listeners.namespaces.selector.as_ref());
+            let sets = selector.is_some_and(differs);
+            let concerned = children.iter().filter(|child| if child.kind == Kind::ListenerSet { sets } else { routes });
+            concerned.for_each(|child| dirty.touch(child));
         }
     }
 }

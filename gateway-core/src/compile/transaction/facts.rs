@@ -2,7 +2,7 @@
 //!
 //! In: a fact. Out: the fact in the books, and marks in `Dirty`.
 
-use crate::name::{Kind, ObjectId};
+use crate::name::Kind;
 
 use super::super::{Bound, Fact};
 use super::{Dirty, State};
@@ -20,9 +20,9 @@ impl State {
                     dirty.phrased.extend(self.gateways.on_port(socket.port).cloned());
                 }
             }
-            Fact::Acknowledged(gateway, generation) => {
-                facts.acknowledged.insert(gateway.clone(), generation);
-                dirty.phrased.insert(ObjectId::new(Kind::Gateway, gateway));
+            Fact::Acknowledged(holder, generation) => {
+                facts.acknowledged.insert(holder.clone(), generation);
+                dirty.phrased.insert(holder);
             }
             Fact::Addresses(gateway, addresses) => {
                 match addresses {
@@ -40,7 +40,7 @@ impl State {
             Fact::Time(now) => {
                 // A clock that goes back is as good a reason to look again.
                 let (from, to) = facts.now.replace(now).map_or((i64::MIN, i64::MAX), |before| (before.min(now), before.max(now)));
-                dirty.gateways.extend(self.gateways.changing(from, to).cloned());
+                self.gateways.changing(from, to).for_each(|holder| dirty.touch(holder));
             }
             Fact::Bundle(bundle) => {
                 let had = facts.bundle.as_ref().is_none_or(|bundle| bundle.trust_bundles);

@@ -1,12 +1,13 @@
-//! Classes and Gateways judged again, and the ports these share.
+//! Classes, Gateways and ListenerSets judged again, and the ports these share.
 //!
 //! In: marks in `Dirty`. Out: listeners in the snapshot, and marks for the routes whose attachment may differ.
 
 use crate::name::{Kind, ObjectId, ObjectName};
 use crate::status::Status;
 
+use super::super::dependents::Links;
 use super::super::listener::Sources;
-use super::super::{Classes, Options, class, gateway};
+use super::super::{Classes, Options, class, gateway, listener_set};
 use super::{Dirty, State, links};
 
 impl State {
@@ -29,7 +30,24 @@ impl State {
         for name in std::mem::take(&mut dirty.gateways) {
             self.judge_gateway(&name, dirty, options);
         }
-        let changed = self.gateways.merge();
+        // Gateways go before all ListenerSets, so that what becomes of their own listeners is known without these.
+        let mut changed = self.gateways.merge();
+        for id in changed.iter().filter(|id| id.kind == Kind::Gateway) {
+            if self.gateways.renew_terms(&id.name) {
+                dirty.sets.extend(self.dependents.sets(id).map(|set| set.name.clone()));
+            }
+        }
+        loop {
+            for name in std::mem::take(&mut dirty.sets) {
+                self.judge_set(&name, dirty, options);
+            }
+            // How many listeners fit depends on how many there are, and on nothing that is found of them: there are two rounds at most.
+            dirty.sets = self.gateways.settle_rooms();
+            if dirty.sets.is_empty() {
+                break;
+            }
+        }
+        changed.append(&mut self.gateways.merge());
         if options.traffic {
             for holder in &changed {
                 self.gateways.publish(holder, &mut self.writer);
@@ -39,7 +57,7 @@ impl State {
         dirty.phrased.extend(changed);
     }
 
-    pub(super) fn judge_gateway(&mut self, name: &ObjectName, dirty: &mut Dirty, options: &Options) {
+    fn judge_gateway(&mut self, name: &ObjectName, dirty: &mut Dirty, options: &Options) {
         let id = ObjectId::new(Kind::Gateway, name.clone());
         let object = self.objects.gateways.get(name).cloned();
         let class = object.as_ref().map(|gateway| ObjectName::cluster(&gateway.spec.gateway_class_name));
@@ -48,38 +66,110 @@ impl State {
             Classes::Named => self.objects.classes.get(class).is_some_and(|class| class::is_ours(class, options)),
         };
         let ours = object.as_ref().filter(|_| class.as_ref().is_some_and(is_ours));
-        let Options { support, settings, .. } = options;
         let mut sources = Sources {
             objects: &self.objects,
-            support: *support,
+            support: options.support,
             certificates: &mut self.certificates,
             authorities: &mut self.authorities,
         };
-        let state = ours.map(|gateway| gateway::judge(gateway, &mut sources, settings));
-        dirty.problems.push((id.clone(), ours.map_or_else(Vec::new, |gateway| gateway::remarks(gateway, *support))));
-        let (uses, crosses) = match &state {
-            Some(state) => (state.ties.uses.clone(), state.ties.crosses.clone()),
-            None => (class.map(|class| ObjectId::new(Kind::GatewayClass, class)).into_iter().collect(), Vec::new()),
+        let state = ours.map(|gateway| gateway::judge(gateway, &mut sources, &options.settings));
+        dirty.problems.push((id.clone(), ours.map_or_else(Vec::new, |gateway| gateway::remarks(gateway, options.support))));
+        let linked = match &state {
+            Some(state) => Linked {
+                uses: state.ties.uses.clone(),
+                crosses: state.ties.crosses.clone(),
+                parents: Vec::new(),
+                needed: Some((name.clone(), state.ties.uses.clone())),
+            },
+            None => Linked {
+                uses: class.map(|class| ObjectId::new(Kind::GatewayClass, class)).into_iter().collect(),
+                ..Linked::default()
+            },
         };
-        let (old_uses, old_crosses) = self.linked.remove(name).unwrap_or_default();
-        for class in old_uses.iter().chain(&uses).filter(|object| object.kind == Kind::GatewayClass) {
+        self.link(&id, object.is_some().then_some(linked), dirty);
+        let was_default = self.gateways.is_default(name);
+        if self.gateways.replace(name, state) {
+            dirty.routes.extend(self.dependents.routes(&id).cloned());
+        }
+        if self.gateways.is_default(name) != was_default {
+            dirty.routes.extend(self.dependents.seekers().cloned());
+        }
+    }
+
+    fn judge_set(&mut self, name: &ObjectName, dirty: &mut Dirty, options: &Options) {
+        let id = ObjectId::new(Kind::ListenerSet, name.clone());
+        let object = self.objects.listener_sets.get(name).cloned();
+        let parent = object.as_ref().map(|set| &set.spec.parent_ref).filter(|parent| parent.is_gateway());
+        let gateway = parent.map(|parent| parent.target(name.namespace()));
+        let host = gateway.as_ref().and_then(|gateway| self.gateways.get(gateway));
+        let state = object.as_ref().zip(host).map(|(set, host)| {
+            let labels = self.objects.labels(name.namespace());
+            let room = self.gateways.room(&host.object.meta.name, name);
+            let mut sources = Sources {
+                objects: &self.objects,
+                support: options.support,
+                certificates: &mut self.certificates,
+                authorities: &mut self.authorities,
+            };
+            listener_set::judge(set, host, &labels, room, &mut sources)
+        });
+        let is_known = |gateway: &ObjectName| self.objects.gateways.contains_key(gateway);
+        let problems = object.as_ref().map(|set| listener_set::remarks(set, state.as_ref(), is_known)).unwrap_or_default();
+        dirty.problems.push((id.clone(), problems));
+        let parents = gateway.iter().map(|gateway| ObjectId::new(Kind::Gateway, gateway.clone())).collect();
+        let linked = match &state {
+            Some(state) => {
+                let namespace = ObjectId::new(Kind::Namespace, ObjectName::cluster(name.namespace()));
+                let needed = [id.clone(), namespace].into_iter().chain(state.ties.uses.iter().cloned()).collect();
+                let is_allowed = state.refusal.is_none();
+                Linked {
+                    uses: state.ties.uses.clone(),
+                    crosses: state.ties.crosses.clone(),
+                    parents,
+                    needed: is_allowed.then(|| (state.gateway.clone(), needed)),
+                }
+            }
+            None => Linked { parents, ..Linked::default() },
+        };
+        self.link(&id, object.is_some().then_some(linked), dirty);
+        if self.gateways.replace_set(name, state) {
+            dirty.routes.extend(self.dependents.routes(&id).cloned());
+        }
+    }
+
+    /// Exchanges what a holder of listeners refers to, and what its Gateway needs for it.
+    fn link(&mut self, id: &ObjectId, new: Option<Linked>, dirty: &mut Dirty) {
+        let old = self.linked.remove(id).unwrap_or_default();
+        let after = new.as_ref().map(Linked::links).unwrap_or_default();
+        for class in old.uses.iter().chain(after.uses).filter(|object| object.kind == Kind::GatewayClass) {
             let is_used = self.dependents.users(class).next().is_some();
             dirty.classes_used.entry(class.name.clone()).or_insert(is_used);
         }
-        self.dependents.relink(&id, links(&old_uses, &old_crosses, &[]), links(&uses, &crosses, &[]));
-        let was_ours = self.gateways.get(name).is_some();
-        if state.is_some() {
-            uses.iter().for_each(|object| self.needs.join(name, object));
+        self.dependents.relink(id, old.links(), after);
+        if let Some((gateway, objects)) = new.as_ref().and_then(|new| new.needed.as_ref()) {
+            objects.iter().for_each(|object| self.needs.join(gateway, object));
         }
-        if was_ours {
-            old_uses.iter().for_each(|object| self.needs.leave(name, object));
+        if let Some((gateway, objects)) = &old.needed {
+            objects.iter().for_each(|object| self.needs.leave(gateway, object));
         }
-        let is_gone = object.is_none();
-        if !is_gone {
-            self.linked.insert(name.clone(), (uses, crosses));
+        if let Some(new) = new {
+            self.linked.insert(id.clone(), new);
         }
-        if self.gateways.replace(name, state) {
-            dirty.routes.extend(self.dependents.children(name).cloned());
-        }
+    }
+}
+
+/// What a holder of listeners refers to.
+#[derive(Debug, Default)]
+pub(super) struct Linked {
+    uses: Vec<ObjectId>,
+    crosses: Vec<String>,
+    parents: Vec<ObjectId>,
+    /// What its Gateway needs for it.
+    needed: Option<(ObjectName, Vec<ObjectId>)>,
+}
+
+impl Linked {
+    fn links(&self) -> Links<'_> {
+        links(&self.uses, &self.crosses, &self.parents)
     }
 }

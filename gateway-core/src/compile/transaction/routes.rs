@@ -8,6 +8,7 @@ use crate::name::{Kind, ObjectId, ObjectName};
 use crate::status::Status;
 
 use super::super::Options;
+use super::super::attachment::{Attachment, attach_route};
 use super::super::references::{References, World};
 use super::super::route::Route;
 use super::super::routes::{self, RouteState};
@@ -41,15 +42,13 @@ impl State {
         let references = world.references(&route);
         let translated = self.translate(id, &route, &references, old.as_ref(), options);
         let labels = self.objects.labels(route.namespace());
-        let gateways = &self.gateways;
-        let objects = &self.objects;
-        let attachment =
-            routes::attach_route(&route, &labels, |name| gateways.get(name), |name| objects.gateways.contains_key(name));
+        let attachment = attach_route(&route, &labels, &self.gateways, &self.objects);
         let status = routes::status(&route, &options.controller_name, &attachment, &references, &translated);
         dirty.statuses.push((id.clone(), Some(Status::Route(status))));
         dirty.problems.push((id.clone(), attachment.problems.clone()));
-        let carried = if routes::invalid(&route, &translated).is_none() { attachment.listeners } else { Vec::new() };
-        let mut new = RouteState { gateways: route.gateways(), route, references, translated, carried, places: Vec::new() };
+        let Attachment { listeners, holders, gateways, .. } = attachment;
+        let carried = if routes::invalid(&route, &translated).is_none() { listeners } else { Vec::new() };
+        let mut new = RouteState { route, references, translated, carried, places: Vec::new(), holders, gateways };
         let is_placed =
             old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.translated, &new.translated) && old.carried == new.carried);
         match &old {
@@ -103,13 +102,14 @@ impl State {
         }
         let linked = |state: Option<&'_ RouteState>| {
             state.map_or_else(Default::default, |state| {
-                (state.references.ties.uses.clone(), state.references.ties.crosses.clone(), state.gateways.clone())
+                (state.references.ties.uses.clone(), state.references.ties.crosses.clone(), state.holders.clone())
             })
         };
         let (before, after) = (linked(old), linked(new));
         self.dependents.relink(id, links(&before.0, &before.1, &before.2), links(&after.0, &after.1, &after.2));
-        if old.is_none() || new.is_none() {
-            self.dependents.reside(id, new.is_some());
+        let seeks = |state: Option<&RouteState>| state.is_some_and(|state| state.route.is_for_default_gateways());
+        if seeks(old) != seeks(new) {
+            self.dependents.seek(id, seeks(new));
         }
         for (state, joins) in [(new, true), (old, false)] {
             let Some(state) = state else { continue };

@@ -2,23 +2,60 @@
 //!
 //! In: what was judged in a transaction. Out: news.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::name::ObjectId;
-use crate::status::Status;
+use crate::name::{Kind, ObjectId};
+use crate::status::{GatewayStatus, Status};
 
-use super::super::{Options, status};
+use super::super::Options;
+use super::super::status::{self, Standing};
 use super::{Dirty, State};
 
 impl State {
-    pub(super) fn phrase_gateways(&mut self, dirty: &mut Dirty, options: &Options) {
-        for id in std::mem::take(&mut dirty.phrased) {
-            let status = self.gateways.get(&id.name).map(|state| {
+    /// Phrases the holders of listeners: Gateways first, since their sets say how they stand, and how many sets are accepted last.
+    pub(super) fn phrase_holders(&mut self, dirty: &mut Dirty, options: &Options) {
+        let (mut sets, gateways): (BTreeSet<ObjectId>, BTreeSet<ObjectId>) =
+            std::mem::take(&mut dirty.phrased).into_iter().partition(|id| id.kind == Kind::ListenerSet);
+        let mut statuses: BTreeMap<ObjectId, Option<GatewayStatus>> = BTreeMap::new();
+        for id in gateways {
+            let status = self.gateway_status(&id, options);
+            let standing = status.as_ref().map(|status| Standing::of(&status.conditions));
+            if self.acceptance.stand(&id.name, standing) {
+                sets.extend(self.dependents.sets(&id).cloned());
+            }
+            statuses.insert(id, status);
+        }
+        for id in sets {
+            let state = self.gateways.set(&id.name);
+            let host = state.and_then(|state| self.gateways.get(&state.gateway));
+            let status = state.zip(host).map(|(state, host)| {
                 let attached = |listener: &str| self.gateways.attached(&id, listener);
-                Status::Gateway(status::gateway(state, &self.objects.facts, options.proof, attached))
+                let parent = self.acceptance.of(&state.gateway);
+                status::listener_set(state, host, parent, &self.objects.facts, options.proof, attached)
             });
+            let is_accepted = status.as_ref().is_some_and(|status| Standing::of(&status.conditions).is_accepted);
+            let gateway = state.filter(|_| is_accepted).map(|state| state.gateway.clone());
+            for gateway in self.acceptance.accept(&id.name, gateway.as_ref()) {
+                let gateway = ObjectId::new(Kind::Gateway, gateway);
+                if let Entry::Vacant(entry) = statuses.entry(gateway) {
+                    let status = self.gateway_status(entry.key(), options);
+                    entry.insert(status);
+                }
+            }
+            dirty.statuses.push((id, status.map(Status::ListenerSet)));
+        }
+        for (id, status) in statuses {
+            let attached_listener_sets = self.acceptance.sets(&id.name);
+            let status = status.map(|status| Status::Gateway(GatewayStatus { attached_listener_sets, ..status }));
             dirty.statuses.push((id, status));
         }
+    }
+
+    fn gateway_status(&self, id: &ObjectId, options: &Options) -> Option<GatewayStatus> {
+        let state = self.gateways.get(&id.name)?;
+        let attached = |listener: &str| self.gateways.attached(id, listener);
+        Some(status::gateway(state, &self.objects.facts, options.proof, attached))
     }
 
     pub(super) fn phrase_backends(&mut self, dirty: &mut Dirty) {
