@@ -28,32 +28,85 @@ fn pick(from: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
 const HOSTS: &[&str] = &["a.example.com", "*.example.com", "b.a.example.com", "*.com", "b.other.org"];
 const NAMESPACES: &[&str] = &["one", "two"];
 
-fn gateway() -> impl Strategy<Value = String> {
+/// Listeners as YAML at the depth of `spec`.
+fn listeners() -> impl Strategy<Value = String> {
     let listener = (
         pick(&["http", "other", "tls"]),
-        pick(&["HTTP", "HTTP", "HTTPS", "TCP", "ODD"]),
+        pick(&["HTTP", "HTTP", "HTTPS", "HTTPS", "TLS", "TCP", "UDP", "ODD"]),
         pick(&["80", "443"]),
         proptest::option::of(pick(HOSTS)),
         pick(&["All", "Same", "Selector"]),
+        pick(&["Terminate", "Passthrough"]),
+        pick(&["", ", kinds: [{kind: HTTPRoute}]", ", kinds: [{kind: TLSRoute}, {kind: Odd}]"]),
     );
-    (pick(&["g1", "g2", "g3"]), proptest::collection::vec(listener, 1..4), proptest::option::of(0..3i64)).prop_map(|(name, listeners, age)| {
-        let mut text = format!("apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: {name}, namespace: one");
-        if let Some(age) = age {
-            text += &format!(", creationTimestamp: '2026-01-01T00:00:0{age}Z'");
-        }
-        text += "}\nspec:\n  gatewayClassName: c\n  listeners:\n";
-        for (nth, (listener, protocol, port, host, from)) in listeners.into_iter().enumerate() {
-            text += &format!("  - name: {listener}-{nth}\n    protocol: {protocol}\n    port: {port}\n    allowedRoutes: {{namespaces: {{from: {from}");
-            text += if from == "Selector" { ", selector: {matchLabels: {admit: 'yes'}}}}\n" } else { "}}\n" };
-            if let Some(host) = host.filter(|_| protocol != "TCP") {
+    proptest::collection::vec(listener, 1..4).prop_map(|listeners| {
+        let mut text = "  listeners:\n".to_owned();
+        for (nth, (listener, protocol, port, host, from, mode, kinds)) in listeners.into_iter().enumerate() {
+            let selector = if from == "Selector" { ", selector: {matchLabels: {admit: 'yes'}}" } else { "" };
+            text += &format!("  - name: {listener}-{nth}\n    protocol: {protocol}\n    port: {port}\n    allowedRoutes: {{namespaces: {{from: {from}{selector}}}{kinds}}}\n");
+            if let Some(host) = host.filter(|_| !matches!(protocol, "TCP" | "UDP")) {
                 text += &format!("    hostname: '{host}'\n");
             }
-            if protocol == "HTTPS" {
-                text += "    tls: {certificateRefs: [{name: cert, namespace: two}]}\n";
+            match (protocol, mode) {
+                ("TLS", "Passthrough") => text += "    tls: {mode: Passthrough}\n",
+                ("TLS" | "HTTPS", _) => text += "    tls: {certificateRefs: [{name: cert, namespace: two}]}\n",
+                _ => {}
             }
         }
         text
     })
+}
+
+/// `creationTimestamp`, or none.
+fn created() -> impl Strategy<Value = String> {
+    proptest::option::of(0..3i64).prop_map(|second| {
+        second.map_or_else(String::new, |second| format!(", creationTimestamp: '2026-01-01T00:00:0{second}Z'"))
+    })
+}
+
+fn gateway() -> impl Strategy<Value = String> {
+    let allowed = pick(&[
+        "  allowedListeners: {namespaces: {from: All}}\n",
+        "  allowedListeners: {namespaces: {from: All}}\n",
+        "  allowedListeners: {namespaces: {from: Same}}\n",
+        "  allowedListeners: {namespaces: {from: Selector, selector: {matchLabels: {admit: 'yes'}}}}\n",
+        "",
+    ]);
+    let extras = pick(&["", "", "  defaultScope: All\n", "  addresses: [{type: test/odd, value: x}]\n"]);
+    (pick(&["g1", "g2", "g3"]), created(), listeners(), allowed, extras).prop_map(|(name, created, listeners, allowed, extras)| {
+        format!("apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: {name}, namespace: one{created}}}\nspec:\n  gatewayClassName: c\n{allowed}{extras}{listeners}")
+    })
+}
+
+fn listener_set() -> impl Strategy<Value = String> {
+    (pick(&["l1", "l2", "l3"]), pick(NAMESPACES), created(), pick(&["g1", "g1", "g2", "none"]), listeners()).prop_map(|(name, namespace, created, gateway, listeners)| {
+        format!("apiVersion: gateway.networking.k8s.io/v1\nkind: ListenerSet\nmetadata: {{name: {name}, namespace: {namespace}{created}}}\nspec:\n  parentRef: {{name: {gateway}, namespace: one}}\n{listeners}")
+    })
+}
+
+/// A TLSRoute, TCPRoute or UDPRoute.
+fn stream_route() -> impl Strategy<Value = String> {
+    let backends = pick(&["[{name: s1, port: 80}]", "[{name: s1, port: 80, weight: 0}, {name: s2, namespace: two, port: 80}]"]);
+    let kinds = pick(&["TLSRoute", "TCPRoute", "UDPRoute"]);
+    (kinds, pick(&["r1", "r2"]), pick(NAMESPACES), created(), parents(), pick(HOSTS), backends).prop_map(|(kind, name, namespace, created, parents, host, backends)| {
+        let hostnames = if kind == "TLSRoute" { format!("  hostnames: ['{host}']\n") } else { String::new() };
+        format!("apiVersion: gateway.networking.k8s.io/v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: {namespace}{created}}}\nspec:\n{parents}{hostnames}  rules: [{{backendRefs: {backends}}}]\n")
+    })
+}
+
+/// What a route attaches to, as YAML at the depth of `spec`.
+fn parents() -> impl Strategy<Value = &'static str> {
+    pick(&[
+        "  parentRefs: [{name: g1, namespace: one}]\n",
+        "  parentRefs: [{name: g2, namespace: one}, {name: g1, namespace: one, sectionName: http-0}]\n",
+        "  parentRefs: [{name: g3, namespace: one, port: 80}]\n",
+        "  parentRefs: [{kind: ListenerSet, name: l1, namespace: one}]\n",
+        "  parentRefs: [{kind: ListenerSet, name: l1}, {kind: ListenerSet, name: l2, namespace: two, port: 443}, {name: g1, namespace: one}]\n",
+        "  parentRefs: [{name: none}, {kind: ListenerSet, name: none}]\n",
+        "  useDefaultGateways: All\n",
+        "  parentRefs: [{name: g1, namespace: one, sectionName: http-0}]\n  useDefaultGateways: All\n",
+        "  parentRefs: []\n",
+    ])
 }
 
 fn route() -> impl Strategy<Value = String> {
@@ -85,18 +138,11 @@ fn route() -> impl Strategy<Value = String> {
         "filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X, value: why}]}}], ",
     ]);
     let rule = (paths, proptest::option::of(pick(&["GET", "PUT"])), backends, extras);
-    let parents = pick(&[
-        "[{name: g1, namespace: one}]",
-        "[{name: g2, namespace: one}, {name: g1, namespace: one, sectionName: http-0}]",
-        "[{name: g3, namespace: one, port: 80}]",
-        "[{name: none}]",
-        "[]",
-    ]);
-    (pick(&["r1", "r2", "r3"]), pick(NAMESPACES), parents, proptest::collection::vec(pick(HOSTS), 0..3), proptest::collection::vec(rule, 1..3), pick(&["HTTPRoute", "HTTPRoute", "HTTPRoute", "GRPCRoute"])).prop_map(
+    (pick(&["r1", "r2", "r3"]), pick(NAMESPACES), parents(), proptest::collection::vec(pick(HOSTS), 0..3), proptest::collection::vec(rule, 1..3), pick(&["HTTPRoute", "HTTPRoute", "HTTPRoute", "GRPCRoute"])).prop_map(
         |(name, namespace, parents, mut hosts, rules, kind)| {
             hosts.sort_unstable();
             hosts.dedup();
-            let mut text = format!("apiVersion: gateway.networking.k8s.io/v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n  parentRefs: {parents}\n  hostnames: {hosts:?}\n");
+            let mut text = format!("apiVersion: gateway.networking.k8s.io/v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n{parents}  hostnames: {hosts:?}\n");
             if kind == "GRPCRoute" {
                 return text;
             }
@@ -119,7 +165,7 @@ fn other() -> impl Strategy<Value = String> {
         let endpoints: Vec<String> = endpoints.into_iter().map(|(host, ready)| format!("{{addresses: [10.0.0.{host}], conditions: {{ready: {ready}}}}}")).collect();
         format!("apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: {name}, namespace: {namespace}, labels: {{kubernetes.io/service-name: {service}}}}}\naddressType: IPv4\nports: [{{port: 8080}}]\nendpoints: [{}]\n", endpoints.join(", "))
     });
-    let grant = (pick(&["HTTPRoute", "Gateway"]), pick(&["Service", "Secret"])).prop_map(|(from, to)| format!("apiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {{name: grant, namespace: two}}\nspec: {{from: [{{group: gateway.networking.k8s.io, kind: {from}, namespace: one}}], to: [{{group: '', kind: {to}}}]}}\n"));
+    let grant = (pick(&["HTTPRoute", "TLSRoute", "Gateway", "ListenerSet"]), pick(&["Service", "Secret"])).prop_map(|(from, to)| format!("apiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {{name: grant, namespace: two}}\nspec: {{from: [{{group: gateway.networking.k8s.io, kind: {from}, namespace: one}}], to: [{{group: '', kind: {to}}}]}}\n"));
     let class = pick(&["", "parametersRef: {group: odd.example, kind: Odd, name: x}"]).prop_map(|parameters| format!("apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {{name: c}}\nspec:\n  controllerName: example.com/c\n  {parameters}\n"));
     let secret = pick(&["kubernetes.io/tls", "Opaque"]).prop_map(|kind| format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: cert, namespace: two}}\ntype: {kind}\nstringData: {{tls.crt: x, tls.key: z}}\n"));
     let response = pick(&["200", "418"]).prop_map(|code| format!("apiVersion: pingora-gateway.dev/v1alpha1\nkind: DirectResponse\nmetadata: {{name: d, namespace: one}}\nspec: {{statusCode: {code}, body: b}}\n"));
@@ -130,9 +176,16 @@ fn step() -> impl Strategy<Value = Step> {
     let ids = &[
         "Gateway one/g1",
         "Gateway one/g2",
+        "Gateway one/g3",
+        "ListenerSet one/l1",
+        "ListenerSet one/l2",
+        "ListenerSet two/l2",
         "HTTPRoute one/r1",
         "HTTPRoute two/r2",
         "GRPCRoute one/r1",
+        "TLSRoute one/r1",
+        "TCPRoute one/r1",
+        "UDPRoute two/r2",
         "Service one/s1",
         "Service two/s2",
         "EndpointSlice one/e1",
@@ -144,10 +197,12 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         3 => gateway().prop_map(Step::Put),
+        4 => listener_set().prop_map(Step::Put),
         5 => route().prop_map(Step::Put),
+        2 => stream_route().prop_map(Step::Put),
         5 => other().prop_map(Step::Put),
         4 => pick(ids).prop_map(Step::Remove),
-        1 => (proptest::sample::select(&[80u16, 443][..]), any::<bool>()).prop_map(|(port, bound)| Step::Bound(port, bound)),
+        2 => (proptest::sample::select(&[80u16, 443][..]), any::<bool>()).prop_map(|(port, bound)| Step::Bound(port, bound)),
         1 => (0..3usize, any::<bool>()).prop_map(|(gateway, shared)| Step::Addressed(gateway, shared)),
     ]
 }
