@@ -1,11 +1,7 @@
 //! How TLS is spoken: `tls.options` under our domain.
 //!
 //! In: options as stated. Out: `TlsOptions`, or what is wrong with one. Options of other domains are not ours to judge.
-//!
-//! | option | value |
-//! |---|---|
-//! | `pingora-gateway.dev/min-tls-version` | `1.2` (as when it is left out) or `1.3` |
-//! | `pingora-gateway.dev/tls-cipher-suites` | names of suites as IANA registers them, separated by commas, the preferred first |
+//! Which there are, and what they mean, is told where `TlsOptions` is.
 
 use std::collections::BTreeMap;
 

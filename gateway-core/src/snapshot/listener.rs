@@ -97,7 +97,12 @@ impl Listener {
     }
 }
 
-/// How TLS is spoken.
+/// How TLS is spoken, as `tls.options` say under our domain. A listener whose options are not of this table is not accepted.
+///
+/// | option | value |
+/// |---|---|
+/// | `pingora-gateway.dev/min-tls-version` | `1.2` (as when it is left out) or `1.3` |
+/// | `pingora-gateway.dev/tls-cipher-suites` | names of suites as IANA registers them, separated by commas, the preferred first: `TLS_AES_256_GCM_SHA384`, `TLS_AES_128_GCM_SHA256`, `TLS_CHACHA20_POLY1305_SHA256`, and for TLS 1.2 `TLS_ECDHE_ECDSA_WITH_…` and `TLS_ECDHE_RSA_WITH_…` with `AES_256_GCM_SHA384`, `AES_128_GCM_SHA256` or `CHACHA20_POLY1305_SHA256` |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsOptions {
     /// The oldest version that is spoken.

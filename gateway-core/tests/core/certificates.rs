@@ -1,10 +1,14 @@
 //! Certificates of HTTPS listeners (`ListenerTLSConfig.CertificateRefs`, ReferenceGrant).
 
-use gateway_core::compile::{Change, Fact, Options};
-use gateway_core::snapshot::{Listener, TlsVersion};
+use gateway_core::compile::{AddressValue, Addresses, Answer, Bundle, Change, Compiler, Fact, Given, Options, Outcome, Update};
+use gateway_core::name::ObjectName;
+use gateway_core::resource::Object;
+use gateway_core::snapshot::{Listener, Network, TlsVersion};
 use gateway_core::support::{Capability, Support};
 
-use super::world::{World, options};
+use super::client_validation::{authority, config_map};
+use super::trust::bundle;
+use super::world::{World, objects, options};
 
 /// A Secret of type `kubernetes.io/tls` with a fresh certificate.
 pub(crate) fn secret(namespace: &str, name: &str, host: &str) -> String {
@@ -85,8 +89,7 @@ fn an_ungranted_secret_is_ref_not_permitted_whether_it_exists_or_not() {
         present.message("Gateway infra/gw#https", "ResolvedRefs"),
         "nothing tells whether the target exists"
     );
-    let needed =
-        |update: &gateway_core::compile::Update| update.needs.iter().map(|need| need.object.to_string()).collect::<Vec<_>>();
+    let needed = |update: &Update| update.needs.iter().map(|need| need.object.to_string()).collect::<Vec<_>>();
     assert_eq!(needed(&present.put(GRANT)), ["ReferenceGrant vault/grant", "Secret vault/cert"], "nobody needed them before");
     present.bind();
     assert_eq!(present.condition("Gateway infra/gw#https", "Programmed"), "Programmed");
@@ -387,4 +390,94 @@ fn tls_options_under_our_domain_are_performed_or_refused_and_others_remarked() {
     assert_eq!(world.condition("Gateway infra/gw#https", "Programmed"), "Programmed");
     let remarks: Vec<&String> = world.compiler.problems().values().flatten().collect();
     assert_eq!(remarks, ["listener https: tls.options example.com/odd has no effect: it is not known here"]);
+}
+
+/// § 9, item 10.
+#[test]
+fn revoking_a_reference_grant_for_a_listener_secret_stops_its_use() {
+    let narrowed = GRANT.replace("name: cert}]", "name: other}]");
+    for revoke in [None, Some(narrowed.as_str())] {
+        let refs = "[{name: cert, namespace: vault}]";
+        let mut world = World::of(&format!("{}{GRANT}{}", gateway(refs), secret("vault", "cert", "a.example.com")));
+        assert_eq!(world.condition("Gateway infra/gw#https", "Programmed"), "Programmed");
+        assert!(https(&world).is_open());
+        let update = match revoke {
+            None => world.remove("ReferenceGrant vault/grant"),
+            Some(narrowed) => world.put(narrowed),
+        };
+        assert_eq!(world.condition("Gateway infra/gw#https", "ResolvedRefs"), "!RefNotPermitted");
+        assert_eq!(world.condition("Gateway infra/gw#https", "Programmed"), "!Invalid");
+        assert!(!https(&world).is_open());
+        let left: Vec<String> = update.needs.iter().filter(|need| !need.joined).map(|need| need.object.to_string()).collect();
+        assert_eq!(left, ["ReferenceGrant vault/grant", "Secret vault/cert"], "nobody keeps the key");
+        world.put(GRANT);
+        world.bind();
+        assert_eq!(world.condition("Gateway infra/gw#https", "Programmed"), "Programmed");
+    }
+}
+
+/// Whatever comes first, the same is left: certificates, authorities, grants, parameters, addresses and what is installed.
+#[test]
+fn what_a_gateway_refers_to_may_come_in_any_order() {
+    let refs = "[{name: cert, namespace: vault}, {name: own}]";
+    let gateway = format!(
+        "{}  infrastructure: {{parametersRef: {{group: pingora-gateway.dev, kind: GatewayParameters, name: p}}}}
+  addresses: [{{routability: Cluster}}]
+  tls:
+    backend: {{clientCertificateRef: {{name: cert, namespace: vault}}}}
+    frontend: {{default: {{validation: {{caCertificateRefs: [{{group: '', kind: ConfigMap, name: ca, namespace: vault}}, {{group: certificates.k8s.io, kind: ClusterTrustBundle, name: roots}}]}}}}}}
+",
+        gateway(refs)
+    );
+    let pem = authority("ca");
+    let trust = config_map("vault", "ca", &pem) + &bundle("v1", "roots", &authority("roots"));
+    let grant = GRANT.replace("name: cert}]", "name: cert}, {group: '', kind: ConfigMap}]");
+    let parameters = "\n---\napiVersion: pingora-gateway.dev/v1alpha1\nkind: GatewayParameters\nmetadata: {name: p, namespace: infra}\nspec: {mergeSlashes: false}\n";
+    let puts = |yaml: &str| objects(yaml).into_iter().map(Change::Put).collect::<Vec<_>>();
+    let [Object::Gateway(read)] = &*objects(&gateway) else { panic!("one Gateway") };
+    let given = Given { value: AddressValue::Ip("10.96.0.7".parse().unwrap()), routability: None };
+    let answer = Answer { to: read.spec.addresses.first().cloned(), outcome: Outcome::Given(given) };
+    let addresses = Addresses { listen: vec!["10.96.0.7".parse().ok()], answers: vec![answer] };
+    let groups = [
+        puts(&gateway),
+        puts(&format!("{}{}", secret("vault", "cert", "a.example.com"), secret("infra", "own", "b.example.com"))),
+        puts(&format!("{trust}{parameters}")),
+        puts(&grant),
+        vec![
+            Change::Fact(Fact::Addresses(ObjectName::new("infra", "gw"), Some(addresses))),
+            Change::Fact(Fact::ServiceRanges(Network::parse("10.96.0.0/12").map(|range| vec![range]))),
+        ],
+        vec![Change::Fact(Fact::Bundle(Bundle { trust_bundles: false, ..Bundle::of("v1.7.0", true) }))],
+    ];
+    let outcome = |compiler: &Compiler, update: &Update| (update.snapshot.outline(), compiler.statuses().clone());
+    let mut whole = Compiler::new(options());
+    let at_once = whole.apply(groups.iter().flatten().cloned());
+    let expected = outcome(&whole, &at_once);
+    let mut world = World { compiler: whole, snapshot: at_once.snapshot };
+    world.bind();
+    assert_eq!(world.condition("Gateway infra/gw#https", "Programmed"), "Programmed");
+    assert_eq!(world.condition("Gateway infra/gw#https", "ResolvedRefs"), "!InvalidCACertificateKind");
+    let mut order: Vec<usize> = (0..groups.len()).collect();
+    let mut orders = 0;
+    permute(&mut order, 0, &mut |order| {
+        let mut compiler = Compiler::new(options());
+        let mut update = compiler.apply([]);
+        for at in order {
+            update = compiler.apply(groups[*at].iter().cloned());
+        }
+        assert!(outcome(&compiler, &update) == expected, "{order:?}");
+        orders += 1;
+    });
+    assert_eq!(orders, 720);
+}
+
+fn permute(order: &mut Vec<usize>, from: usize, each: &mut impl FnMut(&[usize])) {
+    if from == order.len() {
+        return each(order);
+    }
+    for at in from..order.len() {
+        order.swap(from, at);
+        permute(order, from + 1, each);
+        order.swap(from, at);
+    }
 }

@@ -194,6 +194,21 @@ fn labels_and_annotations_that_nobody_copies_are_remarked() {
     assert_eq!(remarks(&World::of(&marked)), 0, "whoever deploys the data plane copies them");
 }
 
+/// GatewayNameMaximumLength; § 9, item 38.
+#[test]
+fn a_gateway_and_a_class_with_names_of_253_characters_are_judged_like_any_other() {
+    let long = ["a", "b", "c", "d"].map(|letter| letter.repeat(63)).join(".")[..253].to_owned();
+    let class = class("").replace("{name: c}", &format!("{{name: {long}}}"));
+    let gateway = GATEWAY
+        .replace("name: gw", &format!("name: {long}"))
+        .replace("gatewayClassName: c", &format!("gatewayClassName: {long}"));
+    let world = World::of(&format!("{class}{gateway}"));
+    assert_eq!(world.condition(&format!("GatewayClass {long}"), "Accepted"), "Accepted");
+    for condition in ["Accepted", "Programmed", "ResolvedRefs"] {
+        assert_eq!(world.condition(&format!("Gateway infra/{long}"), condition), condition);
+    }
+}
+
 /// § 9, item 57.
 #[test]
 fn a_stored_gateway_that_violates_the_schema_as_a_whole_is_not_accepted() {

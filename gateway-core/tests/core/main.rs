@@ -8,6 +8,7 @@ mod classes;
 mod client_validation;
 mod cors;
 mod filters;
+mod grants;
 mod laws;
 mod listener_sets;
 mod listeners;

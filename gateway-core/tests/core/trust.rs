@@ -24,7 +24,8 @@ spec:
     )
 }
 
-fn bundle(version: &str, name: &str, pem: &str) -> String {
+/// A ClusterTrustBundle.
+pub(crate) fn bundle(version: &str, name: &str, pem: &str) -> String {
     let signer = name.rsplit_once(':').map_or(String::new(), |(signer, _)| signer.replacen(':', "/", 1));
     let indented: String = pem.lines().map(|line| format!("    {line}\n")).collect();
     format!(
