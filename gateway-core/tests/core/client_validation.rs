@@ -241,6 +241,58 @@ fn a_mode_nobody_knows_and_a_data_plane_that_cannot_check_let_nobody_in() {
     }
 }
 
+/// § 9, item 31.
+#[test]
+fn what_a_port_asks_of_its_clients_holds_for_https_listeners_of_listener_sets_too() {
+    let frontend = "{default: {}, perPort: [{port: 9443, tls: {validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: ca, namespace: vault}]}}}]}";
+    let set = format!(
+        "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: {{name: set, namespace: team}}
+spec:
+  parentRef: {{name: gw, namespace: infra}}
+  listeners:
+  - {{name: asked, port: 9443, protocol: HTTPS, tls: {{certificateRefs: [{{name: cert}}]}}}}
+  - {{name: unasked, port: 443, protocol: HTTPS, hostname: set.example.com, tls: {{certificateRefs: [{{name: cert}}]}}}}
+{}",
+        secret("team", "cert", "a.example.com")
+    );
+    let grant = |from: &str| {
+        format!(
+            "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ReferenceGrant
+metadata: {{name: grant, namespace: vault}}
+spec: {{from: [{{group: gateway.networking.k8s.io, {from}}}], to: [{{group: '', kind: ConfigMap}}]}}
+"
+        )
+    };
+    let open = gateway(frontend).replace("  listeners:", "  allowedListeners: {namespaces: {from: All}}\n  listeners:");
+    let mut world = World::of(&format!("{open}{set}{}", config_map("vault", "ca", &authority("ca"))));
+    let asked = "ListenerSet team/set#asked";
+    assert_eq!(world.condition(asked, "ResolvedRefs"), "!RefNotPermitted");
+    assert_eq!(world.condition(asked, "Accepted"), "!NoValidCACertificate");
+    assert_eq!(world.condition("ListenerSet team/set#unasked", "Programmed"), "Programmed");
+    world.put(&grant("kind: ListenerSet, namespace: team"));
+    assert_eq!(world.condition(asked, "ResolvedRefs"), "!RefNotPermitted", "it is the Gateway that refers");
+    world.put(&grant("kind: Gateway, namespace: infra"));
+    world.bind();
+    assert_eq!(world.condition(asked, "Programmed"), "Programmed");
+    let first = validation(&world, 9443).map(|validation| validation.fingerprint);
+    assert!(first.is_some() && validation(&world, 443).is_none());
+    world.put(&config_map("vault", "ca", &authority("other")));
+    assert_ne!(validation(&world, 9443).map(|validation| validation.fingerprint), first, "an authority was rotated");
+    world.remove("ReferenceGrant vault/grant");
+    assert_eq!(world.condition(asked, "ResolvedRefs"), "!RefNotPermitted");
+    assert!(!listener(&world, 9443).is_open());
+    world.put(&open.replace("{default: {}, perPort: [{port: 9443", "{default: {}, perPort: [{port: 9444"));
+    world.bind();
+    assert_eq!(world.condition(asked, "Programmed"), "Programmed", "nothing is asked any longer");
+}
+
 #[test]
 fn a_connection_that_did_not_pass_the_validation_of_its_listener_is_misdirected() {
     let (old, new) = (authority("old"), authority("new"));

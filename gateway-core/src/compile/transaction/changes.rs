@@ -81,7 +81,9 @@ impl State {
         for object in [old, new].into_iter().flatten() {
             let Object::ReferenceGrant(grant) = object else { continue };
             for who in self.dependents.crossing(grant.meta.name.namespace()) {
-                if grant.spec.from.iter().any(|from| from.namespace == who.name.namespace()) {
+                // The listeners of a set also depend on what its Gateway refers to, from a namespace of its own.
+                let is_set = who.kind == Kind::ListenerSet;
+                if is_set || grant.spec.from.iter().any(|from| from.namespace == who.name.namespace()) {
                     dirty.touch(who);
                 }
             }
