@@ -278,6 +278,7 @@ spec: {{from: [{{group: gateway.networking.k8s.io, {from}}}], to: [{{group: '', 
     assert_eq!(world.condition("ListenerSet team/set#unasked", "Programmed"), "Programmed");
     world.put(&grant("kind: ListenerSet, namespace: team"));
     assert_eq!(world.condition(asked, "ResolvedRefs"), "!RefNotPermitted", "it is the Gateway that refers");
+    world.remove("ReferenceGrant vault/grant");
     world.put(&grant("kind: Gateway, namespace: infra"));
     world.bind();
     assert_eq!(world.condition(asked, "Programmed"), "Programmed");
