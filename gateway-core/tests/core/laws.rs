@@ -225,17 +225,22 @@ fn changes(step: &Step) -> Vec<Change> {
 }
 
 /// What a compiler is left with: the outline of its snapshot, its statuses, its problems.
-type Outcome = (Vec<String>, BTreeMap<ObjectId, Status>, BTreeMap<ObjectId, Vec<String>>);
+pub(crate) type Outcome = (Vec<String>, BTreeMap<ObjectId, Status>, BTreeMap<ObjectId, Vec<String>>);
 
-fn outcome(compiler: &Compiler, update: &Update) -> Outcome {
+pub(crate) fn outcome(compiler: &Compiler, update: &Update) -> Outcome {
     (update.snapshot.outline(), compiler.statuses().clone(), compiler.problems().clone())
 }
 
 /// The last word on each object and fact, in order of the first.
 fn last_words(steps: &[Step]) -> Vec<Change> {
+    last_of(steps.iter().flat_map(changes))
+}
+
+/// The same of changes.
+pub(crate) fn last_of(changes: impl IntoIterator<Item = Change>) -> Vec<Change> {
     let mut objects: BTreeMap<ObjectId, Object> = BTreeMap::new();
     let mut facts: BTreeMap<String, Fact> = BTreeMap::new();
-    for change in steps.iter().flat_map(changes) {
+    for change in changes {
         match change {
             Change::Put(object) => drop(objects.insert(object.id(), object)),
             Change::Remove(id) => drop(objects.remove(&id)),
@@ -243,7 +248,10 @@ fn last_words(steps: &[Step]) -> Vec<Change> {
                 let key = match &fact {
                     Fact::Socket(socket, _) => socket.to_string(),
                     Fact::Addresses(gateway, _) => gateway.to_string(),
-                    Fact::Acknowledged(..) | Fact::Bundle(_) | Fact::ServiceRanges(_) | Fact::Time(_) => String::new(),
+                    Fact::Acknowledged(holder, _) => format!("acknowledged {holder}"),
+                    Fact::Bundle(_) => "bundle".to_owned(),
+                    Fact::ServiceRanges(_) => "service ranges".to_owned(),
+                    Fact::Time(_) => "time".to_owned(),
                 };
                 facts.insert(key, fact);
             }
