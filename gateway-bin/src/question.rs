@@ -58,7 +58,7 @@ impl Question {
         let listener = snapshot.listeners(&socket).and_then(|listeners| listeners.find(server_name.as_deref()));
         let validation = listener.and_then(|listener| listener.validation.as_ref()).map(|validation| validation.fingerprint);
         let tls = self.is_tls().then_some(Handshake { server_name, validation });
-        let admitted = match admit(snapshot, &Arrival { socket, tls }, &head) {
+        let mut admitted = match admit(snapshot, &Arrival { socket, tls }, &head) {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 let (status, why) = (refusal.reason.status().as_u16(), refusal.reason.to_string());
@@ -69,7 +69,11 @@ impl Question {
             }
         };
         let explanation = explain(&admitted, &head);
-        let decision = decide(&admitted, &head, Turn::peek);
+        // As though the filters of the listener let it pass as it is.
+        let decision = match admitted.rehead(&head) {
+            Ok(()) => decide(&admitted, &head, Turn::peek),
+            Err(refusal) => Decision::Refuse(refusal),
+        };
         let (endpoints, is_served) = match &decision {
             Decision::Forward(forward) => (addresses(&forward.backend), true),
             Decision::Answer(_) => (Vec::new(), true),

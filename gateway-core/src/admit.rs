@@ -3,6 +3,8 @@
 //! In: where a request arrived and its head. Out: the listener that answers for its host, and the path in normal form; or a
 //! `Refusal`. Looks at no route. Framing (lengths, transfer codings) is the business of whoever reads the bytes.
 //!
+//! Filters of the listener run between this half and the other, and may change the head but never the listener.
+//!
 //! The listener is the one that answers for the host, over TLS also for the server name of the handshake: one that answers for
 //! less is never tried instead, and a request for another listener's host on this connection is misdirected (GEP-3567).
 
@@ -19,9 +21,11 @@ use crate::snapshot::{Fingerprint, Listener, Listeners, Rule, Site, Snapshot, So
 #[cfg(test)]
 pub(crate) mod fixture;
 mod grpc;
+mod guards;
 pub(crate) mod host;
 
 pub use grpc::{GrpcStatus, is_grpc};
+pub use guards::Guard;
 use host::{Authority, Host};
 
 /// What is known of a connection before its first request.
@@ -51,6 +55,10 @@ pub struct Admitted {
     pub(crate) host: Option<Host>,
     /// The path in normal form, where it differs from the head's.
     pub(crate) path: Option<Box<str>>,
+    /// What has to run before it may be decided.
+    guards: Vec<Guard>,
+    /// The authority as it came, where guards may change the head.
+    authority: Option<Box<[u8]>>,
 }
 
 impl Admitted {
@@ -62,6 +70,31 @@ impl Admitted {
     /// The path in normal form: what routes are matched with, and what must be forwarded.
     pub fn path<'a>(&'a self, head: &'a Parts) -> &'a str {
         self.path.as_deref().unwrap_or_else(|| head.uri.path())
+    }
+
+    /// The filters of the listener, to run in this order before the request is decided; one that answers itself ends it. They may
+    /// change method, path and headers, and `rehead` has to follow. Empty when they have run, or there are none.
+    pub fn guards(&self) -> &[Guard] {
+        &self.guards
+    }
+
+    /// Takes note that all guards have run and let the request pass, and that its head is this now. The listener stays the one
+    /// that was found, and the host the one that was asked for, whatever the head says of it; the path is put into normal form
+    /// anew.
+    ///
+    /// # Errors
+    /// A `Refusal` with status 400 or 405 when the head is not one to decide on.
+    pub fn rehead(&mut self, head: &Parts) -> Result<(), Refusal> {
+        let path = check_target(head).and_then(|()| path_of(head, self.listener()));
+        let at_listener = |reason| Refusal { listener: Some(Arc::clone(self.listener())), ..Refusal::new(reason) };
+        self.path = path.map_err(at_listener)?;
+        self.guards.clear();
+        Ok(())
+    }
+
+    /// The authority, as the client wrote it: what a header match on Host is compared with.
+    pub(crate) fn authority<'a>(&'a self, head: &'a Parts) -> Option<&'a [u8]> {
+        self.authority.as_deref().or_else(|| host::written(head))
     }
 }
 
@@ -97,6 +130,10 @@ pub enum Reason {
     HeaderTooLong,
     /// 400: the same for a query value.
     QueryTooLong,
+    /// 500: the filters of the listener cannot be performed; the text says why.
+    Listener(Arc<str>),
+    /// 500: the filters of the listener did not run.
+    Unfiltered,
     /// 500: the rule cannot forward; the text says why.
     Rule(Arc<str>),
     /// 500: the share of an invalid backendRef.
@@ -117,7 +154,7 @@ impl Reason {
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::PathTooLong => StatusCode::URI_TOO_LONG,
             Self::HeaderTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Rule(_) | Self::InvalidBackend => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Listener(_) | Self::Unfiltered | Self::Rule(_) | Self::InvalidBackend => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoEndpoint | Self::NoAuthority => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -125,12 +162,14 @@ impl Reason {
     /// The status to answer a gRPC call with.
     pub fn grpc_status(&self) -> GrpcStatus {
         match self {
-            Self::BadHost | Self::BadTarget => GrpcStatus::Internal,
+            Self::BadHost | Self::BadTarget | Self::Unfiltered => GrpcStatus::Internal,
             Self::MethodNotServed | Self::NoListener | Self::NoRule => GrpcStatus::Unimplemented,
             Self::PathTooLong | Self::HeaderTooLong | Self::QueryTooLong => GrpcStatus::ResourceExhausted,
             // On a connection of its own the call may be served.
             Self::Misdirected => GrpcStatus::Unavailable,
-            Self::Rule(_) | Self::InvalidBackend | Self::NoEndpoint | Self::NoAuthority => GrpcStatus::Unavailable,
+            Self::Listener(_) | Self::Rule(_) | Self::InvalidBackend | Self::NoEndpoint | Self::NoAuthority => {
+                GrpcStatus::Unavailable
+            }
         }
     }
 }
@@ -147,7 +186,8 @@ impl fmt::Display for Reason {
             Self::PathTooLong => "the path is too long",
             Self::HeaderTooLong => "a header value is too long",
             Self::QueryTooLong => "a query value is too long",
-            Self::Rule(why) => why,
+            Self::Listener(why) | Self::Rule(why) => why,
+            Self::Unfiltered => "the filters of the listener did not run",
             Self::InvalidBackend => "the backend reference is invalid",
             Self::NoEndpoint => "the backend has no endpoint",
             Self::NoAuthority => "the backend that authorizes requests has no endpoint",
@@ -164,31 +204,45 @@ impl Refusal {
 /// Finds the listener of a request and puts its path into normal form.
 ///
 /// # Errors
-/// A `Refusal` with status 400, 404, 405 or 421 (listener selection: `GatewaySpec.Listeners`, GEP-3567).
+/// A `Refusal` with status 400, 404, 405 or 421 (listener selection: `GatewaySpec.Listeners`, GEP-3567), or 500 or 503 where the
+/// listener's filters cannot be performed.
 pub fn admit(snapshot: &Arc<Snapshot>, arrival: &Arrival, head: &Parts) -> Result<Admitted, Refusal> {
-    if head.method == Method::CONNECT || head.method == Method::TRACE {
-        return Err(Refusal::new(Reason::MethodNotServed));
-    }
-    let target = head.uri.path();
-    let is_asterisk = target == "*" && head.method == Method::OPTIONS;
-    if !target.starts_with('/') && !is_asterisk {
-        return Err(Refusal::new(Reason::BadTarget));
-    }
+    check_target(head).map_err(Refusal::new)?;
     let host = host::of(head).map_err(|_| Refusal::new(Reason::BadHost))?.map(Authority::host);
     let listeners = snapshot.listeners(&arrival.socket).ok_or_else(|| Refusal::new(Reason::NoListener))?;
     let name = host.as_ref().and_then(Host::name);
     let site = select(listeners, arrival.tls.as_ref(), name).map_err(Refusal::new)?;
-    let slashes = if site.listener.settings.merge_slashes { Slashes::Merge } else { Slashes::Keep };
-    let path = match path::normal(target, slashes) {
-        _ if is_asterisk => None,
-        Ok(Cow::Borrowed(_)) => None,
-        Ok(Cow::Owned(path)) => Some(path.into_boxed_str()),
-        Err(_) => {
-            let listener = Some(Arc::clone(&site.listener));
-            return Err(Refusal { reason: Reason::BadTarget, listener, rule: None });
-        }
-    };
-    Ok(Admitted { snapshot: Arc::clone(snapshot), site: Arc::clone(site), host, path })
+    let at_listener = |reason| Refusal { listener: Some(Arc::clone(&site.listener)), ..Refusal::new(reason) };
+    let path = path_of(head, &site.listener).map_err(at_listener)?;
+    let guards = guards::guards(&site.listener, snapshot).map_err(at_listener)?;
+    let authority = if guards.is_empty() { None } else { host::written(head).map(Box::from) };
+    Ok(Admitted { snapshot: Arc::clone(snapshot), site: Arc::clone(site), host, path, guards, authority })
+}
+
+/// Whether the target and method of a request are for a listener at all.
+fn check_target(head: &Parts) -> Result<(), Reason> {
+    if head.method == Method::CONNECT || head.method == Method::TRACE {
+        return Err(Reason::MethodNotServed);
+    }
+    if head.uri.path().starts_with('/') || is_asterisk(head) { Ok(()) } else { Err(Reason::BadTarget) }
+}
+
+/// Whether a request is about the server as a whole.
+fn is_asterisk(head: &Parts) -> bool {
+    head.uri.path() == "*" && head.method == Method::OPTIONS
+}
+
+/// The path in normal form, where it differs from the head's.
+fn path_of(head: &Parts, listener: &Listener) -> Result<Option<Box<str>>, Reason> {
+    if is_asterisk(head) {
+        return Ok(None);
+    }
+    let slashes = if listener.settings.merge_slashes { Slashes::Merge } else { Slashes::Keep };
+    match path::normal(head.uri.path(), slashes) {
+        Ok(Cow::Borrowed(_)) => Ok(None),
+        Ok(Cow::Owned(path)) => Ok(Some(path.into_boxed_str())),
+        Err(_) => Err(Reason::BadTarget),
+    }
 }
 
 /// The listener that answers for a host, on a connection that arrived so.

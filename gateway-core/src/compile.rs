@@ -24,6 +24,7 @@ mod gateways;
 mod grant;
 mod hashed;
 mod listener;
+mod listener_filters;
 mod listener_set;
 mod merge;
 mod objects;

@@ -100,6 +100,9 @@ impl Forward {
 /// Decides an admitted request. `turns` takes the next turn of a rule with several targets, or of a mirror with a share
 /// (`Turn::take`), or only looks at it (`Turn::peek`).
 pub fn decide(admitted: &Admitted, head: &Parts, turns: impl FnMut(&Turn) -> u64) -> Decision {
+    if !admitted.guards().is_empty() {
+        return refuse(admitted, None, Reason::Unfiltered);
+    }
     let mut first = First(None);
     match (walk(admitted, head, &mut first), first.0) {
         (Err(reason), _) => refuse(admitted, None, reason),

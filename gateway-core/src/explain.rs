@@ -113,7 +113,8 @@ pub enum Outcome {
 
 /// Explains what `decide` says of an admitted request now. Takes no turn.
 pub fn explain(admitted: &Admitted, head: &Parts) -> Explanation {
-    let mut record = Record { head, candidates: Vec::new(), winner: None };
+    let authority = admitted.authority(head);
+    let mut record = Record { head, authority, candidates: Vec::new(), winner: None };
     let walked = walk(admitted, head, &mut record);
     let decision = match (record.winner, walked) {
         // What comes after the winner is only for show, and may end as it likes.
@@ -127,7 +128,7 @@ pub fn explain(admitted: &Admitted, head: &Parts) -> Explanation {
         path: admitted.path(head).to_owned(),
         candidates: record.candidates,
         outcome: outcome(&decision, is_grpc(head)),
-        steps: tasks::first(&decision),
+        steps: admitted.guards().iter().map(tasks::guard).chain(tasks::first(&decision)).collect(),
         terms: tasks::terms(&decision, head),
     }
 }
@@ -150,6 +151,7 @@ impl Candidate {
 /// Writes down what each candidate came to.
 struct Record<'a> {
     head: &'a Parts,
+    authority: Option<&'a [u8]>,
     candidates: Vec<Candidate>,
     winner: Option<Stand<'a>>,
 }
@@ -171,7 +173,7 @@ impl Record<'_> {
                 }
             }),
             Miss::Header(index) => matched.headers.get(index).map(|header| {
-                let value = quoted(Field::of(self.head, &header.name).text());
+                let value = quoted(Field::of(self.head, self.authority, &header.name).text());
                 format!("header {} is {value}, wanted {}", header.name, header.value)
             }),
             Miss::Query(index) => matched.queries.get(index).map(|query| {

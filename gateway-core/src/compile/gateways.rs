@@ -232,7 +232,7 @@ impl Gateways {
     /// a Gateway none of whose listeners is valid is not accepted, and so has nothing to add to.
     pub(super) fn renew_terms(&mut self, gateway: &ObjectName) -> bool {
         let new = self.states.get(gateway).map(|state| Terms {
-            is_open: state.fault.is_none() && state.listeners.iter().any(|own| own.is_valid() && own.closed.is_none()),
+            is_open: state.fault.is_none() && state.listeners.iter().any(ListenerState::is_accepted),
             allowed: state.object.spec.allowed_listeners.clone(),
             age: age(&state.object.meta),
             ground: self.ground(gateway, state),
@@ -422,6 +422,7 @@ fn traffic(holder: &ObjectId, host: &GatewayState, listener: &ListenerState, pro
         certificates: if listener.closed.is_some() { None } else { listener.certificates.clone() },
         tls: listener.tls.clone(),
         validation: listener.validation.clone(),
+        filters: listener.filters.clone(),
         client_certificate: host.client_certificate.clone(),
         settings: host.settings.clone(),
     }

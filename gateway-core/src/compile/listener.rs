@@ -1,4 +1,4 @@
-//! One listener judged on its own: its protocol, kinds, namespaces, certificates.
+//! One listener judged on its own: its protocol, kinds, namespaces, certificates, filters.
 //!
 //! In: a listener, who holds it, and the objects it refers to. Out: a `ListenerState`, which `merge` completes with conflicts and
 //! `status` phrases. Knows nothing of other listeners or of routes; a listener of a Gateway and one of a ListenerSet differ only
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::condition::Reason;
 use crate::name::{GATEWAY_GROUP, Kind, ObjectId, ObjectName};
 use crate::resource::{FromNamespaces, Gateway, Listener, Protocol, RouteNamespaces, SecretObjectRef, TlsMode};
+use crate::snapshot::filters::ListenerFilter;
 use crate::snapshot::{self, Certificate, CertificateSet, ClientValidation, TlsOptions};
 use crate::support::{Capability, Support};
 
@@ -19,8 +20,10 @@ use super::certificates::Certificates;
 use super::client_validation::{self, Demand};
 use super::fault::{Fault, together};
 use super::grant::Reference;
+use super::listener_filters::{self, Filtering};
 use super::merge::{Conflict, Family};
 use super::objects::{Objects, kind_of};
+use super::references::World;
 use super::ties::Ties;
 use super::tls_options::{self, tls_options};
 use super::trust::Authorities;
@@ -50,6 +53,8 @@ pub(super) struct Sources<'a> {
     pub(super) support: Support,
     pub(super) certificates: &'a mut Certificates,
     pub(super) authorities: &'a mut Authorities,
+    /// For what filters refer to.
+    pub(super) world: World<'a>,
 }
 
 /// What a reference to a certificate leads to. One that is out of date is both usable and at fault.
@@ -103,6 +108,10 @@ pub(super) struct ListenerState {
     pub(super) fault: Option<Fault>,
     /// Why it is not accepted though it keeps its name: whoever connects to it is turned away.
     pub(super) closed: Option<Fault>,
+    /// What runs for every request; or why requests are answered 500.
+    pub(super) filters: Result<Arc<[ListenerFilter]>, Arc<str>>,
+    /// Why it is not accepted because of its filters, though it keeps its name: whoever asks there is answered 500.
+    pub(super) unfiltered: Option<Fault>,
     /// Why a reference of it is broken.
     pub(super) reference: Option<Fault>,
     /// What it serves on TLS.
@@ -123,9 +132,14 @@ impl ListenerState {
         self.fault.is_none() && self.conflict.is_none()
     }
 
+    /// Whether it is accepted when its sockets are bound.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.is_valid() && self.closed.is_none() && self.unfiltered.is_none()
+    }
+
     /// Whether it can carry traffic when its sockets are bound.
     pub(super) fn is_usable(&self) -> bool {
-        self.is_valid() && self.closed.is_none() && (!self.ends_tls() || self.certificates.is_some())
+        self.is_accepted() && self.filters.is_ok() && (!self.ends_tls() || self.certificates.is_some())
     }
 
     /// What it shares a port with.
@@ -162,12 +176,20 @@ pub(super) fn judge(holder: Holder<'_>, listener: &Listener, sources: &mut Sourc
         demand = client_validation::demand(holder.gateway, listener.port, sources, ties);
         references.append(&mut demand.references);
     }
+    let Filtering { filters, fault: unfiltered, references: mut of_filters } =
+        listener_filters::filters(holder, listener, sources, ties);
+    references.append(&mut of_filters);
     references.extend(refused);
+    // What speaks no HTTP cannot be answered 500 either.
+    let is_http = protocol.is_some_and(snapshot::Protocol::is_http);
+    let misplaced = unfiltered.clone().filter(|_| !is_http);
     ListenerState {
         surface,
         protocol,
-        fault: served.err().or_else(|| unperformed(listener)).or(unknown),
+        fault: served.err().or_else(|| unperformed(listener)).or(unknown).or(misplaced),
         closed: demand.closed,
+        filters,
+        unfiltered,
         reference: together(references),
         certificates,
         tls,
@@ -185,6 +207,8 @@ pub(super) fn refuse(listener: &Listener, support: Support, why: &str) -> Listen
         protocol: None,
         fault: Some((Reason::NotAllowed, why.to_owned())),
         closed: None,
+        filters: Ok(Arc::default()),
+        unfiltered: None,
         reference: None,
         certificates: None,
         tls: TlsOptions::default(),
@@ -259,9 +283,6 @@ pub(super) fn tls_modes(support: Support) -> impl Iterator<Item = &'static TlsMo
 
 /// What a listener asks for that nobody performs: refused, so that it is not ignored.
 fn unperformed(listener: &Listener) -> Option<Fault> {
-    if listener.filters.as_ref().is_some_and(|filters| !filters.requests.is_empty()) {
-        return Some((Reason::InvalidListenerFilter, "listener filters are not performed by this data plane".to_owned()));
-    }
     if listener.protocol != Protocol::Https {
         return None;
     }

@@ -86,6 +86,7 @@ pub(super) struct References {
 }
 
 /// What resolving needs to look at.
+#[derive(Debug)]
 pub(super) struct World<'a> {
     pub(super) objects: &'a Objects,
     pub(super) support: Support,

@@ -42,6 +42,11 @@ impl Ties {
         self.uses.len() > before
     }
 
+    /// The objects that whoever serves it has to be given.
+    pub(super) fn needed(&self) -> impl Iterator<Item = &ObjectId> {
+        self.uses.iter().chain(self.backends.iter().map(|name| &name.object))
+    }
+
     /// Puts the lists into order.
     pub(super) fn settle(&mut self) {
         self.uses.sort_unstable();

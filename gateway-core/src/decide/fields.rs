@@ -13,7 +13,6 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 
 use super::walk::Miss;
-use crate::admit::host;
 use crate::snapshot::matching::path::digit;
 use crate::snapshot::matching::{HeaderMatch, LONGEST, QueryMatch, TooLong, ValuePattern};
 use crate::snapshot::{Asks, Columns, Gate, HEADER_COLUMNS, Print, QUERY_COLUMNS, Seed};
@@ -33,6 +32,7 @@ pub(crate) struct Parameter<'a>(&'a str);
 /// The values that the columns of one bucket ask for, each looked up once and when first asked for.
 pub(crate) struct Fields<'a> {
     head: &'a Parts,
+    authority: Option<&'a [u8]>,
     seed: Seed,
     columns: Option<&'a Columns>,
     headers: Option<Headers<'a>>,
@@ -63,8 +63,8 @@ enum Parameters<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub(crate) fn new(head: &'a Parts, seed: Seed, columns: Option<&'a Columns>) -> Self {
-        Self { head, seed, columns, headers: None, queries: None }
+    pub(crate) fn new(head: &'a Parts, authority: Option<&'a [u8]>, seed: Seed, columns: Option<&'a Columns>) -> Self {
+        Self { head, authority, seed, columns, headers: None, queries: None }
     }
 
     /// What a gate asks for that is not there. In line, since thousands of candidates may be told apart by it alone.
@@ -87,7 +87,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn header_is(&mut self, wanted: &HeaderMatch, column: Option<usize>) -> Result<bool, TooLong> {
         match column {
             Some(column) => self.headers().fields.get(column).map_or(Ok(false), |field| field.is(&wanted.value)),
-            None => Field::of(self.head, &wanted.name).is(&wanted.value),
+            None => Field::of(self.head, self.authority, &wanted.name).is(&wanted.value),
         }
     }
 
@@ -99,8 +99,8 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn headers(&mut self) -> &Headers<'a> {
-        let (head, seed, columns) = (self.head, self.seed, self.columns);
-        self.headers.get_or_insert_with(|| Headers::new(head, seed, columns))
+        let (head, authority, seed, columns) = (self.head, self.authority, self.seed, self.columns);
+        self.headers.get_or_insert_with(|| Headers::new(head, authority, seed, columns))
     }
 
     fn parameters(&mut self) -> &Parameters<'a> {
@@ -111,11 +111,11 @@ impl<'a> Fields<'a> {
 
 impl<'a> Headers<'a> {
     #[cold]
-    fn new(head: &'a Parts, seed: Seed, columns: Option<&Columns>) -> Self {
+    fn new(head: &'a Parts, authority: Option<&'a [u8]>, seed: Seed, columns: Option<&Columns>) -> Self {
         let mut headers = Self { fields: [const { Field::Absent }; HEADER_COLUMNS], briefs: [Brief::Absent; HEADER_COLUMNS] };
         let names = columns.map_or(&[][..], |columns| &columns.headers);
         for ((field, brief), name) in headers.fields.iter_mut().zip(&mut headers.briefs).zip(names) {
-            *field = Field::of(head, name);
+            *field = Field::of(head, authority, name);
             *brief = field.brief(seed);
         }
         headers
@@ -169,9 +169,9 @@ fn parameters(head: &Parts) -> impl Iterator<Item = (&str, Parameter<'_>)> {
 
 impl<'a> Field<'a> {
     /// The header with this name; Host is the authority.
-    pub(crate) fn of(head: &'a Parts, name: &HeaderName) -> Self {
+    pub(crate) fn of(head: &'a Parts, authority: Option<&'a [u8]>, name: &HeaderName) -> Self {
         if *name == HOST {
-            return host::written(head).map_or(Self::Absent, Self::One);
+            return authority.map_or(Self::Absent, Self::One);
         }
         let all = head.headers.get_all(name);
         let mut values = all.iter();

@@ -63,7 +63,7 @@ pub(crate) fn walk<'a>(admitted: &'a Admitted, head: &'a Parts, visitor: &mut im
     let host = admitted.host.as_ref().and_then(Host::name);
     let preflight = Preflight::of(head);
     let mut asked = None;
-    let scene = Scene { admitted, head, path, preflight: preflight.as_ref() };
+    let scene = Scene { admitted, head, authority: admitted.authority(head), path, preflight: preflight.as_ref() };
     for (tier, host) in admitted.site.table.tiers(host) {
         if let Some(grpc) = &host.grpc
             && let Asked::Call(call) = *asked.get_or_insert_with(|| Asked::of(head, path))
@@ -101,6 +101,7 @@ impl<'a> Asked<'a> {
 struct Scene<'a, 'p> {
     admitted: &'a Admitted,
     head: &'a Parts,
+    authority: Option<&'a [u8]>,
     path: &'a str,
     preflight: Option<&'p Preflight<'a>>,
 }
@@ -108,7 +109,7 @@ struct Scene<'a, 'p> {
 impl<'a> Scene<'a, '_> {
     /// Shows the visitor the candidates of one bucket.
     fn show(&self, tier: Tier<'a>, bucket: &'a Bucket, visitor: &mut impl Visitor<'a>) -> Result<ControlFlow<()>, Reason> {
-        let fields = Fields::new(self.head, self.admitted.snapshot.seed(), bucket.columns());
+        let fields = Fields::new(self.head, self.authority, self.admitted.snapshot.seed(), bucket.columns());
         let mut questions = Questions { head: self.head, path: self.path, preflight: self.preflight, fields, tried: [None; 2] };
         for candidate in bucket.candidates() {
             let stand = Stand { tier, matched: candidate.matched };

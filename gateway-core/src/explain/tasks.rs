@@ -7,9 +7,10 @@ use std::time::Duration;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ORIGIN};
 use http::request::Parts;
 
+use crate::admit::Guard;
 use crate::decide::{Decision, Task};
-use crate::snapshot::filters::{AuthProtocol, HeaderEdit, HeaderEdits, PathRewrite, Rewrite};
-use crate::snapshot::{Carrier, Persistence, Retry, Timeout, Timeouts};
+use crate::snapshot::filters::{Auth, AuthProtocol, HeaderEdit, HeaderEdits, PathRewrite, Rewrite};
+use crate::snapshot::{Backend, Carrier, Persistence, Retry, Timeout, Timeouts};
 
 /// What is done first, a line for each task.
 pub(super) fn first(decision: &Decision) -> Vec<String> {
@@ -17,6 +18,14 @@ pub(super) fn first(decision: &Decision) -> Vec<String> {
         Decision::Forward(forward) => forward.tasks().map(line).collect(),
         Decision::Answer(answer) => answer.tasks().map(line).collect(),
         Decision::Refuse(_) => Vec::new(),
+    }
+}
+
+/// What a filter of the listener does.
+pub(super) fn guard(guard: &Guard) -> String {
+    match guard {
+        Guard::Auth(auth, backend) => format!("at the listener: {}", asked(auth, backend)),
+        Guard::Extension(extension) => format!("at the listener: filter {}", extension.id),
     }
 }
 
@@ -55,15 +64,17 @@ fn line(task: Task<'_>) -> String {
             Some(origin) => format!("the origin {} may not read the response", text(origin.as_bytes())),
             None => "no origin is named, so none is told that it may read the response".to_owned(),
         },
-        Task::Auth(auth, backend) => {
-            let how = match auth.protocol {
-                AuthProtocol::Http { .. } => "HTTP",
-                AuthProtocol::Grpc { .. } => "gRPC",
-            };
-            format!("{} is asked over {how} whether the request may pass", backend.name)
-        }
+        Task::Auth(auth, backend) => asked(auth, backend),
         Task::Extension(extension) => format!("filter {}", extension.id),
     }
+}
+
+fn asked(auth: &Auth, backend: &Backend) -> String {
+    let how = match auth.protocol {
+        AuthProtocol::Http { .. } => "HTTP",
+        AuthProtocol::Grpc { .. } => "gRPC",
+    };
+    format!("{} is asked over {how} whether the request may pass", backend.name)
 }
 
 fn edited(edits: &HeaderEdits) -> String {

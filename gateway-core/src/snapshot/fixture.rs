@@ -33,6 +33,7 @@ pub(crate) fn listener(name: &str, hostname: Option<&str>) -> Listener {
         port: 80,
         certificates: None,
         validation: None,
+        filters: Ok(Arc::default()),
         tls: crate::snapshot::TlsOptions::default(),
         client_certificate: None,
         settings: Arc::new(Settings::default()),

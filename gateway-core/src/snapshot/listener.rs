@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustls::CipherSuite;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::filters::ListenerFilter;
 use super::fingerprint::Fingerprint;
 use super::trust::TrustSet;
 use crate::name::{ObjectId, ObjectName};
@@ -84,6 +85,9 @@ pub struct Listener {
     pub tls: TlsOptions,
     /// The client certificates to ask for; `None` for none (`spec.tls.frontend`, GEP-91).
     pub validation: Option<Arc<ClientValidation>>,
+    /// What runs for every request, in this order, before any route is looked at (`filters.requests`, GEP-5224); or why requests
+    /// are answered 500, as nothing may be let through unfiltered.
+    pub filters: Result<Arc<[ListenerFilter]>, Arc<str>>,
     /// What the Gateway presents on TLS connections to backends (`spec.tls.backend`, GEP-3155).
     pub client_certificate: Option<Arc<Certificate>>,
     /// The Gateway's settings.

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::filters::{Share, Step};
+use super::filters::{Auth, ListenerFilter, Share, Step};
 use super::listeners::Listeners;
 use super::matching::Match;
 use super::rule::{Action, Rule, Target};
@@ -33,9 +33,10 @@ impl Snapshot {
             let hostname = listener.hostname.as_deref().unwrap_or("*");
             let certificates = listener.certificates.as_ref().map(|set| set.fingerprint);
             let validation = listener.validation.as_ref().map(|validation| validation.fingerprint);
+            let filters = listener.filters.as_ref().map(|filters| self.outline_filters(filters));
             let own = listener.client_certificate.as_ref().map(|certificate| certificate.fingerprint);
             lines.push(format!(
-                "  {}, {:?} {hostname}:{}, certificates {certificates:?}, clients {validation:?}, own {own:?}, {:?}, {:?}",
+                "  {}, {:?} {hostname}:{}, certificates {certificates:?}, clients {validation:?}, filters {filters:?}, own {own:?}, {:?}, {:?}",
                 listener.id, listener.protocol, listener.port, listener.tls, listener.settings
             ));
             self.outline_table(&site.table, lines);
@@ -73,6 +74,18 @@ impl Snapshot {
         line
     }
 
+    fn outline_filters(&self, filters: &[ListenerFilter]) -> Vec<String> {
+        let told = filters.iter().map(|filter| match filter {
+            ListenerFilter::Auth(auth) => self.outline_auth(auth),
+            ListenerFilter::Extension(extension) => format!("{extension:?}"),
+        });
+        told.collect()
+    }
+
+    fn outline_auth(&self, auth: &Auth) -> String {
+        format!("Auth({}, {:?}, {:?})", self.name_of(auth.backend), auth.protocol, auth.body)
+    }
+
     /// Steps, their backends by name: numbers differ from history to history.
     fn outline_steps(&self, steps: &[Step]) -> String {
         let told = steps.iter().map(|step| match step {
@@ -80,7 +93,7 @@ impl Snapshot {
                 let share = mirror.share.as_ref().map(Share::fraction);
                 format!("Mirror({}, {share:?})", self.name_of(mirror.backend))
             }
-            Step::Auth(auth) => format!("Auth({}, {:?}, {:?})", self.name_of(auth.backend), auth.protocol, auth.body),
+            Step::Auth(auth) => self.outline_auth(auth),
             Step::EditRequest(_) | Step::EditResponse(_) | Step::Rewrite(_) | Step::Cors(_) | Step::Extension(_) => {
                 format!("{step:?}")
             }

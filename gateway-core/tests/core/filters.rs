@@ -1,19 +1,14 @@
 //! Filters: what is done to requests that a rule wins (`HTTPRouteFilter`, `HTTPRequestRedirectFilter`, `HTTPURLRewriteFilter`).
 
-use std::sync::Arc;
-
-use gateway_core::compile::{Change, Options};
+use gateway_core::compile::Options;
 use gateway_core::decide::Task;
-use gateway_core::name::GroupKind;
-use gateway_core::resource::{self, Reader, Reading};
 use gateway_core::snapshot::Usage;
-use gateway_core::snapshot::filters::{Auth, Body, Handle, HeaderEdit};
+use gateway_core::snapshot::filters::{Auth, Body, HeaderEdit};
 use gateway_core::support::{Capability, Support};
 use http::{HeaderName, Method, StatusCode};
-use serde_json::json;
 
 use super::certificates::secret;
-use super::world::{World, options, service};
+use super::world::{World, options, service, sign, signing};
 
 fn text(rules: &str) -> String {
     format!(
@@ -160,19 +155,9 @@ fn with_company(rules: &str) -> String {
     text(rules) + &company
 }
 
-fn signing() -> Options {
-    let mut options = options();
-    let builder = |_: &serde_json::Value| -> Result<Handle, String> { Ok(Arc::new(())) };
-    options.extensions.insert(GroupKind::new("example.com", "Sign"), Arc::new(builder));
-    options
-}
-
 fn company(rules: &str) -> World {
     let mut world = World::with(signing(), &with_company(rules));
-    let sign = json!({"apiVersion": "example.com/v1", "kind": "Sign", "metadata": {"name": "sign", "namespace": "infra"}});
-    let reader = Reader { extensions: vec![GroupKind::new("example.com", "Sign")], ..Reader::default() };
-    let Ok(Reading::Object { object, .. }) = resource::read(sign, &reader) else { panic!("it is read") };
-    world.apply([Change::Put(object)]);
+    world.apply([sign("sign")]);
     world
 }
 

@@ -129,15 +129,6 @@ fn a_port_that_cannot_be_bound_is_unavailable_until_it_can() {
     assert_eq!(world.condition("Gateway infra/gw", "Programmed"), "!Pending");
 }
 
-#[test]
-fn what_a_listener_asks_for_and_nobody_performs_is_refused() {
-    let filters = World::of(&gateway(
-        "gw",
-        "  - {name: l, port: 80, protocol: HTTP, filters: {requests: [{type: ExtensionRef, extensionRef: {group: g, kind: K, name: x}}]}}",
-    ));
-    assert_eq!(filters.condition("Gateway infra/gw#l", "Accepted"), "!InvalidListenerFilter");
-}
-
 /// GatewayHTTPListenerIsolation: four tiers of listeners, four paths, each known to one of them.
 #[test]
 fn a_host_with_a_more_specific_listener_never_falls_back_to_a_less_specific_one() {

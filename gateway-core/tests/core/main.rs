@@ -11,6 +11,7 @@ mod dependencies;
 mod filters;
 mod grants;
 mod laws;
+mod listener_filters;
 mod listener_sets;
 mod listeners;
 mod malformed;

@@ -9,12 +9,14 @@ use gateway_core::compile::{Bound, Change, Compiler, Fact, Options, Update};
 use gateway_core::condition::{Condition, Truth};
 use gateway_core::decide::{Answer, Decision, Forward, Task, decide};
 use gateway_core::explain::{Explanation, explain};
-use gateway_core::name::{Kind, ObjectId, ObjectName};
+use gateway_core::name::{GroupKind, Kind, ObjectId, ObjectName};
 use gateway_core::resource::{self, FieldValidation, Object, Reader, Reading};
+use gateway_core::snapshot::filters::Handle;
 use gateway_core::snapshot::{Snapshot, Socket, Transport, Turn};
 use gateway_core::status::Part;
 use gateway_core::support::Support;
 use http::request::Parts;
+use serde_json::{Value, json};
 
 /// A compiler and the snapshot it made.
 pub(crate) struct World {
@@ -29,7 +31,7 @@ pub(crate) fn objects(yaml: &str) -> Vec<Object> {
         yaml.split("\n---").filter(|document| document.lines().any(|line| !line.trim().is_empty() && !line.starts_with('#')));
     documents
         .map(|document| {
-            let value: serde_json::Value = serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{error}\n{document}"));
+            let value: Value = serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{error}\n{document}"));
             match resource::read_stored(value, &reader) {
                 Ok(Reading::Object { object, .. }) => object,
                 Ok(Reading::Foreign { kind, name }) => panic!("{kind} {name} is not read"),
@@ -42,6 +44,26 @@ pub(crate) fn objects(yaml: &str) -> Vec<Object> {
 /// What tests compile with.
 pub(crate) fn options() -> Options {
     Options { support: Support::ALL, seed: 7, ..Options::default() }
+}
+
+/// The same with a kind of extension filter, `Sign.example.com`.
+pub(crate) fn signing() -> Options {
+    let mut options = options();
+    let builder = |object: &Value| -> Result<Handle, String> {
+        if object["spec"]["broken"].is_null() { Ok(Arc::new(())) } else { Err("it is broken".to_owned()) }
+    };
+    options.extensions.insert(GroupKind::new("example.com", "Sign"), Arc::new(builder));
+    options
+}
+
+/// An extension filter of that kind, `infra/name`; one whose name is `broken` cannot be built.
+pub(crate) fn sign(name: &str) -> Change {
+    let spec = if name == "broken" { json!({"broken": true}) } else { json!({}) };
+    let object =
+        json!({"apiVersion": "example.com/v1", "kind": "Sign", "metadata": {"name": name, "namespace": "infra"}, "spec": spec});
+    let reader = Reader { extensions: vec![GroupKind::new("example.com", "Sign")], ..Reader::default() };
+    let Ok(Reading::Object { object, .. }) = resource::read(object, &reader) else { panic!("it is read") };
+    Change::Put(object)
 }
 
 impl World {

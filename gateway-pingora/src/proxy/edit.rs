@@ -1,7 +1,8 @@
 //! Edits of heads: header modifiers, and the target and host of a request.
 //!
 //! In: edits as data. Out: Pingora's heads, changed by their own methods only, so that HTTP/1 keeps the case in which names were
-//! written. Fields that belong to one connection, or that frame a message, are not for filters to set; such edits are skipped.
+//! written. Fields that belong to one connection, or that frame a message, are not for filters to set: core refuses such edits, and
+//! here they are skipped.
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery};

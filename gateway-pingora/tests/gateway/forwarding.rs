@@ -118,7 +118,7 @@ fn filters_edit_rewrite_and_chain() {
     filters:
     - type: RequestHeaderModifier
       requestHeaderModifier:
-        set: [{name: X-Set, value: "1"}, {name: Connection, value: close}, {name: Transfer-Encoding, value: gzip}]
+        set: [{name: X-Set, value: "1"}]
         add: [{name: X-Add, value: b}]
         remove: [X-Gone]
     - type: ResponseHeaderModifier
@@ -156,7 +156,7 @@ fn filters_edit_rewrite_and_chain() {
         client.send("GET /edit HTTP/1.1\r\nHost: a\r\nX-Add: a\r\nX-Gone: 1\r\nX-Set: 0\r\n\r\n").await;
         let response = client.response().await;
         assert_eq!(response.status, 200, "{response:?}");
-        assert_eq!(["x-set", "x-add", "x-gone", "transfer-encoding"].map(|name| response.echoed(name)), ["1", "a|b|c", "", ""]);
+        assert_eq!(["x-set", "x-add", "x-gone"].map(|name| response.echoed(name)), ["1", "a|b|c", ""]);
         let more: Vec<_> =
             response.headers.iter().filter(|(name, _)| name == "X-More").map(|(_, value)| value.as_str()).collect();
         assert_eq!((response.header("x-backend"), more), ("hidden", vec!["1", "2"]));

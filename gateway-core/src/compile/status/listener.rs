@@ -76,7 +76,7 @@ pub(super) fn listener_fault(around: &Around<'_>, listener: &ListenerState) -> O
     if let Some(fault) = &listener.fault {
         return Some(fault.clone());
     }
-    if let Some(closed) = &listener.closed {
+    if let Some(closed) = listener.closed.as_ref().or(listener.unfiltered.as_ref()) {
         return Some(closed.clone());
     }
     sockets(around.host, listener).into_iter().find_map(|socket| match around.facts.sockets.get(&socket)? {
@@ -92,6 +92,9 @@ fn programmed(around: &Around<'_>, listener: &ListenerState, fault: Option<&Faul
     }
     if let Some(why) = around.unserved {
         return Err((Reason::Invalid, why.to_owned()));
+    }
+    if let Err(why) = &listener.filters {
+        return Err((Reason::Invalid, format!("{why}; requests are answered 500")));
     }
     if !listener.is_usable() {
         return Err((Reason::Invalid, "there is no usable certificate, so connections are closed".to_owned()));

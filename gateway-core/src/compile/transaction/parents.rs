@@ -3,10 +3,12 @@
 //! In: marks in `Dirty`. Out: listeners in the snapshot, and marks for the routes whose attachment may differ.
 
 use crate::name::{Kind, ObjectId, ObjectName};
+use crate::snapshot::BackendName;
 use crate::status::Status;
 
 use super::super::dependents::Links;
 use super::super::listener::Sources;
+use super::super::references::World;
 use super::super::{Classes, Options, class, gateway, listener_set};
 use super::{Dirty, State, links};
 
@@ -71,6 +73,14 @@ impl State {
             support: options.support,
             certificates: &mut self.certificates,
             authorities: &mut self.authorities,
+            world: World {
+                objects: &self.objects,
+                support: options.support,
+                extensions: &options.extensions,
+                handles: &mut self.handles,
+                backends: &mut self.backends,
+                writer: &mut self.writer,
+            },
         };
         let state = ours.map(|gateway| gateway::judge(gateway, &mut sources, &options.settings));
         dirty.problems.push((id.clone(), ours.map_or_else(Vec::new, |gateway| gateway::remarks(gateway, options.support))));
@@ -78,8 +88,9 @@ impl State {
             Some(state) => Linked {
                 uses: state.ties.uses.clone(),
                 crosses: state.ties.crosses.clone(),
+                backends: state.ties.backends.clone(),
                 parents: Vec::new(),
-                needed: Some((name.clone(), state.ties.uses.clone())),
+                needed: Some((name.clone(), state.ties.needed().cloned().collect())),
             },
             None => Linked {
                 uses: class.map(|class| ObjectId::new(Kind::GatewayClass, class)).into_iter().collect(),
@@ -110,6 +121,14 @@ impl State {
                 support: options.support,
                 certificates: &mut self.certificates,
                 authorities: &mut self.authorities,
+                world: World {
+                    objects: &self.objects,
+                    support: options.support,
+                    extensions: &options.extensions,
+                    handles: &mut self.handles,
+                    backends: &mut self.backends,
+                    writer: &mut self.writer,
+                },
             };
             listener_set::judge(set, host, &labels, room, &mut sources)
         });
@@ -120,11 +139,12 @@ impl State {
         let linked = match &state {
             Some(state) => {
                 let namespace = ObjectId::new(Kind::Namespace, ObjectName::cluster(name.namespace()));
-                let needed = [id.clone(), namespace].into_iter().chain(state.ties.uses.iter().cloned()).collect();
+                let needed = [id.clone(), namespace].into_iter().chain(state.ties.needed().cloned()).collect();
                 let is_allowed = state.refusal.is_none();
                 Linked {
                     uses: state.ties.uses.clone(),
                     crosses: state.ties.crosses.clone(),
+                    backends: state.ties.backends.clone(),
                     parents,
                     needed: is_allowed.then(|| (state.gateway.clone(), needed)),
                 }
@@ -146,6 +166,9 @@ impl State {
             dirty.classes_used.entry(class.name.clone()).or_insert(is_used);
         }
         self.dependents.relink(id, old.links(), after);
+        let backends = new.as_ref().map_or(&[][..], |new| &new.backends);
+        let left = old.backends.iter().filter(|backend| backends.binary_search(backend).is_err());
+        dirty.released.extend(left.map(|backend| (backend.clone(), id.clone())));
         if let Some((gateway, objects)) = new.as_ref().and_then(|new| new.needed.as_ref()) {
             objects.iter().for_each(|object| self.needs.join(gateway, object));
         }
@@ -163,6 +186,7 @@ impl State {
 pub(super) struct Linked {
     uses: Vec<ObjectId>,
     crosses: Vec<String>,
+    backends: Vec<BackendName>,
     parents: Vec<ObjectId>,
     /// What its Gateway needs for it.
     needed: Option<(ObjectName, Vec<ObjectId>)>,
