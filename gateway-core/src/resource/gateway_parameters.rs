@@ -16,7 +16,7 @@ pub struct GatewayParameters {
 }
 
 /// The parameters of a Gateway. What is not stated is left to the parameters of its class, then to the defaults of the data
-/// plane.
+/// plane. Changes take effect at once, those of a class's parameters on all Gateways of the class.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayParametersSpec {

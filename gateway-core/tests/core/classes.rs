@@ -1,6 +1,6 @@
 //! GatewayClasses (`GatewayClassStatus`, GEP-2162) and the parameters of classes and Gateways.
 
-use gateway_core::compile::{Bundle, Change, CrdAnnotations, Fact, Options, Update};
+use gateway_core::compile::{Bundle, Change, Classes, CrdAnnotations, Fact, Options, Update};
 use gateway_core::name::ObjectName;
 use gateway_core::status::Status;
 use gateway_core::support::{Capability, Support};
@@ -180,6 +180,39 @@ fn a_class_is_told_to_be_used_while_at_least_one_gateway_names_it() {
     let elsewhere = second.replace("gatewayClassName: c,", "gatewayClassName: d,");
     assert_eq!(told(&world.put(&elsewhere)), [(name.clone(), false), (ObjectName::cluster("d"), true)]);
     assert!(!world.compiler.is_class_used(&name));
+}
+
+#[test]
+fn every_class_of_our_controller_is_judged_and_no_other() {
+    let named = Options { classes: Classes::Named, controller_name: "example.com/x".into(), ..options() };
+    let second = class("").replace("name: c", "name: second");
+    let foreign = class("").replace("name: c", "name: foreign").replace("example.com/x", "example.com/xy");
+    let mut world = World::with(named, &format!("{}{second}{foreign}{GATEWAY}", class("")));
+    for name in ["c", "second"] {
+        assert_eq!(world.condition(&format!("GatewayClass {name}"), "Accepted"), "Accepted");
+    }
+    assert_eq!(world.condition("GatewayClass foreign", "Accepted"), "absent");
+    assert_eq!(world.condition("Gateway infra/gw", "Programmed"), "Programmed");
+    let update = world.put(&class("").replace("example.com/x", "example.com/other"));
+    assert_eq!(update.statuses.get(&id("GatewayClass c")), Some(&None), "it is another's now");
+    assert_eq!(update.statuses.get(&id("Gateway infra/gw")), Some(&None), "and so are its Gateways");
+    assert_eq!(world.snapshot.sockets().count(), 0);
+}
+
+/// GatewayClassObservedGenerationBump.
+#[test]
+fn conditions_of_a_class_follow_its_generation_when_only_its_description_changes() {
+    let described = |generation: u32| {
+        class(&format!(", description: number {generation}"))
+            .replace("{name: c}", &format!("{{name: c, generation: {generation}}}"))
+    };
+    let mut world = World::of(&described(1));
+    for generation in [1, 2] {
+        world.put(&described(generation));
+        let Some(status) = world.compiler.statuses().get(&id("GatewayClass c")) else { panic!("no status") };
+        let seen: Vec<i64> = status.parts().iter().flat_map(|(_, found)| *found).map(|one| one.observed_generation).collect();
+        assert_eq!(seen, [i64::from(generation); 2]);
+    }
 }
 
 #[test]

@@ -102,3 +102,12 @@ fn a_cluster_that_serves_no_cluster_trust_bundles_makes_them_an_invalid_ca_certi
     world.apply([installed(true)]);
     assert_eq!(resolved(&world), "ResolvedRefs", "the API appeared at run time");
 }
+
+#[test]
+fn a_cluster_trust_bundle_named_with_a_namespace_is_an_invalid_ca_certificate_ref() {
+    let refs = ROOTS.replace("name: roots", "name: roots, namespace: infra");
+    let world = World::of(&format!("{}{}", gateway(&refs), bundle("v1", "roots", &authority("one"))));
+    assert_eq!(resolved(&world), "!InvalidCACertificateRef");
+    assert!(world.message("Gateway infra/gw#https", "ResolvedRefs").contains("leave the namespace out"));
+    assert_eq!(world.condition("Gateway infra/gw", "Accepted"), "!ListenersNotValid", "nothing but the reference is at fault");
+}
