@@ -13,7 +13,7 @@ use crate::name::ObjectId;
 use crate::snapshot::{Backend, BackendId, BackendName, BackendProtocol, Fingerprint, Seed, Usage, Writer};
 use crate::support::Support;
 
-use super::gateway::Fault;
+use super::fault::Fault;
 use super::hashed::Hashed;
 use super::objects::Objects;
 use super::resolve;

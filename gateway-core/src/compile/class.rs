@@ -12,7 +12,7 @@ use crate::resource::GatewayClass;
 use crate::status::{ClassStatus, Feature};
 use crate::support::{Installed, Support};
 
-use super::gateway::Fault;
+use super::fault::Fault;
 use super::objects::{Facts, Objects, kind_of};
 use super::status::condition;
 use super::{Bundle, Classes, EXPERIMENTAL, Options, violation};

@@ -14,7 +14,7 @@ use crate::support::{Capability, Support};
 use super::addresses::{Allotted, addresses};
 use super::certificate::moments;
 use super::client_validation::is_insecure;
-pub(super) use super::fault::Fault;
+use super::fault::Fault;
 use super::listener::{self, Holder, ListenerState, Sources};
 use super::merge::{Stated, conflicts_within};
 use super::parameters::parameters;

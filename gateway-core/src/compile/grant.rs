@@ -54,3 +54,50 @@ impl Reference<'_> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::ObjectName;
+    use crate::resource::{FieldValidation, Reader, Reading, read};
+    use crate::snapshot::Writer;
+
+    #[test]
+    fn a_grant_names_the_referring_kind_with_its_own_group() {
+        let rows = [
+            (Kind::HttpRoute, "gateway.networking.k8s.io"),
+            (Kind::Gateway, "gateway.networking.k8s.io"),
+            (Kind::ListenerSet, "gateway.networking.k8s.io"),
+            (Kind::XTelemetryPolicy, "gateway.networking.x-k8s.io"),
+        ];
+        let to = ObjectId::new(Kind::Service, ObjectName::new("vault", "target"));
+        for (from, group) in rows {
+            for (stated, is_permitted) in [(group, true), ("example.com", false)] {
+                let grant = serde_json::json!({
+                    "apiVersion": "gateway.networking.k8s.io/v1", "kind": "ReferenceGrant",
+                    "metadata": {"name": "g", "namespace": "vault"},
+                    "spec": {
+                        "from": [{"group": stated, "kind": from.as_str(), "namespace": "infra"}],
+                        "to": [{"group": "", "kind": "Service"}],
+                    },
+                });
+                let reader = Reader { validation: FieldValidation::Strict, lenient_forms: false, extensions: Vec::new() };
+                let Ok(Reading::Object { object, .. }) = read(grant, &reader) else { panic!("it is valid") };
+                let mut objects = Objects::new(Writer::new(7).seed());
+                objects.put(object);
+                let asked = Reference { from: &from, namespace: "infra", to: &to };
+                assert_eq!(asked.grants(&objects).next().is_some(), is_permitted, "{from} of {stated}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_in_no_namespace_or_in_ones_own_needs_no_grant() {
+        let roots = ObjectId::new(Kind::ClusterTrustBundle, ObjectName::cluster("roots"));
+        let own = ObjectId::new(Kind::Secret, ObjectName::new("infra", "cert"));
+        let others = ObjectId::new(Kind::Secret, ObjectName::new("vault", "cert"));
+        for (to, crosses) in [(roots, false), (own, false), (others, true)] {
+            assert_eq!(Reference { from: &Kind::Gateway, namespace: "infra", to: &to }.crosses(), crosses, "{to}");
+        }
+    }
+}

@@ -20,7 +20,7 @@ use crate::support::{Capability, Support};
 
 use super::Extensions;
 use super::backends::Backends;
-use super::gateway::Fault;
+use super::fault::Fault;
 use super::grant::Reference;
 use super::objects::{Objects, kind_of};
 use super::route::Route;

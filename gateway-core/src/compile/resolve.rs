@@ -11,7 +11,7 @@ use crate::resource::{Endpoint, EndpointAddressType, EndpointSlice, Service, Ser
 use crate::snapshot::{BackendName, BackendProtocol, Usage};
 use crate::support::{Capability, Support};
 
-use super::gateway::Fault;
+use super::fault::Fault;
 
 /// How a port of a Service is spoken to, or why it cannot be used.
 pub(super) fn protocol(service: Option<&Service>, name: &BackendName, support: Support) -> Result<BackendProtocol, Fault> {

@@ -13,7 +13,7 @@ use crate::status::{ParentStatus, RouteStatus};
 
 use super::attach::{self, Verdict};
 use super::attachment::Attachment;
-use super::gateway::Fault;
+use super::fault::Fault;
 use super::references::References;
 use super::route::Route;
 use super::status::condition;

@@ -6,7 +6,7 @@
 use crate::condition::Reason;
 use crate::resource::{Invalid, Meta};
 
-use super::gateway::Fault;
+use super::fault::Fault;
 
 /// Why a rule of a route cannot be performed.
 pub(super) fn of_rule(meta: &Meta, index: usize) -> Option<Fault> {

@@ -16,7 +16,7 @@ use crate::snapshot::{Action, Rule, RuleId, Split, Target};
 use crate::support::Support;
 
 use super::super::age::age;
-use super::super::gateway::Fault;
+use super::super::fault::Fault;
 use super::super::references::{References, RuleReferences};
 use super::super::violation;
 use super::filters::{Level, Steps, Workshop};
