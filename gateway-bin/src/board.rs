@@ -79,9 +79,9 @@ impl Board {
         self.statuses.keys().chain(self.remarks.keys()).collect()
     }
 
-    /// How many routes are attached to a listener of a Gateway.
-    pub(crate) fn attached_routes(&self, gateway: &ObjectId, listener: &str) -> usize {
-        let listeners = self.statuses.get(gateway).map_or(&[][..], Status::listeners);
+    /// How many routes are attached to a listener of a Gateway or ListenerSet.
+    pub(crate) fn attached_routes(&self, holder: &ObjectId, listener: &str) -> usize {
+        let listeners = self.statuses.get(holder).map_or(&[][..], Status::listeners);
         listeners.iter().find(|one| one.name == listener).map_or(0, |one| one.attached_routes)
     }
 
@@ -109,14 +109,14 @@ impl Board {
 
     /// Whether all is well with an object; `None` where nothing is ever said about its kind.
     pub(crate) fn verdict(&self, id: &ObjectId) -> Option<Verdict> {
-        let routes_nowhere = match self.statuses.get(id) {
+        let is_attached_nowhere = match self.statuses.get(id) {
             Some(Status::Route(status)) => status.parents.is_empty(),
             Some(Status::GatewayClass(_) | Status::Gateway(_) | Status::ListenerSet(_) | Status::Policy(_)) => false,
-            None => is_route(&id.kind),
+            None => is_route(&id.kind) || id.kind == Kind::ListenerSet,
         };
         let rows = self.rows(id);
         let mut faults: Vec<_> = rows.iter().filter(|row| is_fault(row.condition) && !follows(row, &rows)).map(fault).collect();
-        if routes_nowhere {
+        if is_attached_nowhere {
             faults.extend_from_slice(self.remarks(id));
             if faults.is_empty() {
                 faults.push("it attaches to no Gateway that is known here".into());

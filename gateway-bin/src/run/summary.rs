@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use gateway_core::compile::Bound;
 use gateway_core::name::{Kind, ObjectId, ObjectName};
-use gateway_core::resource::{Gateway, HttpMatch, HttpRoute, Listener, Object, PathMatchType, Protocol};
+use gateway_core::resource::{Gateway, HttpMatch, HttpRoute, Listener, ListenerSet, Object, PathMatchType, Protocol};
 use gateway_core::snapshot::Socket;
 
 use crate::board::{Board, Verdict, is_route};
@@ -65,15 +65,37 @@ impl Scene<'_> {
         }
         for gateway in gateways.iter().take(MOST_GATEWAYS) {
             let _ = writeln!(text, "Gateway {} (class {})", gateway.meta.name, gateway.spec.gateway_class_name);
-            let rows: Vec<_> =
-                gateway.spec.listeners.iter().take(MOST_LISTENERS).map(|listener| self.listener(gateway, listener)).collect();
-            text.push_str(&indented(&crate::board::table(&rows)));
-            more(text, gateway.spec.listeners.len(), MOST_LISTENERS, "listeners");
+            self.listeners(text, gateway, &Kind::Gateway, &gateway.meta.name, &gateway.spec.listeners);
+            let sets = self.sets_of(gateway);
+            for set in sets.iter().take(MOST_GATEWAYS) {
+                let _ = writeln!(text, "ListenerSet {} (of Gateway {})", set.meta.name, gateway.meta.name);
+                self.listeners(text, gateway, &Kind::ListenerSet, &set.meta.name, &set.spec.listeners);
+            }
+            more(text, sets.len(), MOST_GATEWAYS, "ListenerSets");
         }
         more(text, gateways.len(), MOST_GATEWAYS, "Gateways");
     }
 
-    fn listener(&self, gateway: &Gateway, listener: &Listener) -> [String; 5] {
+    fn sets_of(&self, gateway: &Gateway) -> Vec<&ListenerSet> {
+        let is_of = |set: &ListenerSet| {
+            set.spec.parent_ref.is_gateway() && set.spec.parent_ref.target(set.meta.name.namespace()) == gateway.meta.name
+        };
+        let sets = self.objects().values();
+        let sets = sets.filter_map(|object| if let Object::ListenerSet(set) = object { Some(&**set) } else { None });
+        let mut sets: Vec<&ListenerSet> = sets.filter(|set| is_of(set)).collect();
+        sets.sort_by_key(|set| &set.meta.name);
+        sets
+    }
+
+    /// The listeners of a Gateway or ListenerSet; `gateway` is the one they belong to.
+    fn listeners(&self, text: &mut String, gateway: &Gateway, kind: &Kind, holder: &ObjectName, listeners: &[Listener]) {
+        let id = ObjectId::new(kind.clone(), holder.clone());
+        let rows: Vec<_> = listeners.iter().take(MOST_LISTENERS).map(|listener| self.listener(gateway, &id, listener)).collect();
+        text.push_str(&indented(&crate::board::table(&rows)));
+        more(text, listeners.len(), MOST_LISTENERS, "listeners");
+    }
+
+    fn listener(&self, gateway: &Gateway, holder: &ObjectId, listener: &Listener) -> [String; 5] {
         let mut doors = Vec::new();
         for (socket, bound) in self.sockets_of(gateway, listener.port) {
             doors.push(match bound {
@@ -85,16 +107,11 @@ impl Scene<'_> {
             doors.push(format!("port {} not open", listener.port));
         }
         let hostname = listener.hostname.as_deref().unwrap_or("any host").to_owned();
-        let routes = match self.attached(gateway, &listener.name) {
+        let routes = match self.board.attached_routes(holder, &listener.name) {
             1 => "1 route".to_owned(),
             count => format!("{count} routes"),
         };
         [listener.name.clone(), listener.protocol.to_string(), doors.join(", "), hostname, routes]
-    }
-
-    fn attached(&self, gateway: &Gateway, listener: &str) -> usize {
-        let id = ObjectId::new(Kind::Gateway, gateway.meta.name.clone());
-        self.board.attached_routes(&id, listener)
     }
 
     /// The sockets of a listener's port on the addresses of its Gateway.
@@ -209,14 +226,14 @@ impl Scene<'_> {
     /// Where a route is reached in clear: the URL without its path, and the host to name where it is not that of the URL.
     fn entrance(&self, route: &HttpRoute) -> Option<(String, Option<String>)> {
         for parent in &route.spec.parent_refs {
-            let name = parent.target(route.meta.name.namespace());
-            let Some(Object::Gateway(gateway)) = self.objects().get(&ObjectId::new(Kind::Gateway, name)) else { continue };
+            let holder = parent.holder(route.meta.name.namespace()).and_then(|holder| self.objects().get(&holder));
+            let Some((gateway, listeners)) = holder.and_then(|holder| self.held(holder)) else { continue };
             let fits = |listener: &&Listener| {
                 listener.protocol == Protocol::Http
                     && parent.section_name.as_ref().is_none_or(|section| *section == listener.name)
                     && parent.port.is_none_or(|port| port == listener.port)
             };
-            for listener in gateway.spec.listeners.iter().filter(fits) {
+            for listener in listeners.iter().filter(fits) {
                 let open = self.sockets_of(gateway, listener.port).find(|(_, bound)| **bound == Bound::Yes);
                 let Some((socket, _)) = open else { continue };
                 let address = socket.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -227,6 +244,17 @@ impl Scene<'_> {
             }
         }
         None
+    }
+
+    /// The listeners of a Gateway or ListenerSet, and the Gateway they belong to.
+    fn held<'o>(&'o self, holder: &'o Object) -> Option<(&'o Gateway, &'o [Listener])> {
+        if let Object::Gateway(gateway) = holder {
+            return Some((gateway, &gateway.spec.listeners));
+        }
+        let Object::ListenerSet(set) = holder else { return None };
+        let name = set.spec.parent_ref.target(set.meta.name.namespace());
+        let gateway = self.objects().get(&ObjectId::new(Kind::Gateway, name))?;
+        if let Object::Gateway(gateway) = gateway { Some((gateway, &set.spec.listeners)) } else { None }
     }
 }
 

@@ -5,6 +5,7 @@
 mod addresses;
 mod flags;
 mod following;
+mod listener_sets;
 mod quickstart;
 mod reading;
 mod scene;

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use crate::backend::{Backend, Reply};
 use crate::client::{Client, get};
 use crate::protocols::{ask, h2, request};
-use crate::tls;
+use crate::tls::{self, Offer};
 use crate::world::{World, gateway, route, run, service, until};
 
 /// A second Gateway, on port 8080, with the same routes.
@@ -235,5 +235,41 @@ spec:
         // Without a certificate the listener stays, closed.
         world.remove(Kind::Secret, "a").await;
         assert!(kept.ends().await);
+    });
+}
+
+#[test]
+fn listeners_of_a_set_serve_in_clear_and_over_tls_with_certificates_of_their_own() {
+    run(async {
+        let backend = Backend::echo("web").await;
+        let (own, own_secret) = tls::secret("own", &["a.example.com"], &rcgen::PKCS_ECDSA_P256_SHA256);
+        let (theirs, their_secret) = tls::secret("theirs", &["b.example.com"], &rcgen::PKCS_ECDSA_P256_SHA256);
+        let gateway = tls::gateway(&[("https", "a.example.com", &["own"])])
+            .replace("gatewayClassName: pingora", "gatewayClassName: pingora\n  allowedListeners: {namespaces: {from: Same}}");
+        let set = "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: {name: set, namespace: default}
+spec:
+  parentRef: {name: gw}
+  listeners:
+  - {name: https, port: 443, protocol: HTTPS, hostname: b.example.com, tls: {certificateRefs: [{name: theirs}]}}
+  - {name: http, port: 80, protocol: HTTP}";
+        let of_set = route("of-set", "[{backendRefs: [{name: web, port: 80}]}]")
+            .replace("[{name: gw}]", "[{kind: ListenerSet, name: set}]");
+        let all = gateway + set + &own_secret + &their_secret + &of_set + &service("web", &[backend.address]);
+        let mut world = World::of(&all).await;
+        assert_eq!(get(world.at(80), "anything", "/").await.status, 200);
+        let first = tls::connect(&world, "a.example.com", Offer::default()).await.unwrap();
+        let second = tls::connect(&world, "b.example.com", Offer::default()).await.unwrap();
+        assert!(tls::leaf(&first) == own && tls::leaf(&second) == theirs);
+        let mut kept = Client::over(first);
+        assert_eq!(kept.get("a.example.com", "/").await.status, 404, "the route names the set alone");
+        assert_eq!(Client::over(second).get("b.example.com", "/").await.status, 200);
+        world.remove(Kind::ListenerSet, "set").await;
+        assert!(TcpStream::connect(world.at(80)).await.is_err());
+        assert!(tls::connect(&world, "b.example.com", Offer::default()).await.is_err());
+        assert_eq!(kept.get("a.example.com", "/").await.status, 404, "connections of other listeners stay");
     });
 }

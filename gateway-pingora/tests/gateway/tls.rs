@@ -129,7 +129,7 @@ pub(crate) async fn connect(world: &World, name: &'static str, offer: Offer) -> 
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name).unwrap(), stream).await
 }
 
-fn leaf(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
+pub(crate) fn leaf(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
     stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
 }
 
