@@ -7,6 +7,7 @@ mod certificates;
 mod classes;
 mod client_validation;
 mod cors;
+mod default_gateways;
 mod dependencies;
 mod filters;
 mod grants;
