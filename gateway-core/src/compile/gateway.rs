@@ -53,8 +53,7 @@ pub(super) fn judge(gateway: &Arc<Gateway>, sources: &mut Sources<'_>, settings:
     let (settings, parameters) = parameters(gateway, sources.objects, settings, &mut ties);
     let addresses = addresses(gateway, sources.objects, sources.support);
     let holder = Holder::gateway(gateway);
-    let mut listeners: Vec<ListenerState> =
-        gateway.spec.listeners.iter().map(|listener| listener::judge(holder, listener, sources, &mut ties)).collect();
+    let mut listeners = listener::judge_all(holder, &gateway.meta, &gateway.spec.listeners, sources, &mut ties);
     fall_together(&gateway.spec.listeners, &mut listeners, sources.support);
     let (client_certificate, reference) = client_certificate(gateway, sources, &mut ties);
     ties.settle();

@@ -288,7 +288,7 @@ impl Gateways {
     /// Whether anything of a holder is served.
     fn is_open(&self, holder: &ObjectId) -> bool {
         if holder.kind == Kind::ListenerSet {
-            let set = self.sets.get(&holder.name).filter(|set| set.refusal.is_none());
+            let set = self.sets.get(&holder.name).filter(|set| set.refusal.is_none() && set.fault.is_none());
             return set.and_then(|set| self.terms.get(&set.gateway)).is_some_and(|terms| terms.is_open);
         }
         self.states.get(&holder.name).is_some_and(|state| state.fault.is_none())
@@ -312,7 +312,8 @@ impl Gateways {
 
     /// What the listeners of a ListenerSet claim.
     fn claims_of_set(&self, set: &SetState) -> Vec<(Place, Claim)> {
-        let Some(terms) = self.terms.get(&set.gateway).filter(|terms| terms.is_open) else { return Vec::new() };
+        let is_open = |terms: &&Terms| terms.is_open && set.fault.is_none();
+        let Some(terms) = self.terms.get(&set.gateway).filter(is_open) else { return Vec::new() };
         let meta = &set.object.meta;
         let first = Rank { is_set: true, age: age(meta), holder: meta.name.clone(), index: 0 };
         claims(&first, &set.gateway, &terms.ground, &set.listeners)

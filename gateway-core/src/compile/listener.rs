@@ -4,12 +4,12 @@
 //! `status` phrases. Knows nothing of other listeners or of routes; a listener of a Gateway and one of a ListenerSet differ only
 //! in their `Holder`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::condition::Reason;
 use crate::name::{GATEWAY_GROUP, Kind, ObjectId, ObjectName};
-use crate::resource::{FromNamespaces, Gateway, Listener, Protocol, RouteNamespaces, SecretObjectRef, TlsMode};
+use crate::resource::{FromNamespaces, Gateway, Listener, Meta, Protocol, RouteNamespaces, SecretObjectRef, TlsMode};
 use crate::snapshot::filters::ListenerFilter;
 use crate::snapshot::{self, Certificate, CertificateSet, ClientValidation, TlsOptions};
 use crate::support::{Capability, Support};
@@ -27,6 +27,7 @@ use super::references::World;
 use super::ties::Ties;
 use super::tls_options::{self, tls_options};
 use super::trust::Authorities;
+use super::violation;
 
 /// Who holds a listener.
 #[derive(Clone, Copy, Debug)]
@@ -158,8 +159,30 @@ impl ListenerState {
     }
 }
 
+/// Judges the listeners of an object with this metadata. What they refer to joins `ties`.
+pub(super) fn judge_all(
+    holder: Holder<'_>,
+    meta: &Meta,
+    listeners: &[Listener],
+    sources: &mut Sources<'_>,
+    ties: &mut Ties,
+) -> Vec<ListenerState> {
+    let mut names = BTreeSet::new();
+    let mut states = Vec::with_capacity(listeners.len());
+    for (index, listener) in listeners.iter().enumerate() {
+        let mut state = judge(holder, listener, sources, ties);
+        if !names.insert(&listener.name) {
+            let message = format!("another listener of the same {} has the name {}", holder.kind, listener.name);
+            state.fault = Some((Reason::UnsupportedValue, message));
+        }
+        state.fault = state.fault.or_else(|| violation::of_listener(meta, index));
+        states.push(state);
+    }
+    states
+}
+
 /// Judges a listener. What it refers to joins `ties`.
-pub(super) fn judge(holder: Holder<'_>, listener: &Listener, sources: &mut Sources<'_>, ties: &mut Ties) -> ListenerState {
+fn judge(holder: Holder<'_>, listener: &Listener, sources: &mut Sources<'_>, ties: &mut Ties) -> ListenerState {
     let support = sources.support;
     let served = served(listener, support);
     let protocol = served.as_ref().ok().copied();

@@ -17,6 +17,7 @@ use super::attach::unselected;
 use super::gateway::GatewayState;
 use super::listener::{self, Holder, ListenerState, Sources};
 use super::ties::Ties;
+use super::violation;
 
 /// A ListenerSet of a Gateway of ours, as judged.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub(super) struct SetState {
     pub(super) gateway: ObjectName,
     /// Why its Gateway does not take it.
     pub(super) refusal: Option<String>,
+    /// Why nothing of it can be served.
+    pub(super) fault: Option<String>,
     /// As in the spec.
     pub(super) listeners: Vec<ListenerState>,
     /// When time alone will change a verdict, in seconds since 1970.
@@ -48,7 +51,7 @@ pub(super) fn judge(
     let holder = Holder { kind: &Kind::ListenerSet, name: &set.meta.name, gateway };
     let mut listeners: Vec<ListenerState> = match &refusal {
         Some(why) => set.spec.listeners.iter().map(|found| listener::refuse(found, sources.support, why)).collect(),
-        None => set.spec.listeners.iter().map(|found| listener::judge(holder, found, sources, &mut ties)).collect(),
+        None => listener::judge_all(holder, &set.meta, &set.spec.listeners, sources, &mut ties),
     };
     ties.settle();
     for listener in listeners.iter_mut().skip(room) {
@@ -61,6 +64,7 @@ pub(super) fn judge(
         object: set.clone(),
         gateway: gateway.meta.name.clone(),
         refusal,
+        fault: violation::of_listener_set(&set.meta),
         moments: listeners.iter().flat_map(ListenerState::moments).collect(),
         listeners,
         ties,

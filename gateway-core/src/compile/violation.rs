@@ -30,6 +30,17 @@ pub(super) fn of_gateway(meta: &Meta) -> Option<Fault> {
     fault(Reason::Invalid, violations)
 }
 
+/// Why a listener cannot be accepted. That it is like another is for those to settle who compare them.
+pub(super) fn of_listener(meta: &Meta, index: usize) -> Option<Fault> {
+    let violations = meta.violations.within(LISTENERS, index).filter(|violation| !violation.path.ends_with(']'));
+    fault(Reason::UnsupportedValue, violations)
+}
+
+/// Why a ListenerSet as a whole cannot be accepted.
+pub(super) fn of_listener_set(meta: &Meta) -> Option<String> {
+    told(meta.violations.outside(LISTENERS))
+}
+
 fn fault<'a>(reason: Reason, violations: impl Iterator<Item = &'a Invalid>) -> Option<Fault> {
     told(violations).map(|message| (reason, message))
 }

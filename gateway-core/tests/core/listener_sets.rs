@@ -214,7 +214,7 @@ fn of_equal_hostnames_the_gateways_goes_first_then_that_of_the_older_set() {
             ),
         ),
         set("team/b@02", &format!("[{}]", http("gateway", 80, "contested.example.com"))),
-        set("team/c@03", &format!("[{}, {}]", http("good", 80, "c.example.com"), http("shared", 80, "SHARED.example.com"))),
+        set("team/c@03", &format!("[{}, {}]", http("good", 80, "c.example.com"), http("shared", 80, "shared.example.com"))),
         set("team/d@04", &format!("[{}]", http("shared", 80, "shared.example.com"))),
     ];
     let world = World::of(&all.concat());
@@ -794,4 +794,41 @@ fn a_gateway_is_phrased_again_only_for_the_count_of_its_sets() {
     let update = world.put(&set("team/ls", &format!("[{}]", http("l", 80, "b.example.com"))));
     assert!(!update.statuses.contains_key(&id("Gateway infra/gw")), "{:?}", update.statuses.keys());
     assert_eq!(attached_sets(&world), 1);
+}
+
+/// § 9 item 57, for ListenerSets.
+#[test]
+fn what_a_stored_set_violates_is_told_of_the_listener_or_of_the_set() {
+    let one = format!("[{}, {{name: bad, port: 81, protocol: TCP, hostname: a.example.com}}]", http("good", 80, "a.example.com"));
+    let world = World::of(&(gateway(ALL) + &set("team/ls", &one)));
+    assert_eq!(standing(&world, "ListenerSet team/ls#bad"), both("!UnsupportedValue", "!Invalid"));
+    assert!(world.message("ListenerSet team/ls#bad", "Accepted").contains("spec.listeners[1].hostname"));
+    assert_eq!(standing(&world, "ListenerSet team/ls"), both("ListenersNotValid", "Programmed"));
+    let many: Vec<String> = (0..65).map(|at| http(&format!("l{at}"), 80, &format!("l{at}.example.com"))).collect();
+    let world = World::of(&(gateway(ALL) + &set("team/ls", &format!("[{}]", many.join(", ")))));
+    assert_eq!(standing(&world, "ListenerSet team/ls"), both("!Invalid", "!Invalid"));
+    assert!(world.message("ListenerSet team/ls", "Accepted").contains("1 to 64 entries"));
+    assert_eq!((attached_sets(&world), world.get("http://l1.example.com/", &[])), (0, "404".to_owned()));
+    let twice = format!("[{}, {}]", http("same", 80, "a.example.com"), http("same", 8080, "b.example.com"));
+    let world = World::of(&(gateway(ALL) + &set("team/ls", &twice)));
+    assert_eq!(standing(&world, "ListenerSet team/ls"), both("ListenersNotValid", "Programmed"), "the first of a name is served");
+    assert_eq!(world.snapshot.sockets().count(), 1);
+}
+
+/// § 9 item 9: relabelling for the routes of sets.
+#[test]
+fn relabelling_a_namespace_admits_its_routes_to_listeners_of_sets_or_sends_them_off() {
+    let chosen = "[{name: l, port: 80, protocol: HTTP, hostname: a.example.com, allowedRoutes: {namespaces: {from: Selector, selector: {matchExpressions: [{key: routes, operator: In, values: [allowed, welcome]}]}}}}]";
+    let parent = "[{kind: ListenerSet, name: ls, namespace: team}]";
+    let mut world =
+        World::of(&(gateway(ALL) + &set("team/ls", chosen) + &namespace("plain", "") + &route("r", "plain", parent, "/")));
+    assert_eq!(world.condition("HTTPRoute plain/r", "Accepted"), "!NotAllowedByListeners");
+    world.put(&namespace("plain", "routes: welcome"));
+    assert_eq!(world.condition("HTTPRoute plain/r", "Accepted"), "Accepted");
+    assert_eq!((world.attached_to("ListenerSet team/ls", "l"), world.get("http://a.example.com/", &[])), (1, "200 r".to_owned()));
+    let update = world.put(&namespace("plain", "routes: allowed, unrelated: label"));
+    assert!(update.statuses.is_empty(), "it is admitted as before");
+    world.remove("Namespace plain");
+    assert_eq!(world.condition("HTTPRoute plain/r", "Accepted"), "!NotAllowedByListeners");
+    assert_eq!((world.attached_to("ListenerSet team/ls", "l"), world.get("http://a.example.com/", &[])), (0, "404".to_owned()));
 }

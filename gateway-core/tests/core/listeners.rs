@@ -28,7 +28,7 @@ fn listeners_of_one_gateway_with_the_same_port_and_hostname_all_fall() {
     let world = World::of(&gateway(
         "gw",
         "  - {name: one, port: 80, protocol: HTTP, hostname: a.example.com}
-  - {name: two, port: 80, protocol: HTTP, hostname: A.example.com}
+  - {name: two, port: 80, protocol: HTTP, hostname: a.example.com}
   - {name: three, port: 80, protocol: HTTP}",
     ));
     for name in ["one", "two"] {

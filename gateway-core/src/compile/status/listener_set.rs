@@ -30,7 +30,11 @@ pub(in super::super) fn listener_set(
         host,
         generation,
         is_acknowledged: facts.acknowledged.get(&id) == Some(&generation),
-        unserved: (!parent.is_accepted).then_some("the Gateway of the ListenerSet is not accepted"),
+        unserved: match (&state.fault, parent.is_accepted) {
+            (Some(_), _) => Some("the ListenerSet is not accepted"),
+            (None, false) => Some("the Gateway of the ListenerSet is not accepted"),
+            (None, true) => None,
+        },
         facts,
         proof,
     };
@@ -63,9 +67,15 @@ struct Summary<'a> {
 }
 
 impl Summary<'_> {
+    /// Why nothing of the set is looked at any further.
+    fn fault(&self) -> Option<Fault> {
+        let refused = self.state.refusal.clone().map(|why| (Reason::NotAllowed, why));
+        refused.or_else(|| self.state.fault.clone().map(|why| (Reason::Invalid, why)))
+    }
+
     fn accepted(&self, bad: impl Fn() -> Fault) -> Result<Fault, Fault> {
-        if let Some(why) = &self.state.refusal {
-            return Err((Reason::NotAllowed, why.clone()));
+        if let Some(fault) = self.fault() {
+            return Err(fault);
         }
         if !self.parent.is_accepted {
             return Err((Reason::ParentNotAccepted, format!("Gateway {} is not accepted", self.state.gateway)));
@@ -80,8 +90,8 @@ impl Summary<'_> {
     }
 
     fn programmed(&self, bad: impl Fn() -> Fault) -> Result<Fault, Fault> {
-        if let Some(why) = &self.state.refusal {
-            return Err((Reason::NotAllowed, why.clone()));
+        if let Some(fault) = self.fault() {
+            return Err(fault);
         }
         if self.parent.is_accepted && self.valid == 0 {
             return Err(bad());
