@@ -41,8 +41,8 @@ pub use fingerprint::Fingerprint;
 pub use listener::{
     Certificate, CertificateSet, ClientValidation, Listener, ListenerId, Network, Protocol, Settings, TlsOptions, TlsVersion,
 };
-pub use listeners::Listeners;
 pub(crate) use listeners::Site;
+pub use listeners::{Listeners, Roster};
 use map::Map;
 pub(crate) use map::Seed;
 pub(crate) use names::Tier;

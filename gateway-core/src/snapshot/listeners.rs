@@ -18,7 +18,21 @@ pub struct Listeners {
     names: Names<Arc<Site>>,
     /// How many of them end TLS: all or none, or they would conflict.
     tls: usize,
+    roster: Roster,
 }
+
+/// Stands for who the listeners of a socket are. Two that are equal tell that none came or went in between, and that none changed its
+/// name or protocol, opened or closed; what else a listener is, and its routes, may differ. Unequal ones tell nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Roster(Arc<()>);
+
+impl PartialEq for Roster {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Roster {}
 
 /// A listener with its routes.
 #[derive(Clone, Debug)]
@@ -29,7 +43,7 @@ pub(crate) struct Site {
 
 impl Listeners {
     pub(super) fn new(settings: Arc<Settings>) -> Self {
-        Self { settings, names: Names::default(), tls: 0 }
+        Self { settings, names: Names::default(), tls: 0, roster: Roster::default() }
     }
 
     /// The listener that answers for a host or server name in lower case; `None` asks for the one without a host name.
@@ -42,6 +56,11 @@ impl Listeners {
         let mut all: Vec<_> = self.names.sorted().map(|(_, site)| &site.listener).collect();
         all.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         all.into_iter()
+    }
+
+    /// Who they are, to be compared with who they were before.
+    pub fn roster(&self) -> &Roster {
+        &self.roster
     }
 
     /// Whether connections begin with a TLS handshake.
@@ -70,6 +89,9 @@ impl Listeners {
     /// Puts a listener under its host name, in the place of any other.
     pub(super) fn put(&mut self, site: Arc<Site>, seed: Seed) {
         let hostname = site.listener.hostname.clone();
+        if !self.names.get(hostname.as_deref()).is_some_and(|known| known.is_alike(&site)) {
+            self.roster = Roster::default();
+        }
         self.take_off(hostname.as_deref());
         self.tls += usize::from(site.is_tls());
         self.names.insert(hostname.as_deref(), site, seed);
@@ -79,6 +101,7 @@ impl Listeners {
     pub(super) fn remove(&mut self, hostname: Option<&str>) {
         self.take_off(hostname);
         self.names.remove(hostname);
+        self.roster = Roster::default();
     }
 
     fn take_off(&mut self, hostname: Option<&str>) {
@@ -90,5 +113,11 @@ impl Listeners {
 impl Site {
     fn is_tls(&self) -> bool {
         self.listener.protocol.begins_with_tls()
+    }
+
+    /// Whether another under the same name means the same to connections that are open.
+    fn is_alike(&self, other: &Self) -> bool {
+        let who = |site: &Self| (site.listener.protocol, site.listener.is_open());
+        self.listener.id == other.listener.id && who(self) == who(other)
     }
 }

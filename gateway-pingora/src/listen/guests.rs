@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use gateway_core::snapshot::{ListenerId, Listeners, Protocol};
+use gateway_core::snapshot::{ListenerId, Listeners, Protocol, Roster};
 
 use crate::connection::Connection;
 use crate::observe::Counters;
@@ -42,8 +42,8 @@ pub(super) struct Guests {
     count: watch::Sender<usize>,
     /// True once the door is closed.
     closed: AtomicBool,
-    /// The listeners that guests were last compared with, by id.
-    places: Mutex<Box<[Place]>>,
+    /// The listeners that guests were last compared with.
+    places: Mutex<Places>,
     /// How often the places changed.
     changes: AtomicU64,
     /// Sweeps that still have to look for guests who met a listener while it went.
@@ -52,6 +52,15 @@ pub(super) struct Guests {
 
 /// The numbers of guests who were told to leave, by the time they may stay.
 pub(super) type Parting = BTreeMap<Duration, Vec<u64>>;
+
+/// The listeners of the door's socket at one time.
+#[derive(Debug, Default)]
+struct Places {
+    /// `None` before the first.
+    roster: Option<Roster>,
+    /// By id.
+    all: Box<[Place]>,
+}
 
 /// A listener as far as its connections depend on it: a rotated certificate, a route, a setting make no difference.
 #[derive(Debug, PartialEq, Eq)]
@@ -118,6 +127,11 @@ impl Guests {
     /// Compares guests with the listeners of a new snapshot. Those whose listener no longer serves them are told, and are returned
     /// by the time they may stay, for [`Guests::see_off`].
     pub(super) fn follow(&self, listeners: &Listeners) -> Parting {
+        let mut known = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.roster.as_ref() == Some(listeners.roster()) {
+            return Parting::new();
+        }
+        known.roster = Some(listeners.roster().clone());
         let places: Box<[Place]> = listeners
             .iter()
             .map(|listener| Place {
@@ -127,14 +141,13 @@ impl Guests {
                 is_open: listener.is_open(),
             })
             .collect();
-        let mut known = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if *known == places {
+        if known.all == places {
             return Parting::new();
         }
-        *known = places;
+        known.all = places;
         self.changes.fetch_add(1, Ordering::AcqRel);
         self.looks.store(LOOKS, Ordering::Release);
-        self.part(listeners, &known)
+        self.part(listeners, &known.all)
     }
 
     /// The same once in a while: finds those whose handshake or request met a listener that went at the same time.
@@ -144,7 +157,7 @@ impl Guests {
             return Parting::new();
         }
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        self.part(listeners, &places)
+        self.part(listeners, &places.all)
     }
 
     fn part(&self, listeners: &Listeners, places: &[Place]) -> Parting {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::snapshot::fixture::{listener, listener_id, marker, path, route, socket};
-use crate::snapshot::{BackendId, BackendName, BackendProtocol};
+use crate::snapshot::{BackendId, BackendName, BackendProtocol, Protocol};
 
 impl Writer {
     /// Whether nothing is remembered of what was removed.
@@ -122,4 +122,25 @@ fn backends_are_told_by_name() {
     let after = writer.commit();
     assert_eq!(after.outline(), before.outline());
     assert!(after.backend(BackendId(3)).is_none() && after.backend(BackendId(4)).is_some());
+}
+
+#[test]
+fn a_roster_stays_while_only_routes_and_settings_change() {
+    let mut writer = with_one_route();
+    let roster = |writer: &mut Writer| writer.commit().listeners(&socket(80)).unwrap().roster().clone();
+    let first = roster(&mut writer);
+    let (place, candidate) = path("/b", &marker("two")).at("a", None);
+    writer.add(place, candidate);
+    writer.put_settings(socket(80), Some(Arc::new(Settings { merge_slashes: false, ..Settings::default() })));
+    let settings = Arc::new(Settings { merge_slashes: false, ..Settings::default() });
+    writer.put_listener(Arc::new(Listener { settings, ..listener("a", None) }), &[socket(80)]);
+    assert!(roster(&mut writer) == first);
+    writer.put_listener(Arc::new(Listener { protocol: Protocol::Tcp, ..listener("a", None) }), &[socket(80)]);
+    let second = roster(&mut writer);
+    assert!(second != first, "another protocol");
+    writer.put_listener(Arc::new(listener("b", Some("b.example"))), &[socket(80)]);
+    let third = roster(&mut writer);
+    assert!(third != second, "one came");
+    writer.remove_listener(&listener_id("b"));
+    assert!(roster(&mut writer) != third, "one went");
 }
