@@ -16,10 +16,12 @@ use crate::snapshot::{Certificate, Listener, ListenerId, Protocol, Settings, Wri
 
 use super::age::age;
 use super::attach::Surface;
+use super::claims::{Claims, claims_of};
+use super::counts::Counts;
 use super::gateway::GatewayState;
 use super::listener::ListenerState;
 use super::listener_set::SetState;
-use super::merge::{Claim, Family, Ground, Merge, Place, Rank};
+use super::merge::{Claim, Family, Ground, Place, Rank};
 use super::placed::Placed;
 use super::rooms::Rooms;
 use super::status::sockets;
@@ -37,15 +39,11 @@ pub(super) struct Gateways {
     terms: BTreeMap<ObjectName, Terms>,
     rooms: Rooms,
     defaults: BTreeSet<ObjectName>,
-    merge: Merge,
-    /// What the listeners of each holder claim.
-    claims: BTreeMap<ObjectId, Vec<(Place, Claim)>>,
-    /// Holders that were judged anew since they were merged.
-    renewed: BTreeSet<ObjectId>,
+    claims: Claims,
     placed: Placed,
     /// Holders with a listener on a port.
     ports: BTreeMap<u16, BTreeSet<ObjectId>>,
-    attached: BTreeMap<ListenerId, usize>,
+    pub(super) counts: Counts,
     /// When time alone will change a verdict, and whose.
     moments: BTreeSet<(i64, ObjectId)>,
 }
@@ -82,12 +80,10 @@ impl Gateways {
             terms: BTreeMap::new(),
             rooms: Rooms::default(),
             defaults: BTreeSet::new(),
-            merge: Merge::default(),
-            claims: BTreeMap::new(),
-            renewed: BTreeSet::new(),
+            claims: Claims::default(),
             placed: Placed::default(),
             ports: BTreeMap::new(),
-            attached: BTreeMap::new(),
+            counts: Counts::default(),
             moments: BTreeSet::new(),
         }
     }
@@ -140,35 +136,10 @@ impl Gateways {
         self.ports.get(&port).into_iter().flatten()
     }
 
-    /// How many routes a listener carries.
-    pub(super) fn attached(&self, holder: &ObjectId, listener: &str) -> usize {
-        let id = ListenerId { parent: holder.clone(), name: listener.into() };
-        self.attached.get(&id).copied().unwrap_or(0)
-    }
-
-    /// Counts a route on its new listeners and no longer on its old ones. Both are sorted. Returns the holders concerned.
-    pub(super) fn recount(&mut self, old: &[ListenerId], new: &[ListenerId]) -> BTreeSet<ObjectId> {
-        let mut touched = BTreeSet::new();
-        for id in old.iter().filter(|id| new.binary_search(id).is_err()) {
-            if let Some(count) = self.attached.get_mut(id) {
-                *count -= 1;
-                if *count == 0 {
-                    self.attached.remove(id);
-                }
-            }
-            touched.insert(id.parent.clone());
-        }
-        for id in new.iter().filter(|id| old.binary_search(id).is_err()) {
-            *self.attached.entry(id.clone()).or_insert(0) += 1;
-            touched.insert(id.parent.clone());
-        }
-        touched
-    }
-
     /// Puts a Gateway as judged on its own, or takes it away. Returns whether attachment to it has to be judged again.
     pub(super) fn replace(&mut self, name: &ObjectName, new: Option<GatewayState>) -> bool {
         let id = ObjectId::new(Kind::Gateway, name.clone());
-        let claims = new.as_ref().map_or_else(Vec::new, |state| self.claims_of(name, state));
+        let claims = new.as_ref().map_or_else(Vec::new, |state| self.claims_of_gateway(name, state));
         self.rooms.own(name, new.as_ref().map_or(0, |state| state.listeners.len()));
         let is_default = new.as_ref().is_some_and(|state| state.object.spec.default_scope == Some(DefaultGateways::All));
         if is_default {
@@ -186,7 +157,7 @@ impl Gateways {
         let is_alike = surfaces(known) == surfaces(listeners);
         note_moments(&mut self.moments, &id, before, moments);
         note_ports(&mut self.ports, &id, known, listeners);
-        self.claim(id, claims);
+        self.claims.put(id, claims);
         !is_alike
     }
 
@@ -214,7 +185,7 @@ impl Gateways {
         let is_alike = standing(old.as_ref()) == standing(new) && surfaces(known) == surfaces(listeners);
         note_moments(&mut self.moments, &id, before, moments);
         note_ports(&mut self.ports, &id, known, listeners);
-        self.claim(id, claims);
+        self.claims.put(id, claims);
         !is_alike
     }
 
@@ -253,8 +224,7 @@ impl Gateways {
     /// Judges what was claimed anew and given back: who conflicts, who overlaps. Returns the holders that were judged anew, and those
     /// for which it made a difference.
     pub(super) fn merge(&mut self) -> BTreeSet<ObjectId> {
-        let mut changed = self.merge.settle();
-        changed.append(&mut self.renewed);
+        let changed = self.claims.settle();
         for id in &changed {
             self.take_verdicts(id);
         }
@@ -302,12 +272,12 @@ impl Gateways {
     }
 
     /// What the listeners of a Gateway claim.
-    fn claims_of(&self, name: &ObjectName, state: &GatewayState) -> Vec<(Place, Claim)> {
+    fn claims_of_gateway(&self, name: &ObjectName, state: &GatewayState) -> Vec<(Place, Claim)> {
         if state.fault.is_some() {
             return Vec::new();
         }
         let first = Rank { is_set: false, age: age(&state.object.meta), holder: name.clone(), index: 0 };
-        claims(&first, name, &self.ground(name, state), &state.listeners)
+        claims_of(&first, name, &self.ground(name, state), &state.listeners)
     }
 
     /// What the listeners of a ListenerSet claim.
@@ -316,7 +286,7 @@ impl Gateways {
         let Some(terms) = self.terms.get(&set.gateway).filter(is_open) else { return Vec::new() };
         let meta = &set.object.meta;
         let first = Rank { is_set: true, age: age(meta), holder: meta.name.clone(), index: 0 };
-        claims(&first, &set.gateway, &terms.ground, &set.listeners)
+        claims_of(&first, &set.gateway, &terms.ground, &set.listeners)
     }
 
     /// With whom the listeners of a Gateway share their ports.
@@ -327,21 +297,6 @@ impl Gateways {
         if self.are_apart || addresses.is_empty() { Ground::Own(name.clone()) } else { Ground::Shared(addresses.into()) }
     }
 
-    /// Exchanges what a holder claims.
-    fn claim(&mut self, id: ObjectId, new: Vec<(Place, Claim)>) {
-        let old = self.claims.remove(&id).unwrap_or_default();
-        for (place, claim) in old.iter().filter(|claim| !new.contains(claim)) {
-            self.merge.remove(place, &claim.rank);
-        }
-        for (place, claim) in new.iter().filter(|claim| !old.contains(claim)) {
-            self.merge.put(place, claim.clone());
-        }
-        if !new.is_empty() {
-            self.claims.insert(id.clone(), new);
-        }
-        self.renewed.insert(id);
-    }
-
     fn take_verdicts(&mut self, id: &ObjectId) {
         let listeners = if id.kind == Kind::ListenerSet {
             self.sets.get_mut(&id.name).map(|state| &mut state.listeners)
@@ -349,9 +304,8 @@ impl Gateways {
             self.states.get_mut(&id.name).map(|state| &mut state.listeners)
         };
         let Some(listeners) = listeners else { return };
-        for (place, claim) in self.claims.get(id).into_iter().flatten() {
-            let verdict = self.merge.verdict(place, &claim.rank);
-            if let (Some(listener), Some(verdict)) = (listeners.get_mut(claim.rank.index), verdict) {
+        for (index, verdict) in self.claims.verdicts(id) {
+            if let Some(listener) = listeners.get_mut(index) {
                 listener.conflict.clone_from(&verdict.conflict);
                 listener.overlap.clone_from(&verdict.overlap);
             }
@@ -387,25 +341,6 @@ fn note_ports(
     for port in new.difference(&old) {
         ports.entry(*port).or_default().insert(id.clone());
     }
-}
-
-/// What listeners claim that are fit to serve and did not fall among their own. `first` is the rank of the first.
-fn claims(first: &Rank, gateway: &ObjectName, ground: &Ground, listeners: &[ListenerState]) -> Vec<(Place, Claim)> {
-    let fit = listeners.iter().enumerate().filter(|(_, listener)| listener.is_valid());
-    let claim = |(index, listener): (usize, &ListenerState)| {
-        let family = listener.family()?;
-        let claim = Claim {
-            rank: Rank { index, ..first.clone() },
-            gateway: gateway.clone(),
-            listener: listener.surface.name.clone(),
-            family,
-            hostname: listener.surface.hostname.clone().filter(|_| family.has_names()),
-            is_https: listener.protocol == Some(Protocol::Https),
-        };
-        let place = Place { port: listener.surface.port, transport: family.transport(), ground: ground.clone() };
-        Some((place, claim))
-    };
-    fit.filter_map(claim).collect()
 }
 
 fn surfaces(listeners: Option<&[ListenerState]>) -> Option<Vec<&Surface>> {

@@ -832,3 +832,38 @@ fn relabelling_a_namespace_admits_its_routes_to_listeners_of_sets_or_sends_them_
     assert_eq!(world.condition("HTTPRoute plain/r", "Accepted"), "!NotAllowedByListeners");
     assert_eq!((world.attached_to("ListenerSet team/ls", "l"), world.get("http://a.example.com/", &[])), (0, "404".to_owned()));
 }
+
+#[test]
+fn a_gateway_needs_its_sets_and_all_they_refer_to_once_it_takes_them() {
+    let https = "[{name: l, port: 443, protocol: HTTPS, hostname: a.example.com, tls: {certificateRefs: [{name: cert}]}}]";
+    let r = "\n---\n{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, namespace: team}, spec: {parentRefs: [{kind: ListenerSet, name: ls}], rules: [{backendRefs: [{name: s, port: 80}]}]}}\n";
+    let mut world = World::of(&gateway(""));
+    let told = |update: &gateway_core::compile::Update, joined| {
+        let needs = update.needs.iter().filter(|need| need.joined == joined);
+        needs.map(|need| format!("{} {}", need.gateway, need.object)).collect::<Vec<_>>()
+    };
+    let update = world.put(&(set("team/ls", https) + r));
+    assert!(update.needs.is_empty(), "whose set is not taken needs nothing of it: {:?}", update.needs);
+    let all = [
+        "infra/gw ListenerSet team/ls",
+        "infra/gw HTTPRoute team/r",
+        "infra/gw Namespace team",
+        "infra/gw Service team/s",
+        "infra/gw Secret team/cert",
+    ];
+    assert_eq!(told(&world.put(&gateway(ALL)), true), all);
+    assert_eq!(told(&world.put(&gateway("")), false), all);
+    world.put(&gateway(ALL));
+    let update = world.remove("ListenerSet team/ls");
+    assert_eq!(told(&update, false), all);
+}
+
+#[test]
+fn a_change_of_the_gateway_that_its_sets_do_not_depend_on_concerns_none_of_them() {
+    let mut world = World::of(&(gateway(ALL) + &set("team/ls", &format!("[{}]", http("l", 8080, "a.example.com")))));
+    let more = format!("[{}, {}]", http("own", 80, "gateway.example.com"), http("more", 80, "more.example.com"));
+    let update = world.put(&with_listeners(ALL, &more));
+    assert_eq!(update.statuses.keys().map(ToString::to_string).collect::<Vec<_>>(), ["Gateway infra/gw"]);
+    let update = world.put(&with_listeners(ALL, &more).replace("name: gw,", "name: gw, generation: 3,"));
+    assert_eq!(update.statuses.len(), 1);
+}

@@ -286,3 +286,27 @@ fn a_tls_listener_without_a_usable_certificate_is_closed_and_keeps_its_name() {
     let (_, listeners) = world.snapshot.sockets().next().expect("its socket");
     assert!(!listeners.find(Some("a.example.com")).expect("the listener").is_open());
 }
+
+/// § 9 item 17, within one Gateway.
+#[test]
+fn overlapping_hostnames_on_a_port_are_told_to_every_affected_https_listener_and_to_no_other() {
+    let https = |name: &str, port: u16, host: &str| {
+        format!("  - {{name: {name}, port: {port}, protocol: HTTPS, hostname: '{host}', {TERMINATE}}}\n")
+    };
+    let listeners = https("foo", 443, "foo.example.com")
+        + &https("deep", 443, "bar.bar.example.com")
+        + &https("wild", 443, "*.example.com")
+        + &https("bare", 443, "example.com")
+        + &https("elsewhere", 9443, "foo.example.com");
+    let world = World::of(&gateway(&listeners));
+    let overlap = |name: &str| world.condition(&format!("Gateway infra/gw#{name}"), "OverlappingTLSConfig");
+    for name in ["foo", "deep", "wild"] {
+        assert_eq!(overlap(name), "OverlappingHostnames", "{name}");
+    }
+    for name in ["bare", "elsewhere"] {
+        assert_eq!(overlap(name), "absent", "{name}: never false");
+    }
+    let message = world.message("Gateway infra/gw#wild", "OverlappingTLSConfig");
+    assert!(message.starts_with("hosts in common with foo, deep on port 443"), "{message}");
+    assert_eq!(world.condition("Gateway infra/gw", "Accepted"), "Accepted", "it is no fault");
+}

@@ -94,7 +94,7 @@ impl State {
     /// Keeps the books: counts of listeners, uses of backends, who depends on whom, what Gateways need.
     pub(super) fn account(&mut self, id: &ObjectId, old: Option<&RouteState>, new: Option<&RouteState>, dirty: &mut Dirty) {
         let attached = |state: Option<&RouteState>| state.map_or_else(Vec::new, RouteState::attached);
-        dirty.phrased.extend(self.gateways.recount(&attached(old), &attached(new)));
+        dirty.phrased.extend(self.gateways.counts.recount(&attached(old), &attached(new)));
         for name in old.into_iter().flat_map(|old| &old.references.ties.backends) {
             if new.is_none_or(|new| new.references.ties.backends.binary_search(name).is_err()) {
                 dirty.released.push((name.clone(), id.clone()));

@@ -30,7 +30,7 @@ impl State {
             let state = self.gateways.set(&id.name);
             let host = state.and_then(|state| self.gateways.get(&state.gateway));
             let status = state.zip(host).map(|(state, host)| {
-                let attached = |listener: &str| self.gateways.attached(&id, listener);
+                let attached = |listener: &str| self.gateways.counts.of(&id, listener);
                 let parent = self.acceptance.of(&state.gateway);
                 status::listener_set(state, host, parent, &self.objects.facts, options.proof, attached)
             });
@@ -54,7 +54,7 @@ impl State {
 
     fn gateway_status(&self, id: &ObjectId, options: &Options) -> Option<GatewayStatus> {
         let state = self.gateways.get(&id.name)?;
-        let attached = |listener: &str| self.gateways.attached(id, listener);
+        let attached = |listener: &str| self.gateways.counts.of(id, listener);
         Some(status::gateway(state, &self.objects.facts, options.proof, attached))
     }
 

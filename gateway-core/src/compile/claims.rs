@@ -1,0 +1,70 @@
+//! What the listeners of each holder claim, and what was found of it.
+//!
+//! In: the listeners of Gateways and ListenerSets, whenever these are judged anew. Out: the holders for which something changed. A
+//! holder that claims what it claimed before moves nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::name::{ObjectId, ObjectName};
+use crate::snapshot::Protocol;
+
+use super::listener::ListenerState;
+use super::merge::{Claim, Ground, Merge, Place, Rank, Verdict};
+
+/// The claims of all holders.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    merge: Merge,
+    held: BTreeMap<ObjectId, Vec<(Place, Claim)>>,
+    /// Holders that were judged anew since this was settled.
+    renewed: BTreeSet<ObjectId>,
+}
+
+impl Claims {
+    /// Exchanges what a holder claims.
+    pub(super) fn put(&mut self, id: ObjectId, new: Vec<(Place, Claim)>) {
+        let old = self.held.remove(&id).unwrap_or_default();
+        for (place, claim) in old.iter().filter(|claim| !new.contains(claim)) {
+            self.merge.remove(place, &claim.rank);
+        }
+        for (place, claim) in new.iter().filter(|claim| !old.contains(claim)) {
+            self.merge.put(place, claim.clone());
+        }
+        if !new.is_empty() {
+            self.held.insert(id.clone(), new);
+        }
+        self.renewed.insert(id);
+    }
+
+    /// Judges what was exchanged. Returns the holders that were judged anew, and those for which it made a difference.
+    pub(super) fn settle(&mut self) -> BTreeSet<ObjectId> {
+        let mut changed = self.merge.settle();
+        changed.append(&mut self.renewed);
+        changed
+    }
+
+    /// What was found of the listeners of a holder, by index; of those that claim something.
+    pub(super) fn verdicts(&self, holder: &ObjectId) -> impl Iterator<Item = (usize, &Verdict)> {
+        let held = self.held.get(holder).into_iter().flatten();
+        held.filter_map(|(place, claim)| Some((claim.rank.index, self.merge.verdict(place, &claim.rank)?)))
+    }
+}
+
+/// What listeners claim that are fit to serve and did not fall among their own. `first` is the rank of the first.
+pub(super) fn claims_of(first: &Rank, gateway: &ObjectName, ground: &Ground, listeners: &[ListenerState]) -> Vec<(Place, Claim)> {
+    let fit = listeners.iter().enumerate().filter(|(_, listener)| listener.is_valid());
+    let claim = |(index, listener): (usize, &ListenerState)| {
+        let family = listener.family()?;
+        let claim = Claim {
+            rank: Rank { index, ..first.clone() },
+            gateway: gateway.clone(),
+            listener: listener.surface.name.clone(),
+            family,
+            hostname: listener.surface.hostname.clone().filter(|_| family.has_names()),
+            is_https: listener.protocol == Some(Protocol::Https),
+        };
+        let place = Place { port: listener.surface.port, transport: family.transport(), ground: ground.clone() };
+        Some((place, claim))
+    };
+    fit.filter_map(claim).collect()
+}
