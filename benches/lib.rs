@@ -124,7 +124,8 @@ pub fn puts(objects: &[Object]) -> impl Iterator<Item = Change> + '_ {
     objects.iter().cloned().map(Change::Put)
 }
 
-fn read(document: Value) -> Object {
+/// The object of a document.
+pub fn read(document: Value) -> Object {
     match resource::read(document, &Reader::default()) {
         Ok(Reading::Object { object, .. }) => object,
         other => panic!("a bench object is not read: {other:?}"),
