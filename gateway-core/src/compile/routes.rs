@@ -17,7 +17,7 @@ use super::fault::Fault;
 use super::references::References;
 use super::route::Route;
 use super::status::condition;
-use super::translate::http::Translated;
+use super::translate::Translated;
 use super::violation;
 
 /// A route as judged.

@@ -12,7 +12,7 @@ use super::super::attachment::{Attachment, attach_route};
 use super::super::references::{References, World};
 use super::super::route::Route;
 use super::super::routes::{self, RouteState};
-use super::super::translate::http::{self, Translated};
+use super::super::translate::{self, Shared, Translated};
 use super::{Dirty, State, links};
 
 impl State {
@@ -40,7 +40,7 @@ impl State {
             writer: &mut self.writer,
         };
         let references = world.references(&route);
-        let translated = self.translate(id, &route, &references, old.as_ref(), options);
+        let translated = self.translate(&route, &references, old.as_ref(), options);
         let labels = self.objects.labels(route.namespace());
         let attachment = attach_route(&route, &labels, &self.gateways, &self.objects);
         let status = routes::status(&route, &options.controller_name, &attachment, &references, &translated);
@@ -66,7 +66,6 @@ impl State {
     /// The rules of a route: those of its last version when neither it nor what it refers to changed.
     pub(super) fn translate(
         &mut self,
-        id: &ObjectId,
         route: &Route,
         references: &References,
         old: Option<&RouteState>,
@@ -78,10 +77,9 @@ impl State {
         {
             return old.translated.clone();
         }
-        let Route::Http(http) = route else { return Arc::default() };
-        let none = http::Shared::new();
+        let none = Shared::new();
         let before = old.map_or(&none, |old| &old.translated.shared);
-        Arc::new(http::translate(http, id, references, before, options.support, &mut self.expressions))
+        Arc::new(translate::translate(route, references, before, options.support, &mut self.expressions))
     }
 
     pub(super) fn retract(&mut self, id: &ObjectId, old: &RouteState, dirty: &mut Dirty) {

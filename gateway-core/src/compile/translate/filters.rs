@@ -8,6 +8,7 @@
 //! the request that the client sent, and nobody gets a copy of one that is denied. Rules for other origins concern responses and
 //! preflights, so their place does not matter, and they hold for an answer that stands before them.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -62,66 +63,75 @@ impl Workshop<'_, '_> {
     /// Why the rule is invalid.
     pub(super) fn translate(&mut self, filters: &[HttpFilter], leads: &FilterReferences, level: Level) -> Result<Steps, Fault> {
         exclusive(filters)?;
-        if level == Level::Backend && !filters.is_empty() && !self.support.has(Capability::BackendFilters) {
-            return Err(unsupported("filters on backendRefs are not performed by this data plane".to_owned()));
-        }
+        self.admits(level, filters.len())?;
         let mut translated = Steps::default();
         let (mut extensions, mut backends) = (leads.extensions.iter(), leads.backends.iter());
         for filter in filters {
+            let kind = &filter.filter_type;
             match filter.payload() {
                 HttpFilterPayload::RequestHeaderModifier(edits) => {
                     translated.push(Step::EditRequest(Arc::new(header_edits(edits)?)));
                 }
                 HttpFilterPayload::ResponseHeaderModifier(edits) => {
-                    self.needs(Capability::EditResponse, filter)?;
+                    self.needs(Capability::EditResponse, kind)?;
                     translated.push(Step::EditResponse(Arc::new(header_edits(edits)?)));
                 }
                 HttpFilterPayload::UrlRewrite(stated) => {
-                    self.needs(Capability::Rewrite, filter)?;
+                    self.needs(Capability::Rewrite, kind)?;
                     translated.push(Step::Rewrite(Arc::new(rewrite(stated, self.one_prefix)?)));
                 }
                 HttpFilterPayload::RequestMirror(stated) => {
-                    self.needs(Capability::Mirror, filter)?;
-                    let leads = backends.next().ok_or_else(|| lost(filter))?;
+                    self.needs(Capability::Mirror, kind)?;
+                    let leads = backends.next().ok_or_else(|| lost(kind))?;
                     translated.extend(mirror(stated, leads, self.turns));
                 }
                 HttpFilterPayload::Cors(stated) => {
-                    self.needs(Capability::Cors, filter)?;
+                    self.needs(Capability::Cors, kind)?;
                     translated.steps.push(Step::Cors(Arc::new(cors(stated)?)));
                 }
                 HttpFilterPayload::ExternalAuth(stated) => {
                     let asked = auth(stated, self.support)?;
-                    let leads = backends.next().ok_or_else(|| lost(filter))?;
+                    let leads = backends.next().ok_or_else(|| lost(kind))?;
                     translated.authorize(leads, |backend| Step::Auth(Arc::new(asked(backend))));
                 }
                 HttpFilterPayload::RequestRedirect(stated) => {
                     translated.reply(Reply::Redirect(redirect(stated, self.one_prefix)?))?;
                 }
                 HttpFilterPayload::DirectResponse(stated) => {
-                    self.needs(Capability::DirectResponse, filter)?;
+                    self.needs(Capability::DirectResponse, kind)?;
                     translated.reply(Reply::Respond(Arc::new(direct_response(stated)?)))?;
                 }
                 HttpFilterPayload::ExtensionRef(reference) => {
-                    translated.extension(reference, extensions.next().ok_or_else(|| lost(filter))?)?;
+                    translated.extension(reference, extensions.next().ok_or_else(|| lost(kind))?)?;
                 }
-                HttpFilterPayload::Unknown(_) => return Err(unperformed(filter)),
+                HttpFilterPayload::Unknown(_) => return Err(unperformed(kind)),
             }
         }
         Ok(translated)
     }
 
-    fn needs(&self, capability: Capability, filter: &HttpFilter) -> Result<(), Fault> {
-        if self.support.has(capability) { Ok(()) } else { Err(unperformed(filter)) }
+    /// Whether filters may stand at this level.
+    pub(super) fn admits(&self, level: Level, filters: usize) -> Result<(), Fault> {
+        if level == Level::Backend && filters > 0 && !self.support.has(Capability::BackendFilters) {
+            return Err(unsupported("filters on backendRefs are not performed by this data plane".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Whether a filter of this type, which takes a capability, can be performed.
+    pub(super) fn needs(&self, capability: Capability, kind: &impl fmt::Display) -> Result<(), Fault> {
+        if self.support.has(capability) { Ok(()) } else { Err(unperformed(kind)) }
     }
 }
 
 impl Steps {
     /// A step after one that answers is never reached.
-    fn push(&mut self, step: Step) {
+    pub(super) fn push(&mut self, step: Step) {
         self.extend(Some(step));
     }
 
-    fn extend(&mut self, step: Option<Step>) {
+    /// The same, where there is a step.
+    pub(super) fn extend(&mut self, step: Option<Step>) {
         if self.answer.is_none() {
             self.steps.extend(step);
         }
@@ -154,7 +164,8 @@ impl Steps {
         }
     }
 
-    fn extension(&mut self, reference: &LocalObjectRef, leads: &Resolved) -> Result<(), Fault> {
+    /// What an ExtensionRef leads to.
+    pub(super) fn extension(&mut self, reference: &LocalObjectRef, leads: &Resolved) -> Result<(), Fault> {
         match leads {
             Resolved::Response(stated) => self.reply(Reply::Respond(Arc::new(direct_response(&stated.spec)?)))?,
             Resolved::Handle(id, handle) => {
@@ -188,11 +199,12 @@ fn direct_response(stated: &DirectResponseSpec) -> Result<DirectResponse, Fault>
     Ok(DirectResponse { status, content_type, body: Bytes::copy_from_slice(stated.body.as_bytes()) })
 }
 
-fn unperformed(filter: &HttpFilter) -> Fault {
-    unsupported(format!("filter {} is not performed by this data plane", filter.filter_type))
+/// A filter of this type cannot be performed.
+pub(super) fn unperformed(kind: &impl fmt::Display) -> Fault {
+    unsupported(format!("filter {kind} is not performed by this data plane"))
 }
 
 /// Every reference of a list is followed before it is translated; should one not be, its rule is dropped rather than the filter.
-fn lost(filter: &HttpFilter) -> Fault {
-    unsupported(format!("the reference of filter {} was not followed", filter.filter_type))
+pub(super) fn lost(kind: &impl fmt::Display) -> Fault {
+    unsupported(format!("the reference of filter {kind} was not followed"))
 }
