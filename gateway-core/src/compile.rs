@@ -34,6 +34,7 @@ mod parameters;
 mod placed;
 mod references;
 mod resolve;
+mod rivals;
 mod rooms;
 mod route;
 mod routes;

@@ -23,13 +23,22 @@ use super::route::Route;
 pub(super) struct Attachment {
     /// Listeners that carry it with their hostnames, sorted, each once.
     pub(super) listeners: Vec<(ListenerId, Option<Arc<str>>)>,
-    pub(super) parents: Vec<(ParentRef, Verdict)>,
+    pub(super) parents: Vec<Parent>,
     /// The Gateways and ListenerSets that it names or is offered to, ours or not, sorted, each once.
     pub(super) holders: Vec<ObjectId>,
     /// The Gateways behind those, sorted, each once.
     pub(super) gateways: Vec<ObjectName>,
     /// What no status can say.
     pub(super) problems: Vec<String>,
+}
+
+/// What attaching a route through one parent gave.
+#[derive(Debug)]
+pub(super) struct Parent {
+    pub(super) reference: ParentRef,
+    pub(super) verdict: Verdict,
+    /// The listeners that carry it.
+    pub(super) listeners: Vec<ListenerId>,
 }
 
 /// Attaches a route.
@@ -77,12 +86,13 @@ impl Attachment {
     ) -> bool {
         let Some(found) = gateways.parent(holder) else { return false };
         let mut verdict = attach::attach(route, &parent, holder, &found.surfaces, labels);
+        let mut carrying = Vec::new();
         if let Verdict::Attached { listeners, message } = &mut verdict {
-            let carrying = listeners.iter().filter_map(|at| found.surfaces.get(*at));
-            self.listeners
-                .extend(carrying.map(|surface| {
-                    (ListenerId { parent: holder.clone(), name: surface.name.clone() }, surface.hostname.clone())
-                }));
+            for surface in listeners.iter().filter_map(|at| found.surfaces.get(*at)) {
+                let listener = ListenerId { parent: holder.clone(), name: surface.name.clone() };
+                carrying.push(listener.clone());
+                self.listeners.push((listener, surface.hostname.clone()));
+            }
             if !found.is_allowed {
                 message.push_str("; its Gateway does not take the ListenerSet, so nothing is served there");
             }
@@ -90,7 +100,7 @@ impl Attachment {
         if found.is_allowed {
             self.gateways.push(found.gateway.clone());
         }
-        self.parents.push((parent, verdict));
+        self.parents.push(Parent { reference: parent, verdict, listeners: carrying });
         true
     }
 

@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use crate::condition::{Condition, ConditionType, Reason};
 use crate::name::{ObjectId, ObjectName};
-use crate::snapshot::matching::Match;
+use crate::snapshot::matching::{Age, Match};
 use crate::snapshot::{ListenerId, Place, Writer};
 use crate::status::{ParentStatus, RouteStatus};
 
+use super::age::age;
 use super::attach::{self, Verdict};
-use super::attachment::Attachment;
+use super::attachment::{Attachment, Parent};
 use super::fault::Fault;
 use super::references::References;
+use super::rivals::Stand;
 use super::route::Route;
 use super::status::condition;
 use super::translate::Translated;
@@ -30,6 +32,8 @@ pub(super) struct RouteState {
     pub(super) carried: Vec<(ListenerId, Option<Arc<str>>)>,
     /// Where its matches stand, sorted, each once.
     pub(super) places: Vec<Place>,
+    /// Where it contends with others for all there is; empty for kinds that do not.
+    pub(super) contends: Vec<Stand>,
     /// The Gateways and ListenerSets that it names or is offered to, ours or not, sorted.
     pub(super) holders: Vec<ObjectId>,
     /// The Gateways behind those, sorted.
@@ -41,6 +45,36 @@ impl RouteState {
     pub(super) fn attached(&self) -> Vec<ListenerId> {
         self.carried.iter().map(|(listener, _)| listener.clone()).collect()
     }
+
+    /// The age of a route, and where it contends.
+    pub(super) fn contention(state: Option<&Self>) -> (Age, &[Stand]) {
+        state.map_or((Age::default(), &[]), |state| (age(state.route.meta()), &state.contends))
+    }
+}
+
+/// Where a route stands: on its listeners, under those of its hostnames that they have hosts in common with.
+pub(super) fn stands(route: &Route, listeners: &[(ListenerId, Option<Arc<str>>)]) -> Vec<Stand> {
+    let hosts: Vec<Option<Arc<str>>> = match route.hostnames() {
+        [] => vec![None],
+        hosts => hosts.iter().map(|host| Some(host.to_ascii_lowercase().into())).collect(),
+    };
+    let mut stands = Vec::with_capacity(listeners.len() * hosts.len());
+    for (listener, name) in listeners {
+        let common = |host: &&Option<Arc<str>>| host.as_ref().is_none_or(|host| attach::intersects(name.as_deref(), host));
+        stands.extend(hosts.iter().filter(common).map(|host| Stand { listener: listener.clone(), host: host.clone() }));
+    }
+    stands
+}
+
+/// Where a route contends with others for all there is, sorted, each once.
+pub(super) fn contends(route: &Route, listeners: &[(ListenerId, Option<Arc<str>>)]) -> Vec<Stand> {
+    let mut stands = match route {
+        Route::Http(_) | Route::Grpc(_) => return Vec::new(),
+        Route::Tls(_) | Route::Tcp(_) | Route::Udp(_) => stands(route, listeners),
+    };
+    stands.sort_unstable();
+    stands.dedup();
+    stands
 }
 
 /// Every place where a route's matches stand, with the match.
@@ -49,21 +83,13 @@ pub(super) fn places(
     translated: &Translated,
     listeners: &[(ListenerId, Option<Arc<str>>)],
 ) -> Vec<(Place, Arc<Match>)> {
-    let hosts: Vec<Option<Arc<str>>> = match route.hostnames() {
-        [] => vec![None],
-        hosts => hosts.iter().map(|host| Some(host.to_ascii_lowercase().into())).collect(),
-    };
-    let mut places = Vec::with_capacity(listeners.len() * hosts.len() * translated.matches.len());
-    for (listener, name) in listeners {
-        for host in &hosts {
-            if host.as_ref().is_some_and(|host| !attach::intersects(name.as_deref(), host)) {
-                continue;
-            }
-            places.extend(translated.matches.iter().map(|found| {
-                let place = Place { listener: listener.clone(), host: host.clone(), path: found.path.clone() };
-                (place, found.clone())
-            }));
-        }
+    let stands = stands(route, listeners);
+    let mut places = Vec::with_capacity(stands.len() * translated.matches.len());
+    for Stand { listener, host } in stands {
+        places.extend(translated.matches.iter().map(|found| {
+            let place = Place { listener: listener.clone(), host: host.clone(), path: found.path.clone() };
+            (place, found.clone())
+        }));
     }
     places
 }
@@ -95,25 +121,29 @@ pub(super) fn invalid(route: &Route, translated: &Translated) -> Option<Fault> {
     Some((*reason, format!("no rule is valid; rule {index}: {why}")))
 }
 
-/// The status of a route.
+/// The status of a route. `idle` tells of listeners where another route takes all.
 pub(super) fn status(
     route: &Route,
     controller_name: &Arc<str>,
     attachment: &Attachment,
     references: &References,
     translated: &Translated,
+    idle: impl Fn(&[ListenerId]) -> Option<String>,
 ) -> RouteStatus {
     let generation = route.meta().generation;
     let invalid = invalid(route, translated);
     let parents: Vec<ParentStatus> = attachment
         .parents
         .iter()
-        .map(|(parent, verdict)| {
+        .map(|Parent { reference, verdict, listeners }| {
             let mut conditions = Vec::with_capacity(3);
             let accepted = match (verdict, &invalid) {
                 (Verdict::Refused { reason, message }, _) => Err((*reason, message.clone())),
                 (Verdict::Attached { .. }, Some(fault)) => Err(fault.clone()),
-                (Verdict::Attached { message, .. }, None) => Ok((Reason::Accepted, message.clone())),
+                (Verdict::Attached { message, .. }, None) => {
+                    let idle = idle(listeners).map_or_else(String::new, |idle| format!("; {idle}"));
+                    Ok((Reason::Accepted, format!("{message}{idle}")))
+                }
             };
             let is_accepted = accepted.is_ok();
             conditions.push(condition(ConditionType::Accepted, accepted, generation));
@@ -121,7 +151,7 @@ pub(super) fn status(
             if is_accepted && let Some(partially) = dropped(translated, generation) {
                 conditions.push(partially);
             }
-            ParentStatus { parent_ref: parent.clone(), controller_name: controller_name.clone(), conditions }
+            ParentStatus { parent_ref: reference.clone(), controller_name: controller_name.clone(), conditions }
         })
         .collect();
     RouteStatus { parents, controller_name: controller_name.clone() }

@@ -26,6 +26,7 @@ use super::dependents::{Dependents, Links, Needs};
 use super::gateways::Gateways;
 use super::hashed::Hashed;
 use super::objects::Objects;
+use super::rivals::Rivals;
 use super::routes::RouteState;
 use super::trust::Authorities;
 use super::{Change, Options, Update};
@@ -41,6 +42,7 @@ pub(super) struct State {
     gateways: Gateways,
     acceptance: Acceptance,
     routes: Hashed<ObjectId, RouteState>,
+    rivals: Rivals,
     backends: Backends,
     certificates: Certificates,
     authorities: Authorities,
@@ -62,6 +64,8 @@ struct Dirty {
     /// Objects that backendRefs lead to.
     backends: BTreeSet<ObjectId>,
     routes: BTreeSet<ObjectId>,
+    /// Routes that were judged and contend with others, so that what is said of them depends on those.
+    contending: BTreeSet<ObjectId>,
     /// Holders of listeners whose status may differ though nothing else does.
     phrased: BTreeSet<ObjectId>,
     /// Backends that are no longer used, each with who no longer uses it.
@@ -112,6 +116,7 @@ impl State {
             gateways: Gateways::new(options),
             acceptance: Acceptance::default(),
             routes: Hashed::with_hasher(seed),
+            rivals: Rivals::default(),
             backends: Backends::new(seed),
             certificates: Certificates::default(),
             authorities: Authorities::default(),
@@ -153,6 +158,7 @@ impl State {
         for id in std::mem::take(&mut dirty.routes) {
             self.judge_route(&id, &mut dirty, options);
         }
+        self.phrase_contending(&mut dirty, options);
         // Only now, so that a backend whose last user changed its name in this transaction stays the same backend.
         for (backend, user) in std::mem::take(&mut dirty.released) {
             self.backends.release(&backend, &user, &mut self.writer);

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::name::{Kind, ObjectId, ObjectName};
+use crate::snapshot::ListenerId;
 use crate::status::Status;
 
 use super::super::Options;
@@ -41,14 +42,12 @@ impl State {
         };
         let references = world.references(&route);
         let translated = self.translate(&route, &references, old.as_ref(), options);
-        let labels = self.objects.labels(route.namespace());
-        let attachment = attach_route(&route, &labels, &self.gateways, &self.objects);
-        let status = routes::status(&route, &options.controller_name, &attachment, &references, &translated);
-        dirty.statuses.push((id.clone(), Some(Status::Route(status))));
+        let attachment = self.attach(&route);
         dirty.problems.push((id.clone(), attachment.problems.clone()));
-        let Attachment { listeners, holders, gateways, .. } = attachment;
-        let carried = if routes::invalid(&route, &translated).is_none() { listeners } else { Vec::new() };
-        let mut new = RouteState { route, references, translated, carried, places: Vec::new(), holders, gateways };
+        let carried = if routes::invalid(&route, &translated).is_none() { attachment.listeners.clone() } else { Vec::new() };
+        let (contends, places) = (routes::contends(&route, &carried), Vec::new());
+        let (holders, gateways) = (attachment.holders.clone(), attachment.gateways.clone());
+        let mut new = RouteState { route, references, translated, carried, places, contends, holders, gateways };
         let is_placed =
             old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.translated, &new.translated) && old.carried == new.carried);
         match &old {
@@ -60,7 +59,34 @@ impl State {
             _ => {}
         }
         self.account(id, old.as_ref(), Some(&new), dirty);
+        if new.contends.is_empty() {
+            self.phrase_route(id, &new, &attachment, dirty, options);
+        } else {
+            dirty.contending.insert(id.clone());
+        }
         self.routes.insert(id.clone(), new);
+    }
+
+    fn attach(&self, route: &Route) -> Attachment {
+        attach_route(route, &self.objects.labels(route.namespace()), &self.gateways, &self.objects)
+    }
+
+    /// Phrases the routes that contend with others, now that all of them are judged.
+    pub(super) fn phrase_contending(&mut self, dirty: &mut Dirty, options: &Options) {
+        let mut contending = std::mem::take(&mut dirty.contending);
+        contending.extend(self.rivals.take_touched());
+        for id in contending {
+            if let Some(state) = self.routes.get(&id) {
+                self.phrase_route(&id, state, &self.attach(&state.route), dirty, options);
+            }
+        }
+    }
+
+    fn phrase_route(&self, id: &ObjectId, state: &RouteState, attachment: &Attachment, dirty: &mut Dirty, options: &Options) {
+        let RouteState { route, references, translated, contends, .. } = state;
+        let idle = |listeners: &[ListenerId]| self.rivals.idle(id, contends, listeners);
+        let status = routes::status(route, &options.controller_name, attachment, references, translated, idle);
+        dirty.statuses.push((id.clone(), Some(Status::Route(status))));
     }
 
     /// The rules of a route: those of its last version when neither it nor what it refers to changed.
@@ -93,6 +119,7 @@ impl State {
     pub(super) fn account(&mut self, id: &ObjectId, old: Option<&RouteState>, new: Option<&RouteState>, dirty: &mut Dirty) {
         let attached = |state: Option<&RouteState>| state.map_or_else(Vec::new, RouteState::attached);
         dirty.phrased.extend(self.gateways.counts.recount(&attached(old), &attached(new)));
+        self.rivals.replace(id, RouteState::contention(old), RouteState::contention(new));
         for name in old.into_iter().flat_map(|old| &old.references.ties.backends) {
             if new.is_none_or(|new| new.references.ties.backends.binary_search(name).is_err()) {
                 dirty.released.push((name.clone(), id.clone()));
