@@ -11,6 +11,7 @@ mod default_gateways;
 mod dependencies;
 mod filters;
 mod grants;
+mod grpc;
 mod laws;
 mod listener_filters;
 mod listener_sets;
