@@ -33,7 +33,7 @@ pub struct StreamExplanation {
 
 /// What is done with a connection or a flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "does", rename_all = "camelCase")]
+#[serde(tag = "does", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum StreamOutcome {
     /// HTTP is spoken: its requests are decided one by one.
     Http,

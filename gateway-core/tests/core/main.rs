@@ -25,5 +25,6 @@ mod precedence;
 mod protocols;
 mod stored;
 mod timeouts;
+mod streams;
 mod trust;
 mod world;
