@@ -48,7 +48,10 @@ impl RouteState {
 
     /// The age of a route, and where it contends.
     pub(super) fn contention(state: Option<&Self>) -> (Age, &[Stand]) {
-        state.map_or((Age::default(), &[]), |state| (age(state.route.meta()), &state.contends))
+        match state {
+            Some(state) => (age(state.route.meta()), &state.contends),
+            None => (Age::default(), &[]),
+        }
     }
 }
 

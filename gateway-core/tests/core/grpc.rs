@@ -56,7 +56,7 @@ fn as_type(world: &World, media_type: &str, url: &str, headers: &[&str]) -> Stri
     let media_type = format!("content-type: {media_type}");
     let headers: Vec<&str> = headers.iter().copied().chain([&*media_type]).collect();
     let (authority, path) = url.split_at(url.find('/').expect("a path"));
-    let (name, port) = authority.split_once(':').map_or((authority, 80), |(name, port)| (name, port.parse().unwrap()));
+    let (name, port) = authority.split_once(':').map_or((authority, 80), |(name, port)| (name, port.parse().expect("a port")));
     let tls = (port == 443).then(|| Handshake { server_name: Some(name.into()), validation: None });
     let socket = Socket { address: None, port, transport: Transport::Tcp };
     let request = head("POST", path, authority, &headers);

@@ -24,7 +24,7 @@ mod persistence;
 mod precedence;
 mod protocols;
 mod stored;
-mod timeouts;
 mod streams;
+mod timeouts;
 mod trust;
 mod world;

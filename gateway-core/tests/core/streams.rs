@@ -589,8 +589,5 @@ fn an_explanation_lists_the_routes_a_connection_met() {
 TLS ends here, then forwarded to infra/s:80, which has 1 endpoint";
     assert_eq!(explanation.to_string(), expected);
     let json = serde_json::to_value(&explanation).unwrap();
-    assert_eq!(
-        json["outcome"],
-        serde_json::json!({"does": "forward", "backend": "infra/s:80", "endpoints": 1, "endsTls": true})
-    );
+    assert_eq!(json["outcome"], serde_json::json!({"does": "forward", "backend": "infra/s:80", "endpoints": 1, "endsTls": true}));
 }
