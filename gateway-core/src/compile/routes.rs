@@ -151,7 +151,7 @@ pub(super) fn status(
             let is_accepted = accepted.is_ok();
             conditions.push(condition(ConditionType::Accepted, accepted, generation));
             conditions.push(condition(ConditionType::ResolvedRefs, resolved(references), generation));
-            if is_accepted && let Some(partially) = dropped(translated, generation) {
+            if is_accepted && let Some(partially) = dropped(route, translated, generation) {
                 conditions.push(partially);
             }
             ParentStatus { parent_ref: reference.clone(), controller_name: controller_name.clone(), conditions }
@@ -164,9 +164,14 @@ fn resolved(references: &References) -> Result<Fault, Fault> {
     references.fault.clone().map_or_else(|| Ok((Reason::ResolvedRefs, "all references are resolved".to_owned())), Err)
 }
 
-fn dropped(translated: &Translated, generation: i64) -> Option<Condition> {
+fn dropped(route: &Route, translated: &Translated, generation: i64) -> Option<Condition> {
     let (_, (reason, _)) = translated.dropped.first()?;
     let rules: Vec<String> = translated.dropped.iter().map(|(index, (_, why))| format!("rule {index}: {why}")).collect();
-    let message = format!("Dropped Rule: {}; requests that match it are answered 500", rules.join("; "));
+    let fate = match route {
+        Route::Http(_) => "requests that match it are answered 500",
+        Route::Grpc(_) => "calls that match it are answered UNAVAILABLE",
+        Route::Tls(_) | Route::Tcp(_) | Route::Udp(_) => "the first takes all",
+    };
+    let message = format!("Dropped Rule: {}; {fate}", rules.join("; "));
     Some(condition(ConditionType::PartiallyInvalid, Ok((*reason, message)), generation))
 }
