@@ -32,6 +32,7 @@ mod merge;
 mod objects;
 mod parameters;
 mod placed;
+mod policies;
 mod references;
 mod resolve;
 mod rivals;

@@ -16,6 +16,7 @@ use crate::support::Support;
 use super::fault::Fault;
 use super::hashed::Hashed;
 use super::objects::Objects;
+use super::policies;
 use super::resolve;
 
 /// Every backend in use.
@@ -126,7 +127,10 @@ fn port_of(name: &BackendName) -> Port {
 impl Entry {
     fn new(id: BackendId, name: &BackendName, objects: &Objects, support: Support) -> Self {
         let service = objects.services.get(&name.object.name).map(Arc::as_ref);
-        let verdict = resolve::protocol(service, name, support);
+        let verdict = resolve::protocol(service, name, support).and_then(|protocol| {
+            let port = resolve::port(service, name)?;
+            policies::unprotected(port, name, objects).map_or(Ok(protocol), Err)
+        });
         let port = verdict.as_ref().ok().and_then(|_| resolve::port(service, name).ok());
         let endpoints = port.map_or_else(|| Arc::from([]), |port| resolve::endpoints(port, objects.slices(&name.object.name)));
         Self { id, verdict, endpoints, users: BTreeSet::new() }

@@ -7,6 +7,7 @@ use crate::resource::{LabelSelector, Object};
 
 use super::super::attach::{Namespaces, Surface, unmet};
 use super::super::objects::{self, service_of};
+use super::super::policies;
 use super::{Dirty, State};
 
 impl State {
@@ -49,14 +50,21 @@ impl State {
             Object::Service(_) => drop(dirty.backends.insert(id.clone())),
             Object::Secret(_) => self.certificates.forget(&id.name),
             Object::Extension(_) => drop(self.handles.remove(&id)),
+            Object::BackendTlsPolicy(_) => {
+                let services = policies::touched(old, new).map(|service| ObjectId::new(Kind::Service, service));
+                dirty.backends.extend(services);
+            }
             Object::DirectResponse(_)
             | Object::GatewayParameters(_)
-            | Object::BackendTlsPolicy(_)
             | Object::XBackendTrafficPolicy(_)
             | Object::XTelemetryPolicy(_)
             | Object::XBackend(_)
             | Object::ServiceImport(_) => {}
             Object::ConfigMap(_) | Object::ClusterTrustBundle(_) => self.authorities.forget(&id),
+        }
+        if let Some(remark) = policies::remark(&id.kind) {
+            let remarks = if new.is_some() { vec![remark.to_owned()] } else { Vec::new() };
+            dirty.problems.push((id.clone(), remarks));
         }
         for user in self.dependents.users(&id) {
             dirty.touch(user);
