@@ -24,10 +24,10 @@ impl Claims {
     /// Exchanges what a holder claims.
     pub(super) fn put(&mut self, id: ObjectId, new: Vec<(Place, Claim)>) {
         let old = self.held.remove(&id).unwrap_or_default();
-        for (place, claim) in old.iter().filter(|claim| !new.contains(claim)) {
+        for (place, claim) in old.iter().filter(|claim| !has(&new, claim)) {
             self.merge.remove(place, &claim.rank);
         }
-        for (place, claim) in new.iter().filter(|claim| !old.contains(claim)) {
+        for (place, claim) in new.iter().filter(|claim| !has(&old, claim)) {
             self.merge.put(place, claim.clone());
         }
         if !new.is_empty() {
@@ -48,6 +48,13 @@ impl Claims {
         let held = self.held.get(holder).into_iter().flatten();
         held.filter_map(|(place, claim)| Some((claim.rank.index, self.merge.verdict(place, &claim.rank)?)))
     }
+}
+
+/// Whether a claim is among others of the same holder, which are in the order of its listeners.
+fn has(claims: &[(Place, Claim)], claim: &(Place, Claim)) -> bool {
+    let index = claim.1.rank.index;
+    let found = claims.binary_search_by_key(&index, |(_, known)| known.rank.index).ok();
+    found.and_then(|at| claims.get(at)) == Some(claim)
 }
 
 /// What listeners claim that are fit to serve and did not fall among their own. `first` is the rank of the first.

@@ -7,6 +7,7 @@
 //! Invariants: what a set's listeners are judged with is in `Terms`, so that a Gateway concerns its sets only when these change.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::name::{Kind, ObjectId, ObjectName};
@@ -55,6 +56,7 @@ struct Terms {
     allowed: AllowedListeners,
     age: Age,
     ground: Ground,
+    listen: Vec<Option<IpAddr>>,
     tls: Option<GatewayTls>,
     client_certificate: Option<Arc<Certificate>>,
     settings: Arc<Settings>,
@@ -207,6 +209,7 @@ impl Gateways {
             allowed: state.object.spec.allowed_listeners.clone(),
             age: age(&state.object.meta),
             ground: self.ground(gateway, state),
+            listen: state.allotted.listen.clone(),
             tls: state.object.spec.tls.clone(),
             client_certificate: state.client_certificate.clone(),
             settings: Arc::clone(&state.settings),

@@ -632,10 +632,18 @@ fn proxies_acknowledge_a_gateway_and_its_sets_each_with_its_generation() {
     world.put(&set("team/ls", &listeners).replace("name: ls,", "name: ls, generation: 3,"));
     assert_eq!(standing(&world, "ListenerSet team/ls"), both("Accepted", "!Pending"), "until it is acknowledged anew");
     world.apply([acknowledge("ListenerSet team/ls", 3)]);
-    world.remove("Gateway infra/gw");
-    world.put(&gateway(ALL));
+    serves(&world, "ListenerSet team/ls");
+    for gone in ["Gateway infra/gw", "ListenerSet team/ls"] {
+        world.remove(gone);
+    }
+    world.put(&(gateway(ALL) + &set("team/ls", &listeners).replace("name: ls,", "name: ls, generation: 3,")));
+    assert_eq!(
+        standing(&world, "ListenerSet team/ls"),
+        both("Accepted", "!ParentNotProgrammed"),
+        "what was acknowledged is gone"
+    );
     world.apply([acknowledge("Gateway infra/gw", 0)]);
-    assert_eq!(standing(&world, "ListenerSet team/ls"), both("Accepted", "!Pending"), "its proxies are others");
+    assert_eq!(standing(&world, "ListenerSet team/ls"), both("Accepted", "!Pending"));
 }
 
 /// § 9 item 41: TooManyListeners.

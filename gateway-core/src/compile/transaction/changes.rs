@@ -73,9 +73,6 @@ impl State {
         if is_holder && new.is_none() {
             // What proxies acknowledged was what is gone.
             self.objects.facts.acknowledged.remove(&id);
-            for set in self.dependents.sets(&id) {
-                self.objects.facts.acknowledged.remove(set);
-            }
         }
         // One that appears or goes changes what its children have to say, ours or not.
         if is_holder && old.is_some() != new.is_some() {
