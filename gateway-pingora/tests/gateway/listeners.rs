@@ -210,11 +210,11 @@ spec:
             secret("a", "a.example") + &secret("b", "b.example")
         };
         let mut world = World::of(&(gateway(2) + parameters + &secrets() + &tls::web(&backend))).await;
-        let mut kept = Client::over(tls::connect(&world, "a.example", tls::Offer::default()).await.unwrap());
+        let mut kept = Client::over(tls::connect(&world, "a.example", Offer::default()).await.unwrap());
         assert_eq!(kept.get("a.example", "/").await.status, 200);
-        let mut idle = Client::over(tls::connect(&world, "b.example", tls::Offer::default()).await.unwrap());
+        let mut idle = Client::over(tls::connect(&world, "b.example", Offer::default()).await.unwrap());
         assert_eq!(idle.get("b.example", "/").await.status, 200);
-        let mut busy = Client::over(tls::connect(&world, "b.example", tls::Offer::default()).await.unwrap());
+        let mut busy = Client::over(tls::connect(&world, "b.example", Offer::default()).await.unwrap());
         busy.send("GET /slow HTTP/1.1\r\nHost: b.example\r\n\r\n").await;
         until("it is asked", || backend.asked() == 3).await;
 
