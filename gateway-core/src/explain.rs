@@ -23,6 +23,7 @@ use crate::snapshot::{Tier, Turn};
 mod stream;
 
 pub use stream::{StreamExplanation, StreamOutcome, explain_datagram, explain_stream};
+pub(crate) use tasks::{edited, limits, repeated, stays};
 
 /// Why a request is answered as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -71,13 +71,14 @@
 //! query is left as it came.
 //!
 //! # Rooms
-//! Each module imports only those listed after it: [`compile`], [`explain`], [`decide`], [`admit`], [`support`], [`status`],
+//! Each module imports only those listed after it: [`compile`], [`diff`], [`explain`], [`decide`], [`admit`], [`support`], [`status`],
 //! [`snapshot`], [`condition`], [`resource`], [`name`].
 
 pub mod admit;
 pub mod compile;
 pub mod condition;
 pub mod decide;
+pub mod diff;
 pub mod explain;
 pub mod name;
 pub mod resource;

@@ -3,6 +3,7 @@
 //! In: what a judge found, and the status an API server holds. Out: the status to write, or nothing. Entries and conditions of
 //! other controllers stay as they are, byte for byte.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -39,6 +40,28 @@ pub enum Part<'a> {
     Parent(&'a ParentRef),
     /// A policy's part at this Gateway.
     Ancestor(&'a AncestorRef),
+}
+
+impl fmt::Display for Part<'_> {
+    /// Nothing for the whole.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => Ok(()),
+            Self::Listener(name) => write!(f, "listener {name}"),
+            Self::Parent(parent) => {
+                write!(f, "{} ", parent.kind)?;
+                if let Some(namespace) = &parent.namespace {
+                    write!(f, "{namespace}/")?;
+                }
+                f.write_str(&parent.name)?;
+                if let Some(section) = &parent.section_name {
+                    write!(f, " listener {section}")?;
+                }
+                parent.port.map_or(Ok(()), |port| write!(f, " port {port}"))
+            }
+            Self::Ancestor(AncestorRef { kind, namespace, name, .. }) => write!(f, "{kind} {namespace}/{name}"),
+        }
+    }
 }
 
 impl Status {

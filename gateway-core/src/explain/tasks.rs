@@ -10,7 +10,7 @@ use http::request::Parts;
 use crate::admit::Guard;
 use crate::decide::{Decision, Task};
 use crate::snapshot::filters::{Auth, AuthProtocol, HeaderEdit, HeaderEdits, PathRewrite, Rewrite};
-use crate::snapshot::{Backend, Carrier, Persistence, Retry, Timeout, Timeouts};
+use crate::snapshot::{Backend, Carrier, Cookie, Persistence, Retry, Rule, Timeout, Timeouts};
 
 /// What is done first, a line for each task.
 pub(super) fn first(decision: &Decision) -> Vec<String> {
@@ -41,12 +41,19 @@ pub(super) fn terms(decision: &Decision, head: &Parts) -> Vec<String> {
         }
         Decision::Answer(_) | Decision::Refuse(_) => return Vec::new(),
     };
-    let Timeouts { request, backend_request } = forward.rule.timeouts;
-    let limits = [limit("the whole request", request), limit("each attempt", backend_request)];
-    let retry = forward.rule.retry.as_ref().map(retried);
-    let none = (retry.is_none() && !forward.rule.repick).then(|| "never sent again".to_owned());
     let stays = forward.persistence.as_deref().map(stays);
-    limits.into_iter().flatten().chain(retry).chain(none).chain(stays).collect()
+    limits(forward.rule.timeouts).chain(repeated(&forward.rule)).chain(stays).collect()
+}
+
+/// How long the requests of a rule may take.
+pub(crate) fn limits(Timeouts { request, backend_request }: Timeouts) -> impl Iterator<Item = String> {
+    [limit("the whole request", request), limit("each attempt", backend_request)].into_iter().flatten()
+}
+
+/// When the requests of a rule are sent again, where it says anything about that.
+pub(crate) fn repeated(rule: &Rule) -> Option<String> {
+    let none = || (!rule.repick).then(|| "never sent again".to_owned());
+    rule.retry.as_ref().map(retried).or_else(none)
 }
 
 fn line(task: Task<'_>) -> String {
@@ -77,7 +84,8 @@ fn asked(auth: &Auth, backend: &Backend) -> String {
     format!("{} is asked over {how} whether the request may pass", backend.name)
 }
 
-fn edited(edits: &HeaderEdits) -> String {
+/// How headers are edited.
+pub(crate) fn edited(edits: &HeaderEdits) -> String {
     let pair = |edit: &HeaderEdit| format!("{}: {}", edit.name, text(edit.value.as_bytes()));
     let set = edits.set.iter().map(|edit| format!("set {}", pair(edit)));
     let add = edits.add.iter().map(|edit| format!("add {}", pair(edit)));
@@ -109,9 +117,14 @@ fn retried(retry: &Retry) -> String {
     format!("sent again up to {attempts} times when the backend cannot have processed it{codes}; pauses begin at {pause}")
 }
 
-fn stays(persistence: &Persistence) -> String {
+/// How the client stays with an endpoint.
+pub(crate) fn stays(persistence: &Persistence) -> String {
     let by = match &persistence.carrier {
-        Carrier::Cookie(cookie) => format!("cookie {}", cookie.name),
+        Carrier::Cookie(Cookie { name, path, is_permanent }) => {
+            let path = if **path == *"/" { String::new() } else { format!(" of {path}") };
+            let kept = if *is_permanent { " that outlives its session" } else { "" };
+            format!("cookie {name}{path}{kept}")
+        }
         Carrier::Header(name) => format!("header {name}"),
     };
     let lifetime = persistence.lifetime.map_or_else(String::new, |lifetime| format!(" for at most {}", span(lifetime)));

@@ -82,7 +82,8 @@ impl Listeners {
         self.names.get(hostname)
     }
 
-    pub(super) fn sites(&self) -> impl Iterator<Item = &Arc<Site>> {
+    /// All listeners with their routes, by host name.
+    pub(crate) fn sites(&self) -> impl Iterator<Item = &Arc<Site>> {
         self.names.sorted().map(|(_, site)| site)
     }
 

@@ -9,6 +9,7 @@
 mod call;
 mod expression;
 pub(crate) mod path;
+mod witness;
 
 use std::cmp::Reverse;
 use std::fmt;

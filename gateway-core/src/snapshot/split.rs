@@ -40,6 +40,20 @@ impl Cycle {
         former.filter(|former| former.length == length).unwrap_or_else(|| Self::of(length))
     }
 
+    /// The turn, less than the length, that has this place.
+    fn turn_at(self, place: u64) -> u64 {
+        // The inverse of the stride, by the extended algorithm of Euclid: they have no divisor in common.
+        let length = i128::from(self.length);
+        let (mut remainders, mut factors) = ((length, i128::from(self.stride)), (0, 1));
+        while remainders.1 != 0 {
+            let quotient = remainders.0 / remainders.1;
+            remainders = (remainders.1, remainders.0 - quotient * remainders.1);
+            factors = (factors.1, factors.0 - quotient * factors.1);
+        }
+        let inverse = u64::try_from(factors.0.rem_euclid(length)).unwrap_or(0);
+        wide_remainder(place % self.length, inverse, self.length)
+    }
+
     pub(super) fn length(self) -> u64 {
         self.length
     }
@@ -108,6 +122,12 @@ impl Split {
             place -= weight;
         }
         0
+    }
+
+    /// The first turn that falls to the target with this index; `pick` gives the target back.
+    pub(crate) fn turn_of(&self, target: usize) -> u64 {
+        let place = self.weights.iter().take(target).copied().map(u64::from).sum();
+        self.cycle.turn_at(place)
     }
 
     /// The targets, in the order of the rule's backendRefs.
@@ -233,6 +253,9 @@ mod tests {
                 count[split.pick(turn)] += 1;
             }
             prop_assert_eq!(&count[..], split.weights());
+            for target in 0..weights.len() {
+                prop_assert!(weights.len() == 1 || split.pick(split.turn_of(target)) == target);
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ use routes::route;
 
 /// A change to a small universe, small enough that objects meet.
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Put(String),
     Remove(&'static str),
     Bound(u16, bool),
@@ -128,7 +128,7 @@ fn other() -> impl Strategy<Value = String> {
     prop_oneof![2 => namespace, 3 => service, 3 => slice, 2 => grant, 1 => class, 1 => secret, 1 => response]
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     let ids = &[
         "Gateway one/g1",
         "Gateway one/g2",
@@ -204,7 +204,7 @@ pub(crate) fn outcome(compiler: &Compiler, update: &Update) -> Outcome {
 }
 
 /// The last word on each object and fact, in order of the first.
-fn last_words(steps: &[Step]) -> Vec<Change> {
+pub(crate) fn last_words(steps: &[Step]) -> Vec<Change> {
     last_of(steps.iter().flat_map(changes))
 }
 

@@ -9,6 +9,7 @@ mod client_validation;
 mod cors;
 mod default_gateways;
 mod dependencies;
+mod diff;
 mod filters;
 mod grants;
 mod grpc;

@@ -6,6 +6,8 @@
 //! Invariants: `Access-Control-Allow-Credentials` is `true` or absent; `*` is never said where credentials are allowed; what
 //! depends on the origin says so in `Vary`.
 
+use std::fmt;
+
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
@@ -173,6 +175,13 @@ impl OriginPattern {
     fn matches(&self, origin: Parsed<'_>) -> bool {
         let is_port = self.port.or_else(|| usual_port(&self.scheme)) == origin.port.or_else(|| usual_port(origin.scheme));
         is_port && self.scheme.eq_ignore_ascii_case(origin.scheme) && is_like(self.host.as_bytes(), origin.host.as_bytes())
+    }
+}
+
+impl fmt::Display for OriginPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 

@@ -80,7 +80,7 @@ impl Expression {
 }
 
 /// Parses a pattern by itself, so that `a)|(b` stays an error, in ASCII where that can be.
-fn parse(pattern: &str) -> Result<Hir, String> {
+pub(super) fn parse(pattern: &str) -> Result<Hir, String> {
     if let Ok(ascii) = ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern) {
         return Ok(ascii);
     }
