@@ -31,6 +31,9 @@ pub(crate) enum Mode {
     Validate(Validate),
     /// Say which rule would answer a request, and why the others would not; status 1 when none would
     Explain(Explain),
+    /// Say which requests two sets of manifests answer differently, and which statuses change; status 1 when anything differs, 2 when
+    /// something cannot be read
+    Diff(Diff),
 }
 
 impl Command {
@@ -69,13 +72,20 @@ pub(crate) fn refuse(err: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(err.exit_code()).unwrap_or(2))
 }
 
-/// How manifests are found and read: the same in every mode.
+/// What manifests are read.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct Reading {
+pub(crate) struct Given {
     /// Manifests: files, folders (read with all below them), or `-` for standard input
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+}
+
+/// How manifests are read: the same in every mode.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Reading {
     /// Where a Service's port is served: `namespace/name:port=address[,address]…`, as in `shop/cart:80=127.0.0.1:9000`.
     /// An address without a port takes the Service's; without `namespace/` it is `default`
     #[arg(long = "backend", value_name = "SERVICE=ADDRESS,…")]
@@ -98,7 +108,7 @@ pub(crate) struct Reading {
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     #[command(flatten)]
-    pub(crate) reading: Reading,
+    pub(crate) given: Given,
 
     /// Bind another port than the listeners name, as a NAT in front would: `80=8080,443=8443`
     #[arg(long, value_name = "PORT=PORT,…", value_delimiter = ',')]
@@ -133,7 +143,7 @@ pub(crate) struct Run {
 #[derive(Debug, Args)]
 pub(crate) struct Validate {
     #[command(flatten)]
-    pub(crate) reading: Reading,
+    pub(crate) given: Given,
 
     /// How to show the conditions
     #[arg(short, long, value_enum, default_value_t = ValidateOutput::Table)]
@@ -152,15 +162,38 @@ pub(crate) struct Explain {
     pub(crate) url: Uri,
 
     #[command(flatten)]
-    pub(crate) reading: Reading,
+    pub(crate) given: Given,
 
     /// A header of the request: `Name: value`
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     pub(crate) headers: Vec<Header>,
 
     /// How to show the explanation
-    #[arg(short, long, value_enum, default_value_t = ExplainOutput::Text)]
-    pub(crate) output: ExplainOutput,
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+/// `gateway diff`.
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// Manifests as they were: a file, a folder (read with all below it), or `-` for standard input
+    #[arg(value_name = "OLD")]
+    pub(crate) old: PathBuf,
+
+    /// Manifests as they are to be
+    #[arg(value_name = "NEW")]
+    pub(crate) new: PathBuf,
+
+    /// Manifests that stand on both sides
+    #[arg(long, value_name = "PATH")]
+    pub(crate) both: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+
+    /// How to show the differences
+    #[arg(short, long, value_enum, default_value_t = Output::Text, alias = "format")]
+    pub(crate) output: Output,
 }
 
 /// What a field that the API does not have does to its object, in the words of kubectl.
@@ -192,9 +225,9 @@ pub(crate) enum ValidateOutput {
     Yaml,
 }
 
-/// How `explain` shows its reasons.
+/// How `explain` shows its reasons, and `diff` what differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ExplainOutput {
+pub(crate) enum Output {
     /// Sentences
     Text,
     /// One JSON object

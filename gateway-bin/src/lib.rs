@@ -44,9 +44,13 @@ pub fn run(builder: Builder) -> ExitCode {
         Mode::Run(flags) => run::run(flags, builder),
         Mode::Validate(flags) => tools::validate::validate(flags, builder),
         Mode::Explain(flags) => tools::explain::explain(flags, builder),
+        Mode::Diff(flags) => tools::diff::diff(flags, builder),
     };
     done.unwrap_or_else(|err| {
         eprintln!("error: {err:#}");
-        ExitCode::FAILURE
+        match &command.mode {
+            Mode::Run(_) | Mode::Validate(_) | Mode::Explain(_) => ExitCode::FAILURE,
+            Mode::Diff(_) => ExitCode::from(tools::diff::TROUBLE),
+        }
     })
 }

@@ -58,7 +58,7 @@ async fn serve_files(flags: &args::Run, builder: Builder) -> anyhow::Result<Exit
         args::Admin::At(address) => Some(admin::bind(address).await?),
     };
     let (stop, stopped) = watch::channel(false);
-    let mut backends = flags.reading.backends.clone();
+    let mut backends = flags.given.reading.backends.clone();
     if flags.demo_backends {
         backends.append(&mut demo::start(&stopped).await?);
     }

@@ -1,14 +1,18 @@
-//! The same semantics offline: what would be accepted, and which rule would win.
+//! The same semantics offline: what would be accepted, and which rule would win, and what a change would change.
 //!
 //! In: manifests, and what nobody can know without serving: addresses are allotted, every socket is taken to be bound. Out: answers
 //! on standard output, problems on standard error.
 
+pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod validate;
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use gateway_core::compile::{Bound, Change, Compiler, Fact, Update};
+use gateway_core::compile::{Bound, Change, Compiler, Extensions, Fact, Update};
 use gateway_core::resource::{Gateway, Object};
 use gateway_core::snapshot::{Settings, Snapshot};
 use gateway_pingora::Builder;
@@ -22,15 +26,38 @@ use crate::setup;
 /// Manifests read and compiled once.
 struct Offline {
     files: Files,
+    compiler: Compiler,
     board: Board,
-    snapshot: std::sync::Arc<Snapshot>,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Offline {
+    /// Says what is wrong with the files. Nobody may be there to read it; the status tells too.
+    fn tell_problems(&self) {
+        let mut errors = std::io::stderr().lock();
+        for problem in self.files.problems() {
+            let _ = writeln!(errors, "{problem}");
+        }
+    }
+
+    /// Says which objects were passed over.
+    fn tell_foreign(&self) {
+        let mut errors = std::io::stderr().lock();
+        for (kind, count) in self.files.foreign() {
+            let _ = writeln!(errors, "warning: {count} of kind {kind} passed over: it is not read by this program");
+        }
+    }
 }
 
 /// Reads and compiles the manifests as `run` would.
-fn compile(flags: &Reading, builder: Builder) -> anyhow::Result<Offline> {
+fn compile(paths: &[PathBuf], flags: &Reading, builder: Builder) -> anyhow::Result<Offline> {
     let gateway = builder.build()?;
-    let extensions = gateway.extensions();
-    let mut files = Files::new(&flags.paths, setup::reader(flags, extensions), &flags.backends);
+    Ok(compile_with(paths, flags, gateway.extensions()))
+}
+
+/// The same with the kinds of filter that are known.
+fn compile_with(paths: &[PathBuf], flags: &Reading, extensions: &Extensions) -> Offline {
+    let mut files = Files::new(paths, setup::reader(flags, extensions), &flags.backends);
     files.read_stdin();
     let mut changes = files.read_all(true, &BTreeSet::new(), |_| ());
     changes.append(&mut Allotment::new(&flags.addresses).settle(gateways(&files)));
@@ -42,7 +69,7 @@ fn compile(flags: &Reading, builder: Builder) -> anyhow::Result<Offline> {
     let bound = bound(&first);
     let second = compiler.apply(bound);
     board.absorb(&second);
-    Ok(Offline { files, board, snapshot: second.snapshot })
+    Offline { files, compiler, board, snapshot: second.snapshot }
 }
 
 fn gateways(files: &Files) -> impl Iterator<Item = &Gateway> {

@@ -70,8 +70,8 @@ impl Follower {
     /// Nothing is read yet.
     pub(crate) fn new(flags: &args::Run, place: Place, tell: Sender<Event>) -> Self {
         let extensions = place.gateway.extensions();
-        let files = Files::new(&flags.reading.paths, setup::reader(&flags.reading, extensions), &place.backends);
-        let compiler = Compiler::new(setup::options(&flags.reading, extensions, setup::settings(flags)));
+        let files = Files::new(&flags.given.paths, setup::reader(&flags.given.reading, extensions), &place.backends);
+        let compiler = Compiler::new(setup::options(&flags.given.reading, extensions, setup::settings(flags)));
         // The thread may be gone when the last events come.
         let told = move |sighting| drop(tell.send(Event::Sighting(sighting)));
         let watch = match flags.poll {
@@ -84,7 +84,7 @@ impl Follower {
             watch,
             notices: Notices::default(),
             compiler,
-            allotment: Allotment::new(&flags.reading.addresses),
+            allotment: Allotment::new(&flags.given.reading.addresses),
             problems: BTreeSet::new(),
             poll_at,
             time_at: None,

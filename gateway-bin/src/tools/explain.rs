@@ -11,22 +11,18 @@ use anyhow::Context as _;
 use gateway_pingora::Builder;
 
 use super::compile;
-use crate::args::{Explain, ExplainOutput};
+use crate::args::{Explain, Output};
 use crate::question::Question;
 
 /// Explains the request.
 pub(crate) fn explain(flags: &Explain, builder: Builder) -> anyhow::Result<ExitCode> {
-    let offline = compile(&flags.reading, builder)?;
-    let mut errors = std::io::stderr().lock();
-    for problem in offline.files.problems() {
-        // Nobody may be there to read it; the answer stands without.
-        let _ = writeln!(errors, "{problem}");
-    }
+    let offline = compile(&flags.given.paths, &flags.given.reading, builder)?;
+    offline.tell_problems();
     let question = Question { method: flags.method.clone(), url: flags.url.clone(), headers: flags.headers.clone() };
     let explained = question.ask(&offline.snapshot, &BTreeMap::new());
     let text = match flags.output {
-        ExplainOutput::Text => format!("{}\n", explained.text),
-        ExplainOutput::Json => format!("{:#}\n", explained.json),
+        Output::Text => format!("{}\n", explained.text),
+        Output::Json => format!("{:#}\n", explained.json),
     };
     std::io::stdout().lock().write_all(text.as_bytes()).context("cannot write to standard output")?;
     Ok(if explained.is_served { ExitCode::SUCCESS } else { ExitCode::FAILURE })

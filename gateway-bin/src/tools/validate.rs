@@ -16,15 +16,9 @@ use crate::files::problem::Severity;
 
 /// Judges the manifests.
 pub(crate) fn validate(flags: &Validate, builder: Builder) -> anyhow::Result<ExitCode> {
-    let offline = compile(&flags.reading, builder)?;
-    let mut errors = std::io::stderr().lock();
-    for problem in offline.files.problems() {
-        // Nobody may be there to read it; the status tells too.
-        let _ = writeln!(errors, "{problem}");
-    }
-    for (kind, count) in offline.files.foreign() {
-        let _ = writeln!(errors, "warning: {count} of kind {kind} passed over: it is not read by this program");
-    }
+    let offline = compile(&flags.given.paths, &flags.given.reading, builder)?;
+    offline.tell_problems();
+    offline.tell_foreign();
     let text = match flags.output {
         ValidateOutput::Table => offline.board.to_table(),
         ValidateOutput::Yaml => serde_saphyr::to_string(&offline.board.to_json()).context("cannot write the statuses as YAML")?,

@@ -6,7 +6,7 @@ use crate::scene::{Folder, GATEWAY, fresh_address, output};
 
 #[test]
 fn flags_that_cannot_be_used_end_with_status_2_and_the_usage() {
-    let rows: [(&[&str], &str); 17] = [
+    let rows: [(&[&str], &str); 19] = [
         (&[], "Usage"),
         (&["walk"], "unrecognized subcommand 'walk'"),
         (&["run"], "PATH"),
@@ -24,6 +24,8 @@ fn flags_that_cannot_be_used_end_with_status_2_and_the_usage() {
         (&["validate", "x", "-o", "html"], "[possible values: table, yaml]"),
         (&["explain", "GET", "ftp://host/", "x"], "expected http://host/path"),
         (&["explain", "GET", "http://host/", "x", "-H", "nameless"], "expected 'Name: value'"),
+        (&["diff", "x"], "<NEW>"),
+        (&["diff", "x", "y", "-o", "yaml"], "[possible values: text, json]"),
     ];
     for (args, expected) in rows {
         let (status, _, stderr) = output(args);

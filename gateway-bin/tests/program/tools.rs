@@ -137,3 +137,78 @@ fn the_admin_server_explains_the_running_configuration() {
     assert!(running.admin("/explain?method=GET").starts_with("url is missing"));
     assert!(running.admin("/explain?url=gopher://x").starts_with("expected http://host/path"));
 }
+
+#[test]
+fn diff_says_which_requests_are_answered_differently_and_which_statuses_change() {
+    let (old, new) = (Folder::new(), Folder::new());
+    old.write("gateway.yaml", GATEWAY).write("r.yaml", route("r", "/cart", "one"));
+    new.write("gateway.yaml", GATEWAY).write("r.yaml", route("r", "/basket", "one"));
+    let (status, stdout, stderr) = output(&["diff", old.root(), new.root()]);
+    assert_eq!((status, stderr.as_str()), (1, ""), "{stdout}");
+    let lines: Vec<_> = stdout.lines().collect();
+    let expected = [
+        "requests:",
+        "  GET http://other.invalid:8080/basket and 1 more",
+        "    before: 404: no rule matches",
+        "    now:    HTTPRoute x/r rule 0: answered 200, content-type: text/plain; charset=utf-8, \"one\"",
+        "  GET http://other.invalid:8080/cart and 1 more",
+        "    before: HTTPRoute x/r rule 0: answered 200, content-type: text/plain; charset=utf-8, \"one\"",
+        "    now:    404: no rule matches",
+    ];
+    assert_eq!(lines[..7], expected, "{stdout}");
+    assert!(lines[7].ends_with(" requests and connections were compared"), "{stdout}");
+    new.write("r.yaml", route("r", "/cart", "one").replace("name: web}", "name: web, sectionName: none}"));
+    let (status, stdout, _) = output(&["diff", old.root(), new.root()]);
+    assert_eq!(status, 1);
+    for expected in
+        ["statuses:\n  Gateway x/web\n    listener http, attachedRoutes: 1 → 0\n  HTTPRoute x/r\n", "NoMatchingParent"]
+    {
+        assert!(stdout.contains(expected), "{expected:?} is not in\n{stdout}");
+    }
+}
+
+#[test]
+fn diff_of_the_same_manifests_is_nothing() {
+    let folder = Folder::new();
+    folder.write("gateway.yaml", GATEWAY).write("r.yaml", route("r", "/", "one"));
+    let (status, stdout, stderr) = output(&["diff", folder.root(), folder.root()]);
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    assert!(stdout.starts_with("no difference; "), "{stdout}");
+    let quickstart = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/quickstart");
+    assert_eq!(output(&["diff", quickstart, quickstart]).0, 0);
+}
+
+#[test]
+fn diff_answers_as_json_and_takes_what_stands_on_both_sides_once() {
+    let (both, sides) = (Folder::new(), Folder::new());
+    both.write("gateway.yaml", GATEWAY);
+    sides.write("old.yaml", route("r", "/", "one")).write("new.yaml", route("r", "/", "two"));
+    let (old, new) = (sides.path("old.yaml"), sides.path("new.yaml"));
+    let (status, stdout, stderr) =
+        output(&["diff", old.to_str().unwrap(), new.to_str().unwrap(), "--both", both.root(), "-o", "json"]);
+    assert_eq!((status, stderr.as_str()), (1, ""));
+    let json: Value = serde_json::from_str(&stdout).unwrap();
+    let change = &json["traffic"][0];
+    assert_eq!(
+        (&change["before"]["rule"], &change["before"]["shares"][0]["body"]),
+        (&"HTTPRoute x/r rule 0".into(), &"one".into())
+    );
+    assert_eq!(change["after"]["shares"][0]["does"], "answer");
+    assert_eq!(change["examples"][0]["probe"]["url"], "http://other.invalid:8080/");
+    assert_eq!(json["statuses"], serde_json::json!([]));
+}
+
+#[test]
+fn diff_of_what_cannot_be_read_ends_with_status_2() {
+    let folder = Folder::new();
+    folder.write("good.yaml", GATEWAY).write("bad.yaml", "{");
+    let (good, bad) = (folder.path("good.yaml"), folder.path("bad.yaml"));
+    let rows = [(bad.to_str().unwrap(), "bad.yaml:1:"), (concat!(env!("CARGO_MANIFEST_DIR"), "/nowhere"), "nowhere")];
+    for (new, expected) in rows {
+        let (status, _, stderr) = output(&["diff", good.to_str().unwrap(), new]);
+        assert_eq!(status, 2, "{new}: {stderr}");
+        assert!(stderr.contains(expected), "{expected:?} is not in\n{stderr}");
+    }
+    let (status, _, stderr) = output(&["diff", "-", "-"]);
+    assert_eq!((status, stderr.as_str()), (2, "error: standard input can be one side, not both\n"));
+}

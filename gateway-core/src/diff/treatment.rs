@@ -173,11 +173,15 @@ fn treat_request(snapshot: &Arc<Snapshot>, request: &Request) -> Found {
     }
     let Some(head) = request.head() else { return Found::nothing("no request says this") };
     let is_call = is_grpc(&head);
-    let admitted = match admit(snapshot, &request.arrival(snapshot), &head) {
+    let mut admitted = match admit(snapshot, &request.arrival(snapshot), &head) {
         Ok(admitted) => admitted,
         Err(refusal) => return refused(&refusal, is_call),
     };
     let guards: Vec<_> = admitted.guards().iter().map(words::guard).collect();
+    // As though the filters of the listener let it pass as it is.
+    if let Err(refusal) = admitted.rehead(&head) {
+        return refused(&refusal, is_call);
+    }
     // Which rule wins does not depend on turns.
     let first = decide(&admitted, &head, Turn::peek);
     let rule = match &first {
