@@ -10,10 +10,12 @@ use gateway_core::status::{Status, merge};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::world::{objects, options};
+use super::world::{objects, signing};
 
+mod filters;
 mod routes;
 
+use filters::LISTENER_FILTERS;
 use routes::route;
 
 /// A change to a small universe, small enough that objects meet.
@@ -51,14 +53,18 @@ fn listeners() -> impl Strategy<Value = String> {
         pick(&["All", "Same", "Selector"]),
         pick(&["Terminate", "Passthrough"]),
         pick(&["", ", kinds: [{kind: HTTPRoute}]", ", kinds: [{kind: TLSRoute}, {kind: Odd}]"]),
+        pick(LISTENER_FILTERS),
     );
     proptest::collection::vec(listener, 1..4).prop_map(|listeners| {
         let mut text = "  listeners:\n".to_owned();
-        for (nth, (listener, protocol, port, host, from, mode, kinds)) in listeners.into_iter().enumerate() {
+        for (nth, (listener, protocol, port, host, from, mode, kinds, filters)) in listeners.into_iter().enumerate() {
             let selector = if from == "Selector" { ", selector: {matchLabels: {admit: 'yes'}}" } else { "" };
             text += &format!("  - name: {listener}-{nth}\n    protocol: {protocol}\n    port: {port}\n    allowedRoutes: {{namespaces: {{from: {from}{selector}}}{kinds}}}\n");
             if let Some(host) = host.filter(|_| !matches!(protocol, "TCP" | "UDP")) {
                 text += &format!("    hostname: '{host}'\n");
+            }
+            if !filters.is_empty() {
+                text += &format!("    filters: {{requests: [{filters}]}}\n");
             }
             match (protocol, mode) {
                 ("TLS", "Passthrough") => text += "    tls: {mode: Passthrough}\n",
@@ -123,9 +129,15 @@ fn other() -> impl Strategy<Value = String> {
     });
     let grant = (pick(&["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "Gateway", "ListenerSet"]), pick(&["Service", "Secret"])).prop_map(|(from, to)| format!("apiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {{name: grant, namespace: two}}\nspec: {{from: [{{group: gateway.networking.k8s.io, kind: {from}, namespace: one}}], to: [{{group: '', kind: {to}}}]}}\n"));
     let class = pick(&["", "parametersRef: {group: odd.example, kind: Odd, name: x}"]).prop_map(|parameters| format!("apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {{name: c}}\nspec:\n  controllerName: example.com/c\n  {parameters}\n"));
+    let sign = any::<bool>().prop_map(|is_broken| {
+        format!(
+            "apiVersion: example.com/v1\nkind: Sign\nmetadata: {{name: sign, namespace: one}}\nspec: {{broken: {}}}\n",
+            if is_broken { "true" } else { "null" }
+        )
+    });
     let secret = pick(&["kubernetes.io/tls", "Opaque"]).prop_map(|kind| format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: cert, namespace: two}}\ntype: {kind}\nstringData: {{tls.crt: x, tls.key: z}}\n"));
     let response = pick(&["200", "418"]).prop_map(|code| format!("apiVersion: pingora-gateway.dev/v1alpha1\nkind: DirectResponse\nmetadata: {{name: d, namespace: one}}\nspec: {{statusCode: {code}, body: b}}\n"));
-    prop_oneof![2 => namespace, 3 => service, 3 => slice, 2 => grant, 1 => class, 1 => secret, 1 => response]
+    prop_oneof![2 => namespace, 3 => service, 3 => slice, 2 => grant, 1 => class, 1 => secret, 1 => response, 1 => sign]
 }
 
 pub(crate) fn step() -> impl Strategy<Value = Step> {
@@ -153,6 +165,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         "GatewayClass c",
         "Secret two/cert",
         "DirectResponse one/d",
+        "Sign one/sign",
     ];
     prop_oneof![
         3 => gateway().prop_map(Step::Put),
@@ -258,13 +271,13 @@ proptest! {
     /// Laws 1 and 8.
     #[test]
     fn any_sequence_of_changes_leaves_what_compiling_the_final_objects_at_once_gives(steps in proptest::collection::vec(step(), 1..40), cut in 1..6usize) {
-        prop_assert_eq!(walked(&options(), &steps, cut), at_once(&options(), &steps));
+        prop_assert_eq!(walked(&signing(), &steps, cut), at_once(&signing(), &steps));
     }
 
     /// The same where every Gateway has addresses of its own and proxies prove what is programmed.
     #[test]
     fn any_sequence_of_changes_leaves_the_statuses_of_the_final_objects_to_a_controller(steps in proptest::collection::vec(step(), 1..40), cut in 1..6usize) {
-        let controller = Options { proof: Proof::Acknowledgement, traffic: false, ..options() };
+        let controller = Options { proof: Proof::Acknowledgement, traffic: false, ..signing() };
         prop_assert_eq!(walked(&controller, &steps, cut), at_once(&controller, &steps));
     }
 
@@ -278,9 +291,9 @@ proptest! {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             shuffled.swap(at, (state >> 33) as usize % (at + 1));
         }
-        let mut one = Compiler::new(options());
+        let mut one = Compiler::new(signing());
         let at_once = one.apply(words);
-        let mut other = Compiler::new(options());
+        let mut other = Compiler::new(signing());
         let mut update = other.apply([]);
         for change in shuffled {
             update = other.apply([change]);
@@ -292,7 +305,7 @@ proptest! {
     #[test]
     fn statuses_applied_back_yield_no_further_change(steps in proptest::collection::vec(step(), 1..30)) {
         let words = last_words(&steps);
-        let mut compiler = Compiler::new(options());
+        let mut compiler = Compiler::new(signing());
         let update = compiler.apply(words.clone());
         let mut stored: BTreeMap<ObjectId, Value> = BTreeMap::new();
         for (id, status) in compiler.statuses() {
@@ -315,7 +328,7 @@ proptest! {
     #[test]
     fn a_broken_route_changes_only_its_own_status_and_traffic(steps in proptest::collection::vec(step(), 1..30), broken in route()) {
         let broken = broken.replace("metadata: {name: r1", "metadata: {name: broken").replace("metadata: {name: r2", "metadata: {name: broken").replace("metadata: {name: r3", "metadata: {name: broken");
-        let mut compiler = Compiler::new(options());
+        let mut compiler = Compiler::new(signing());
         let before = compiler.apply(last_words(&steps));
         let known = outcome(&compiler, &before);
         let id = objects(&broken)[0].id();

@@ -26,7 +26,11 @@ pub(crate) struct World {
 
 /// The objects of a YAML text; every one must be valid.
 pub(crate) fn objects(yaml: &str) -> Vec<Object> {
-    let reader = Reader { validation: FieldValidation::Strict, lenient_forms: true, extensions: Vec::new() };
+    let reader = Reader {
+        validation: FieldValidation::Strict,
+        lenient_forms: true,
+        extensions: vec![GroupKind::new("example.com", "Sign")],
+    };
     let documents =
         yaml.split("\n---").filter(|document| document.lines().any(|line| !line.trim().is_empty() && !line.starts_with('#')));
     documents
@@ -277,7 +281,8 @@ pub(crate) fn id(what: &str) -> ObjectId {
         "multicluster.x-k8s.io",
         "pingora-gateway.dev",
     ];
-    let kind = groups.iter().find_map(|group| Kind::named(group, kind)).expect("a kind");
+    let extension = || (kind == "Sign").then(|| Kind::Extension(Box::new(GroupKind::new("example.com", "Sign"))));
+    let kind = groups.iter().find_map(|group| Kind::named(group, kind)).or_else(extension).expect("a kind");
     let name =
         name.split_once('/').map_or_else(|| ObjectName::cluster(name), |(namespace, name)| ObjectName::new(namespace, name));
     ObjectId::new(kind, name)

@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::filters::filters;
 use super::{HOSTS, NAMESPACES, created, parents, pick};
 
 /// What a rule of a route with matches asks, has and does.
@@ -12,7 +13,8 @@ struct Rule {
     method: Option<&'static str>,
     call: &'static str,
     backends: &'static str,
-    http_extra: &'static str,
+    http_backends: String,
+    http_extra: String,
     grpc_extra: &'static str,
 }
 
@@ -43,16 +45,36 @@ fn rule() -> impl Strategy<Value = Rule> {
         "[{name: s1, kind: Odd}]",
         "[{name: s1, port: 81}]",
     ]);
-    let http_extra = pick(&[
+    let target = (
+        pick(&[
+            "name: s1, port: 80",
+            "name: s1, port: 80, weight: 3",
+            "name: s2, port: 80",
+            "name: s2, namespace: two, port: 80",
+            "name: s1, kind: Odd",
+            "name: s1, port: 81",
+            "name: s2, port: 80, weight: 0",
+        ]),
+        filters(),
+    );
+    let http_backends = vec(target, 0..3).prop_map(|targets| {
+        let targets: Vec<_> = targets.into_iter().map(|(target, filters)| format!("{{{filters}{target}}}")).collect();
+        format!("[{}]", targets.join(", "))
+    });
+    let terms = pick(&[
         "",
         "",
         "",
-        "filters: [{type: CORS, cors: {}}], ",
+        "name: named, ",
         "retry: {attempts: 0}, ",
-        "retry: {attempts: 2}, ",
-        "filters: [{type: ExtensionRef, extensionRef: {group: pingora-gateway.dev, kind: DirectResponse, name: d}}], ",
-        "filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X, value: why}]}}], ",
+        "retry: {attempts: 2, codes: [500], backoff: 1s}, ",
+        "timeouts: {request: 2s, backendRequest: 0s}, ",
+        "sessionPersistence: {cookie: {}}, ",
+        "sessionPersistence: {cookie: {name: sid, lifetimeType: Permanent}, absoluteTimeout: 1h}, ",
+        "sessionPersistence: {type: Header, header: {name: X-Session}}, ",
+        "sessionPersistence: {type: Later}, ",
     ]);
+    let http_extra = (terms, filters()).prop_map(|(terms, filters)| format!("{terms}{filters}"));
     let grpc_extra = pick(&[
         "",
         "",
@@ -62,8 +84,16 @@ fn rule() -> impl Strategy<Value = Rule> {
         "filters: [{type: Odd}], ",
         "sessionPersistence: {type: Header, header: {name: x}}, ",
     ]);
-    (path, proptest::option::of(pick(&["GET", "PUT"])), call, backends, http_extra, grpc_extra).prop_map(
-        |(path, method, call, backends, http_extra, grpc_extra)| Rule { path, method, call, backends, http_extra, grpc_extra },
+    (path, proptest::option::of(pick(&["GET", "PUT"])), call, backends, (http_backends, http_extra), grpc_extra).prop_map(
+        |(path, method, call, backends, (http_backends, http_extra), grpc_extra)| Rule {
+            path,
+            method,
+            call,
+            backends,
+            http_backends,
+            http_extra,
+            grpc_extra,
+        },
     )
 }
 
@@ -91,10 +121,12 @@ pub(super) fn route() -> impl Strategy<Value = String> {
                 _ => rules.truncate(1),
             }
             text += if rules.is_empty() { "  rules: []\n" } else { "  rules:\n" };
-            for (nth, Rule { path, method, call, backends, http_extra, grpc_extra }) in rules.into_iter().enumerate() {
+            for (nth, Rule { path, method, call, backends, http_backends, http_extra, grpc_extra }) in rules.into_iter().enumerate() {
                 let method = method.map_or_else(String::new, |method| format!(", method: {method}"));
                 text += &match kind {
-                    "HTTPRoute" => format!("  - {{{http_extra}matches: [{{path: {path}{method}}}], backendRefs: {backends}}}\n"),
+                    "HTTPRoute" => {
+                        format!("  - {{{http_extra}matches: [{{path: {path}{method}}}], backendRefs: {http_backends}}}\n")
+                    }
                     "GRPCRoute" => {
                         format!("  - {{{}{call}backendRefs: {backends}}}\n", grpc_extra.replace("first", &format!("rule-{nth}")))
                     }
