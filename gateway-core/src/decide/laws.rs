@@ -11,7 +11,7 @@ use regex_automata::meta::Regex;
 use super::*;
 use crate::admit::{admit, fixture::arrival, is_grpc};
 use crate::explain::{Outcome, StreamOutcome, Verdict, explain, explain_stream};
-use crate::snapshot::filters::Redirect;
+use crate::snapshot::filters::{Cors, Listed, Origins, Redirect};
 use crate::snapshot::fixture::{
     call, listener, marker, passthrough_listener, path, rule, socket, socket_of, stream, tcp_listener, terminate_listener,
     tls_listener,
@@ -154,11 +154,21 @@ fn requests() -> impl Strategy<Value = Parts> {
     let queries = vec((prop::sample::select(vec!["a=", "b+c=", "b%20c=", "b="]), value()), 0..4);
     let media = ["", "application/grpc", "application/grpc+proto", "application/grpc;x=y", "application/grpc-web", "text/plain"];
     let media = prop::sample::select(media.to_vec());
-    (host, prop::bool::ANY, segments(), end, headers, queries, media).prop_map(
-        |(host, get, path, end, headers, queries, media)| {
+    let asked = prop::option::weighted(0.3, prop::sample::select(vec!["", "h-a", "accept, H-B", "h-b,h-a"]));
+    (host, prop::bool::ANY, segments(), end, headers, queries, media, asked).prop_map(
+        |(host, get, path, end, headers, queries, media, asked)| {
             let queries: Vec<_> = queries.into_iter().map(|(name, value)| format!("{name}{value}")).collect();
             let target = format!("{}{}?{}", path.trim_end_matches('/'), if path == "/" { "/" } else { end }, queries.join("&"));
-            let request = Request::builder().method(if get { "GET" } else { "PUT" }).uri(target).header("host", host);
+            let method = if get { "GET" } else { "PUT" };
+            let request = Request::builder().uri(target).header("host", host);
+            let request = match asked {
+                None => request.method(method),
+                Some(asked) => {
+                    let asking =
+                        request.method("OPTIONS").header("origin", "https://a").header("access-control-request-method", method);
+                    asking.header("access-control-request-headers", asked)
+                }
+            };
             let request = if media.is_empty() { request } else { request.header("content-type", media) };
             headers
                 .into_iter()
@@ -221,6 +231,11 @@ impl World {
         }
         let numbered = written.into_iter().enumerate().map(|(index, (at, host, mut asked))| {
             asked.rule = Arc::new(rule(name, index, Action::Fail("a marker".into())));
+            if route % 2 == 1 {
+                let id = asked.rule.id.clone();
+                asked.rule =
+                    Arc::new(Rule::new(id, Box::new([Step::Cors(Arc::new(for_all_origins()))]), Action::Fail("a marker".into())));
+            }
             let (place, asked) = asked.at(LISTENERS[at].0, HOSTS[host]);
             self.writer.add(place, Arc::clone(&asked));
             (at, host, asked)
@@ -266,6 +281,12 @@ impl World {
         };
         self.candidates().filter(here).map(|(_, _, asked)| asked).max_by_key(|asked| asked.rank(None))
     }
+}
+
+fn for_all_origins() -> Cors {
+    let nothing = || Listed::These(None);
+    let (methods, headers, exposed) = (nothing(), nothing(), nothing());
+    Cors { origins: Origins::Any, credentials: false, methods, headers, exposed, max_age: 5 }
 }
 
 /// How well a host name as written covers a name, if it does.
@@ -320,9 +341,16 @@ fn holds(asked: &Match, head: &Parts) -> bool {
         let first = pairs.iter().find(|(known, _)| known.replace("%20", " ").replace('+', " ") == name);
         first.is_some_and(|(_, value)| is(wanted, value))
     };
+    // What a preflight asks about is as good as there, for the rules that answer it.
+    let field = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_ascii_lowercase());
+    let is_excused = head.method == "OPTIONS" && field("origin").is_some() && asked.rule.has_cors();
+    let asks_for = |method: &http::Method| field("access-control-request-method") == Some(method.as_str().to_ascii_lowercase());
+    let names = |name: &HeaderName| {
+        field("access-control-request-headers").is_some_and(|names| names.split(',').any(|known| known.trim() == name.as_str()))
+    };
     path_holds
-        && asked.method.as_ref().is_none_or(|method| *method == head.method)
-        && asked.headers.iter().all(|header| header_holds(&header.name, &header.value))
+        && asked.method.as_ref().is_none_or(|method| *method == head.method || is_excused && asks_for(method))
+        && asked.headers.iter().all(|header| header_holds(&header.name, &header.value) || is_excused && names(&header.name))
         && asked.queries.iter().all(|query| query_holds(&query.name, &query.value))
 }
 
