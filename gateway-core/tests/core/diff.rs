@@ -296,6 +296,85 @@ spec: {{parentRefs: [{{name: web, sectionName: http}}], rules: [{{matches: [{{pa
 }
 
 #[test]
+fn calls_are_asked_by_service_and_method() {
+    let world = |method: &str| {
+        World::of(&format!("{GATEWAY}---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {{name: cart, namespace: shop}}
+spec: {{parentRefs: [{{name: web}}], hostnames: [shop.example.com], rules: [{{matches: [{{method: {{service: shop.Cart, method: {method}}}}}], {CART}}}]}}
+{}", service("shop", "cart", "10.0.0.1")))
+    };
+    let difference = between(&world("Get"), &world("Put"));
+    assert_eq!(
+        requests(&difference),
+        [
+            "gRPC http://shop.example.com/shop.Cart/Get",
+            "before: GRPCRoute shop/cart rule 0: → shop/cart:80",
+            "now:    gRPC status 12: no rule matches",
+            "gRPC http://shop.example.com/shop.Cart/Put",
+            "before: gRPC status 12: no rule matches",
+            "now:    GRPCRoute shop/cart rule 0: → shop/cart:80",
+        ]
+    );
+}
+
+#[test]
+fn connections_are_asked_by_server_name_and_port_and_flows_by_port() {
+    let world = |backend: &str| {
+        World::of(
+            &format!(
+                "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: web, namespace: shop}}
+spec:
+  gatewayClassName: c
+  listeners:
+  - {{name: tls, protocol: TLS, port: 443, tls: {{mode: Passthrough}}}}
+  - {{name: tcp, protocol: TCP, port: 9000}}
+  - {{name: udp, protocol: UDP, port: 53}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: TLSRoute
+metadata: {{name: r, namespace: shop}}
+spec: {{parentRefs: [{{name: web}}], hostnames: [db.example.com], rules: [{{backendRefs: [{{name: {backend}, port: 80}}]}}]}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: TCPRoute
+metadata: {{name: r, namespace: shop}}
+spec: {{parentRefs: [{{name: web}}], rules: [{{backendRefs: [{{name: {backend}, port: 80}}]}}]}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: UDPRoute
+metadata: {{name: r, namespace: shop}}
+spec: {{parentRefs: [{{name: web}}], rules: [{{backendRefs: [{{name: {backend}, port: 80}}]}}]}}
+{}{}",
+                service("shop", "cart", "10.0.0.1"),
+                service("shop", "new", "10.0.0.2")
+            )
+            .replace("{ports: [{port: 80}]}", "{ports: [{name: t, port: 80}, {name: u, protocol: UDP, port: 80}]}")
+            .replace("ports: [{port: 8080}]", "ports: [{name: t, port: 8080}, {name: u, protocol: UDP, port: 8080}]"),
+        )
+    };
+    let difference = between(&world("cart"), &world("new"));
+    assert_eq!(
+        requests(&difference),
+        [
+            "udp://*:53",
+            "before: UDPRoute shop/r rule 0: → shop/cart:80",
+            "now:    UDPRoute shop/r rule 0: → shop/new:80",
+            "tls://db.example.com:443",
+            "before: TLSRoute shop/r rule 0: → shop/cart:80",
+            "now:    TLSRoute shop/r rule 0: → shop/new:80",
+            "tcp://*:9000",
+            "before: TCPRoute shop/r rule 0: → shop/cart:80",
+            "now:    TCPRoute shop/r rule 0: → shop/new:80",
+        ]
+    );
+}
+
+#[test]
 fn statuses_and_backends_are_compared() {
     let world = |more: &str, address: &str| {
         World::of(&format!(

@@ -30,7 +30,7 @@ pub(crate) enum Step {
 
 /// Where a Gateway listens.
 #[derive(Clone, Copy, Debug)]
-enum At {
+pub(crate) enum At {
     Shared,
     Own,
     Both,
