@@ -2,7 +2,7 @@
 //! `HTTPRouteRule.Matches`, feature GatewayRouteHostnameIntersectionPrecedence).
 
 use super::certificates::secret;
-use super::world::World;
+use super::world::{World, service};
 
 /// A Gateway `infra/gw` that takes routes and sets from everywhere, and the certificates of both.
 fn gateway(listeners: &str) -> String {
@@ -56,6 +56,34 @@ fn of_equal_matches_the_older_route_wins_and_of_equal_ages_the_first_by_name() {
         world.remove(&format!("HTTPRoute team/{winner}"));
     }
     assert_eq!(world.get("http://x/", &[]), "404");
+}
+
+/// § 9 item 11, for calls.
+#[test]
+fn of_equal_grpc_matches_the_older_route_wins_and_of_equal_ages_the_first_by_name() {
+    let route = |name: &str, when: &str| {
+        let created = if when.is_empty() { String::new() } else { format!(", creationTimestamp: '2026-01-01T00:00:{when}Z'") };
+        let text = format!(
+            "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {{name: {name}, namespace: team{created}}}
+spec: {{parentRefs: [{GATEWAY}], rules: [{{matches: [{{method: {{service: s.S}}}}], backendRefs: [{{name: {name}, port: 80}}]}}]}}
+"
+        );
+        text + &service("team", name, "10.0.0.1")
+    };
+    let base = gateway(&format!("[{}]", listener("l", "http", "")));
+    let mut world = World::of(&(base + &route("c", "01") + &route("a", "02") + &route("b", "02") + &route("aa", "")));
+    for winner in ["c", "a", "b", "aa"] {
+        let answer = world.request("POST", "http://x/s.S/M", &["content-type: application/grpc"]);
+        assert!(
+            answer.starts_with(&format!("Service team/{winner}:80")) || answer.starts_with(&format!("team/{winner}:80")),
+            "{answer}"
+        );
+        world.remove(&format!("GRPCRoute team/{winner}"));
+    }
 }
 
 /// § 10 row 18.
