@@ -8,10 +8,10 @@ use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use benches::{Universe, compiler, gateway, puts, route_matching, route_of_hosts, service, slice};
+use benches::{Universe, compiler, gateway, puts, read, route_matching, route_of_hosts, service, slice};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use gateway_core::admit::{Arrival, admit};
-use gateway_core::decide::{Decision, decide};
+use gateway_core::decide::{Decision, StreamArrival, StreamDecision, decide, decide_stream};
 use gateway_core::snapshot::{Snapshot, Socket, Transport, Turn};
 use http::Request;
 use http::request::Parts;
@@ -237,5 +237,76 @@ fn linear(criterion: &mut Criterion) {
     row(criterion, "one-place/1000-expressions-one-head/none", &shared, &head("a.example", "/api/v1/nobody/x"), is_refused);
 }
 
-criterion_group!(benches, plain, hostile, linear);
+/// A call as a client of gRPC sends it.
+fn call(path: &str) -> Parts {
+    let request =
+        Request::post(path).header("host", "a.example").header("content-type", "application/grpc").header("te", "trailers");
+    request.body(()).expect("the path is a URI").into_parts().0
+}
+
+/// Calls of 5,000 GRPCRoutes, each of a service of its own, beside an HTTPRoute for what none of them serves.
+fn calls(criterion: &mut Criterion) {
+    let mut objects = vec![gateway(), service(0), slice(0, 3, 0), route_matching("rest", json!({}))];
+    objects.extend((0..5_000).map(|nth| {
+        read(json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GRPCRoute",
+            "metadata": {"name": format!("route-{nth:05}"), "namespace": "shop"},
+            "spec": {"parentRefs": [{"name": "web"}], "rules": [{
+                "matches": [{"method": {"service": format!("shop.v1.Service{nth}"), "method": "Get"}}],
+                "backendRefs": [{"name": "service-0", "port": 80}],
+            }]},
+        }))
+    }));
+    let snapshot = compiler().apply(puts(&objects).collect::<Vec<_>>()).snapshot;
+    let rows = [
+        ("calls/5000-services", call("/shop.v1.Service7/Get"), "route-00007"),
+        ("calls/5000-services/none", call("/shop.v1.Service7/Put"), "rest"),
+        ("calls/5000-services/http", head("a.example", "/shop.v1.Service7/Get"), "rest"),
+        ("calls/60KB-of-/a", call(&"/a".repeat(30_000)), "rest"),
+        ("calls/60KB-of-a", call(&format!("/{}/Get", "a".repeat(60_000))), "rest"),
+    ];
+    for (name, head, expected) in rows {
+        row(criterion, name, &snapshot, &head, |decision| is_rule_of(decision, expected));
+        let before = ALLOCATIONS.get();
+        answered(&snapshot, &arrival(), &head, |decision| is_rule_of(decision, expected));
+        assert_eq!(ALLOCATIONS.get(), before, "a plain call allocates nothing");
+    }
+}
+
+/// Connections for 5,000 TLSRoutes, each for a name of its own, and one for a domain.
+fn connections(criterion: &mut Criterion) {
+    let mut objects = vec![service(0), slice(0, 3, 0)];
+    objects.push(read(json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"gatewayClassName": "pingora", "listeners": [{"name": "tls", "protocol": "TLS", "port": 443, "tls": {"mode": "Passthrough"}}]},
+    })));
+    let route = |name: String, host: String| {
+        read(json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "TLSRoute", "metadata": {"name": name, "namespace": "shop"},
+            "spec": {"parentRefs": [{"name": "web"}], "hostnames": [host], "rules": [{"backendRefs": [{"name": "service-0", "port": 80}]}]},
+        }))
+    };
+    objects.extend((0..5_000).map(|nth| route(format!("route-{nth:05}"), format!("host-{nth}.example.com"))));
+    objects.push(route("domain".to_owned(), "*.example.com".to_owned()));
+    let snapshot = compiler().apply(puts(&objects).collect::<Vec<_>>()).snapshot;
+    let socket = Socket { address: None, port: 443, transport: Transport::Tcp };
+    let deep = format!("{}example.com", "a.".repeat(120));
+    for (name, host, expected) in [
+        ("connections/5000-names", "host-7.example.com", "route-00007"),
+        ("connections/5000-names/domain", "other.example.com", "domain"),
+        ("connections/253-bytes-of-a.", &deep, "domain"),
+    ] {
+        let arrival = StreamArrival { socket, server_name: Some(host.into()) };
+        let taken = || match decide_stream(&snapshot, &arrival, Turn::take) {
+            StreamDecision::Forward(forward) => assert_eq!(forward.rule.id.route.name.name(), expected),
+            decision @ (StreamDecision::Http(_) | StreamDecision::Refuse(_)) => panic!("{decision:?}"),
+        };
+        criterion.bench_function(name, |bencher| bencher.iter(taken));
+        let before = ALLOCATIONS.get();
+        taken();
+        assert_eq!(ALLOCATIONS.get(), before, "a connection allocates nothing");
+    }
+}
+
+criterion_group!(benches, plain, hostile, linear, calls, connections);
 criterion_main!(benches);
