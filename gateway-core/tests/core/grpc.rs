@@ -4,7 +4,7 @@ use gateway_core::admit::{Arrival, GrpcStatus, Handshake, Reason, admit};
 use gateway_core::compile::Options;
 use gateway_core::decide::{Decision, decide};
 use gateway_core::explain::explain;
-use gateway_core::snapshot::{BackendProtocol, Socket, Transport, Turn, Usage};
+use gateway_core::snapshot::{BackendProtocol, Carrier, Socket, Transport, Turn, Usage};
 use gateway_core::support::{Capability, Installed, Support};
 
 use super::certificates::secret;
@@ -653,4 +653,60 @@ refused with gRPC status 12 UNIMPLEMENTED: no rule matches";
     assert_eq!(explanation.to_string(), expected);
     let json = serde_json::to_value(&explanation.outcome).unwrap();
     assert_eq!(json["grpcStatus"], 12);
+}
+
+/// GEP-1619: a rule's session persistence is handed over with the decision.
+#[test]
+fn session_persistence_of_a_rule_of_calls_is_handed_over() {
+    let rule = "{sessionPersistence: {type: Header, header: {name: X-Session}}, backendRefs: [{name: v1, port: 80}]}";
+    let world = world(&route("r", "", rule));
+    let request = head("POST", "/a.B/C", "h", &["content-type: application/grpc"]);
+    let socket = Socket { address: None, port: 80, transport: Transport::Tcp };
+    let admitted = admit(&world.snapshot, &Arrival { socket, tls: None }, &request).expect("a listener");
+    let Decision::Forward(forward) = decide(&admitted, &request, Turn::peek) else { panic!("it is forwarded") };
+    let carrier = forward.persistence.expect("it persists").carrier.clone();
+    assert!(matches!(carrier, Carrier::Header(name) if name == "x-session"));
+}
+
+/// A DirectResponse answers calls as it answers requests: in HTTP, which clients of gRPC map to a status.
+#[test]
+fn a_direct_response_answers_calls() {
+    let response = "
+---
+apiVersion: pingora-gateway.dev/v1alpha1
+kind: DirectResponse
+metadata: {name: closed, namespace: infra}
+spec: {statusCode: 403, body: closed}
+";
+    let filter =
+        "filters: [{type: ExtensionRef, extensionRef: {group: pingora-gateway.dev, kind: DirectResponse, name: closed}}]";
+    let alone = world(&(route("r", "", &format!("{{{filter}}}")) + response));
+    assert_eq!(call(&alone, "h/a.B/C", &[]), "403 closed");
+    let beside = world(&(route("r", "", &format!("{{{filter}, backendRefs: [{{name: v1, port: 80}}]}}")) + response));
+    assert_eq!(beside.condition("GRPCRoute infra/r", "Accepted"), "!IncompatibleFilters");
+}
+
+/// § 9 item 58: calls at listeners of ListenerSets.
+#[test]
+fn calls_arrive_at_listeners_of_listener_sets() {
+    let gateway = GATEWAY.replace("gatewayClassName: c,", "gatewayClassName: c, allowedListeners: {namespaces: {from: Same}},");
+    let set = "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: {name: set, namespace: infra}
+spec: {parentRef: {name: gw}, listeners: [{name: http, port: 80, protocol: HTTP, hostname: '*.set.example'}]}
+";
+    let at = |name: &str, host: &str, service: &str| {
+        route(name, &format!("hostnames: ['{host}'], "), &format!("{{backendRefs: [{{name: {service}, port: 80}}]}}"))
+            .replace("{name: gw}", "{kind: ListenerSet, name: set}")
+    };
+    let own = route("own", "", "{backendRefs: [{name: v1, port: 80}]}");
+    let routes = own + &at("wide", "*.example", "v2") + &at("narrow", "a.set.example", "v3");
+    let mut world = World::of(&format!("{gateway}{set}{routes}{}", services(&["v1", "v2", "v3"])));
+    for (host, expected) in [("a.set.example", "v3"), ("b.set.example", "v2"), ("a.example", "v1")] {
+        assert_eq!(call(&world, &format!("{host}/a.B/C"), &[]), expected, "{host}");
+    }
+    world.remove("GRPCRoute infra/narrow");
+    assert_eq!(call(&world, "a.set.example/a.B/C", &[]), "v2", "the next is promoted");
 }

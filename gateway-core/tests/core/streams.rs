@@ -1,12 +1,14 @@
 //! Connections and flows, and the TLSRoutes, TCPRoutes and UDPRoutes that take them (GEP-2643, GEP-2644, GEP-2645).
 
 use gateway_core::admit::Refusal;
+use gateway_core::compile::Change;
 use gateway_core::decide::{StreamArrival, StreamDecision, StreamForward, decide_datagram, decide_stream};
 use gateway_core::explain::{explain_datagram, explain_stream};
+use gateway_core::resource::{Object, TcpRoute};
 use gateway_core::snapshot::{BackendProtocol, Protocol, Socket, Transport, Turn, Usage};
 
 use super::certificates::secret;
-use super::world::{World, service};
+use super::world::{World, objects, service};
 
 fn gateway(listeners: &str) -> String {
     format!(
@@ -590,4 +592,81 @@ TLS ends here, then forwarded to infra/s:80, which has 1 endpoint";
     assert_eq!(explanation.to_string(), expected);
     let json = serde_json::to_value(&explanation).unwrap();
     assert_eq!(json["outcome"], serde_json::json!({"does": "forward", "backend": "infra/s:80", "endpoints": 1, "endsTls": true}));
+}
+
+/// § 9 items 41 and 58: listeners of ListenerSets carry streams as those of Gateways do, told apart by name on one port.
+#[test]
+fn listeners_of_listener_sets_carry_streams() {
+    let gateway = gateway(PASSTHROUGH)
+        .replace("gatewayClassName: c", "gatewayClassName: c\n  allowedListeners: {namespaces: {from: Same}}");
+    let set = "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: {name: set, namespace: infra}
+spec:
+  parentRef: {name: gw}
+  listeners:
+  - {name: tls, port: 443, protocol: TLS, hostname: '*.set.example', tls: {mode: Passthrough}}
+  - {name: tcp, port: 9000, protocol: TCP}
+  - {name: udp, port: 9000, protocol: UDP}
+";
+    let on_set = |text: String| text.replace("{name: gw}", "{kind: ListenerSet, name: set}");
+    let routes = [
+        tls("own", "['*.example']", "[{name: s1, port: 80}]"),
+        on_set(tls("wide", "['*.example']", "[{name: s2, port: 80}]")),
+        on_set(tls("narrow", "['*.set.example']", "[{name: s3, port: 80}]")),
+        on_set(route("TCPRoute", "t", "", "[{name: s2, port: 80}]")),
+        on_set(route("UDPRoute", "u", "", "[{name: s4, port: 80}]")),
+    ];
+    let mut world =
+        World::of(&format!("{gateway}{set}{}{}{}", routes.concat(), services(&["s1", "s2", "s3"]), udp_services(&["s4"])));
+    assert_eq!(connect(&world, 443, Some("a.set.example")), "passed on, s3");
+    assert_eq!(connect(&world, 443, Some("a.example")), "passed on, s1");
+    assert_eq!((connect(&world, 9000, None), send(&world, 9000)), ("s2".to_owned(), "s4".to_owned()));
+    world.remove("TLSRoute infra/narrow");
+    assert_eq!(connect(&world, 443, Some("a.set.example")), "passed on, s2", "the next is promoted");
+    world.remove("TLSRoute infra/wide");
+    assert_eq!(connect(&world, 443, Some("a.set.example")), NO_ROUTE, "no other listener stands in");
+}
+
+/// § 10 row 3 and GEP-3567: on a port shared with TLS listeners, a request for a name of theirs is misdirected.
+#[test]
+fn a_request_over_https_for_a_name_of_a_tls_listener_is_misdirected() {
+    let listeners = "
+  - {name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: cert}]}}
+  - {name: tls, port: 443, protocol: TLS, hostname: b.example.com, tls: {mode: Passthrough}}";
+    let http = "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: h, namespace: infra}
+spec: {parentRefs: [{name: gw}], rules: [{backendRefs: [{name: s, port: 80}]}]}
+";
+    let routes = http.to_owned() + &tls("t", "[b.example.com]", "[{name: s, port: 80}]");
+    let world = world(listeners, &(routes + &services(&["s"])));
+    assert_eq!(connect(&world, 443, Some("a.example.com")), "https at https");
+    assert_eq!(connect(&world, 443, None), "https at https");
+    assert_eq!(connect(&world, 443, Some("b.example.com")), "passed on, s");
+    assert_eq!(world.over("GET", "https", "a.example.com", "a.example.com:443", "/", &[]), "infra/s:80 /");
+    assert_eq!(world.over("GET", "https", "a.example.com", "b.example.com:443", "/", &[]), "421");
+}
+
+/// There is one rule: a stored route with more is not accepted, and of one made otherwise the first takes all.
+#[test]
+fn of_several_rules_of_a_stream_the_first_takes_all_if_any() {
+    let one = route("TCPRoute", "r", "", "[{name: s1, port: 80}]");
+    let mut world = world(TCP, &services(&["s1", "s2"]));
+    world.put(&one.replace("rules: [", "rules: [{backendRefs: [{name: s2, port: 80}]}, "));
+    assert_eq!(world.condition("TCPRoute infra/r", "Accepted"), "!UnsupportedValue");
+    assert!(world.message("TCPRoute infra/r", "Accepted").contains("exactly 1 entry"));
+    assert_eq!(connect(&world, 9000, None), NO_ROUTE);
+    let Some(Object::TcpRoute(made)) = objects(&one).pop() else { panic!("it is a TCPRoute") };
+    let mut made = TcpRoute::clone(&made);
+    made.spec.rules.extend(made.spec.rules.clone());
+    world.apply([Change::Put(Object::TcpRoute(made.into()))]);
+    assert_eq!(world.condition("TCPRoute infra/r", "PartiallyInvalid"), "UnsupportedValue");
+    let message = world.message("TCPRoute infra/r", "PartiallyInvalid");
+    assert_eq!(message, "Dropped Rule: rule 1: a route of this kind has one rule; the first takes all");
+    assert_eq!(connect(&world, 9000, None), "s1");
 }

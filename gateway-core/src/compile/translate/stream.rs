@@ -14,7 +14,7 @@ use super::{Draft, targets, unsupported};
 /// Translates rules.
 pub(super) fn translate<'r>(rules: impl Iterator<Item = (Option<&'r str>, &'r [BackendRef])>, draft: &mut Draft<'_>) {
     for (index, (name, backends)) in rules.enumerate() {
-        let fault = (index > 0).then(|| unsupported("the route has one rule, the first".to_owned()));
+        let fault = (index > 0).then(|| unsupported("a route of this kind has one rule".to_owned()));
         draft.add(name, (vec![(0, Criteria::of(PathPattern::Stream))], fault), |making| {
             let leads = backends.iter().zip(&making.leads.targets);
             let found = leads.map(|(stated, leads)| {
