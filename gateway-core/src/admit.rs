@@ -57,7 +57,7 @@ pub struct Admitted {
     pub(crate) path: Option<Box<str>>,
     /// What has to run before it may be decided.
     guards: Vec<Guard>,
-    /// The authority as it came, where guards may change the head.
+    /// The authority as it came, where guards may change the head; empty for none.
     authority: Option<Box<[u8]>>,
 }
 
@@ -92,9 +92,9 @@ impl Admitted {
         Ok(())
     }
 
-    /// The authority, as the client wrote it: what a header match on Host is compared with.
-    pub(crate) fn authority<'a>(&'a self, head: &'a Parts) -> Option<&'a [u8]> {
-        self.authority.as_deref().or_else(|| host::written(head))
+    /// The authority as the client wrote it, empty for none, where the head may say another by now.
+    pub(crate) fn authority(&self) -> Option<&[u8]> {
+        self.authority.as_deref()
     }
 }
 
@@ -215,7 +215,7 @@ pub fn admit(snapshot: &Arc<Snapshot>, arrival: &Arrival, head: &Parts) -> Resul
     let at_listener = |reason| Refusal { listener: Some(Arc::clone(&site.listener)), ..Refusal::new(reason) };
     let path = path_of(head, &site.listener).map_err(at_listener)?;
     let guards = guards::guards(&site.listener, snapshot).map_err(at_listener)?;
-    let authority = if guards.is_empty() { None } else { host::written(head).map(Box::from) };
+    let authority = (!guards.is_empty()).then(|| host::written(head).unwrap_or_default().into());
     Ok(Admitted { snapshot: Arc::clone(snapshot), site: Arc::clone(site), host, path, guards, authority })
 }
 

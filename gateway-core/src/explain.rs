@@ -114,7 +114,7 @@ pub enum Outcome {
 
 /// Explains what `decide` says of an admitted request now. Takes no turn.
 pub fn explain(admitted: &Admitted, head: &Parts) -> Explanation {
-    let authority = admitted.authority(head);
+    let authority = admitted.authority();
     let mut record = Record { head, authority, candidates: Vec::new(), winner: None };
     let walked = walk(admitted, head, &mut record);
     let decision = match (record.winner, walked) {

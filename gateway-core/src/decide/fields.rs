@@ -13,6 +13,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 
 use super::walk::Miss;
+use crate::admit::host;
 use crate::snapshot::matching::path::digit;
 use crate::snapshot::matching::{HeaderMatch, LONGEST, QueryMatch, TooLong, ValuePattern};
 use crate::snapshot::{Asks, Columns, Gate, HEADER_COLUMNS, Print, QUERY_COLUMNS, Seed};
@@ -168,9 +169,10 @@ fn parameters(head: &Parts) -> impl Iterator<Item = (&str, Parameter<'_>)> {
 }
 
 impl<'a> Field<'a> {
-    /// The header with this name; Host is the authority.
+    /// The header with this name; Host is the authority: the one that is given, empty for none, else the head's.
     pub(crate) fn of(head: &'a Parts, authority: Option<&'a [u8]>, name: &HeaderName) -> Self {
         if *name == HOST {
+            let authority = authority.or_else(|| host::written(head)).filter(|authority| !authority.is_empty());
             return authority.map_or(Self::Absent, Self::One);
         }
         let all = head.headers.get_all(name);

@@ -29,8 +29,11 @@ impl<'a> Preflight<'a> {
 
     /// What a request asks about, if it is a preflight.
     pub(super) fn of(head: &'a Parts) -> Option<Self> {
-        let method = head.headers.get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| Self::is(head))?;
-        Some(Self { head, method: method.as_bytes(), headers: OnceCell::new() })
+        if !Self::is(head) {
+            return None;
+        }
+        let method = head.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?.as_bytes();
+        Some(Self { head, method, headers: OnceCell::new() })
     }
 
     /// Whether it asks about this method.

@@ -63,7 +63,7 @@ pub(crate) fn walk<'a>(admitted: &'a Admitted, head: &'a Parts, visitor: &mut im
     let host = admitted.host.as_ref().and_then(Host::name);
     let preflight = Preflight::of(head);
     let mut asked = None;
-    let scene = Scene { admitted, head, authority: admitted.authority(head), path, preflight: preflight.as_ref() };
+    let scene = Scene { admitted, head, authority: admitted.authority(), path, preflight: preflight.as_ref() };
     for (tier, host) in admitted.site.table.tiers(host) {
         if let Some(grpc) = &host.grpc
             && let Asked::Call(call) = *asked.get_or_insert_with(|| Asked::of(head, path))

@@ -137,6 +137,18 @@ fn a_host_that_a_filter_changes_is_ignored_and_the_listener_is_never_chosen_agai
     let Decision::Forward(forward) = decide(&admitted, &changed, Turn::take) else { panic!("the rule for host h wins") };
     assert_eq!((forward.rule.id.index, &*forward.listener.id.name), (1, "h"));
 
+    let mut none = head("GET", "/q", "h", &[]);
+    none.version = http::Version::HTTP_10;
+    none.headers.clear();
+    let for_all_hosts =
+        text("HTTP", SIGN).replace("  - {name: all, port: 80, protocol: HTTP}\n", "").replace("hostname: h, ", "");
+    let mut everywhere = World::with(signing(), &for_all_hosts);
+    everywhere.apply([sign("sign")]);
+    let mut admitted = everywhere.admitted("http", "h", "h", &none).expect("HTTP/1.0 may do without");
+    let invented = head("GET", "/q", "h", &[]);
+    admitted.rehead(&invented).expect("the head is fine");
+    assert_eq!(refusal(decide(&admitted, &invented, Turn::take)), Reason::NoRule, "nor is one that a filter invents");
+
     for name in ["Host", ":authority"] {
         let taking = format!(
             "{{type: ExternalAuth, externalAuth: {{protocol: HTTP, http: {{allowedResponseHeaders: ['{name}']}}, backendRef: {{name: guard, port: 80}}}}}}"
