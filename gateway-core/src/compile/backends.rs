@@ -127,12 +127,14 @@ fn port_of(name: &BackendName) -> Port {
 impl Entry {
     fn new(id: BackendId, name: &BackendName, objects: &Objects, support: Support) -> Self {
         let service = objects.services.get(&name.object.name).map(Arc::as_ref);
-        let verdict = resolve::protocol(service, name, support).and_then(|protocol| {
-            let port = resolve::port(service, name)?;
-            policies::unprotected(port, name, objects).map_or(Ok(protocol), Err)
+        let found = resolve::port(service, name).and_then(|port| {
+            let protocol = resolve::protocol(port, name, support)?;
+            policies::unprotected(port, name, objects).map_or(Ok((protocol, port)), Err)
         });
-        let port = verdict.as_ref().ok().and_then(|_| resolve::port(service, name).ok());
-        let endpoints = port.map_or_else(|| Arc::from([]), |port| resolve::endpoints(port, objects.slices(&name.object.name)));
+        let (verdict, endpoints) = match found {
+            Ok((protocol, port)) => (Ok(protocol), resolve::endpoints(port, objects.slices(&name.object.name))),
+            Err(fault) => (Err(fault), Arc::from([])),
+        };
         Self { id, verdict, endpoints, users: BTreeSet::new() }
     }
 

@@ -5,7 +5,7 @@
 
 use crate::condition::Reason;
 use crate::name::{Kind, ObjectName};
-use crate::resource::{BackendTlsPolicy, Object, ServicePort};
+use crate::resource::{BackendTlsPolicy, Object, PolicyTargetRef, ServicePort};
 use crate::snapshot::{BackendName, Usage};
 
 use super::fault::Fault;
@@ -14,8 +14,11 @@ use super::objects::Objects;
 /// The Services that a BackendTLSPolicy targets.
 pub(super) fn targets(policy: &BackendTlsPolicy) -> impl Iterator<Item = ObjectName> {
     let namespace = policy.meta.name.namespace();
-    let services = policy.spec.target_refs.iter().filter(|target| target.group.is_empty() && target.kind == "Service");
-    services.map(move |target| ObjectName::new(namespace, &target.name))
+    services(policy).map(move |target| ObjectName::new(namespace, &target.name))
+}
+
+fn services(policy: &BackendTlsPolicy) -> impl Iterator<Item = &PolicyTargetRef> {
+    policy.spec.target_refs.iter().filter(|target| target.group.is_empty() && target.kind == Kind::Service.as_str())
 }
 
 /// Why nothing may be sent to a port of a Service: a policy asks for TLS, and it would go in clear.
@@ -26,7 +29,7 @@ pub(super) fn unprotected(port: &ServicePort, name: &BackendName, objects: &Obje
     }
     let service = &name.object.name;
     let applies = |policy: &&BackendTlsPolicy| {
-        let mut targets = policy.spec.target_refs.iter().filter(|target| target.name == service.name());
+        let mut targets = services(policy).filter(|target| target.name == service.name());
         targets.any(|target| target.section_name.as_ref().is_none_or(|section| *section == port.name))
     };
     let policy = objects.protecting(service).find(applies)?;

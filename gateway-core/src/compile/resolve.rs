@@ -14,8 +14,7 @@ use crate::support::{Capability, Support};
 use super::fault::Fault;
 
 /// How a port of a Service is spoken to, or why it cannot be used.
-pub(super) fn protocol(service: Option<&Service>, name: &BackendName, support: Support) -> Result<BackendProtocol, Fault> {
-    let port = port(service, name)?;
+pub(super) fn protocol(port: &ServicePort, name: &BackendName, support: Support) -> Result<BackendProtocol, Fault> {
     match name.usage {
         Usage::Http => http(port, name, support),
         Usage::Grpc => Ok(BackendProtocol::H2c),

@@ -299,6 +299,8 @@ fn a_backend_that_a_policy_wants_over_tls_gets_nothing_in_clear() {
     assert!(remarks[0].contains("TLS to backends is not performed"), "{remarks:?}");
     world.put(&policy(", sectionName: other"));
     assert_eq!(world.get("http://h/", &[]), "team/s:80 /", "the policy is for another port");
+    world.put(&policy(", sectionName: other}, {group: example.com, kind: Odd, name: s"));
+    assert_eq!(world.get("http://h/", &[]), "team/s:80 /", "what is no Service has only its name in common");
     world.put(&policy(""));
     assert_eq!(world.get("http://h/", &[]), "500");
     world.remove("BackendTLSPolicy team/p");
