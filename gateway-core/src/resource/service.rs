@@ -36,11 +36,9 @@ pub struct ServiceSpec {
 impl ServiceSpec {
     /// The port with this number and protocol.
     pub fn port(&self, number: u16, protocol: &TransportProtocol) -> Option<&ServicePort> {
-        self.ports.iter().find(|port| port.port == number && port.protocol == *protocol)
+        find_port(&self.ports, number, protocol)
     }
-}
 
-impl ServiceSpec {
     pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
         let Self { service_type, cluster_ip: _, external_name, ports } = self;
         if *service_type == ServiceType::ExternalName {
@@ -48,11 +46,20 @@ impl ServiceSpec {
             let name = name.strip_suffix('.').unwrap_or(name);
             report.text(&at.field("externalName"), name, syntax::PRECISE_HOSTNAME);
         }
-        let at = at.field("ports");
-        report.unique(&at, ports.iter().map(|port| (port.port, &port.protocol)), "a port and protocol");
-        if ports.len() > 1 {
-            report.unique(&at, ports.iter().map(|port| &port.name), "a name");
-        }
+        check_ports(ports, &at.field("ports"), report);
+    }
+}
+
+/// The port with this number and protocol.
+pub(super) fn find_port<'p>(ports: &'p [ServicePort], number: u16, protocol: &TransportProtocol) -> Option<&'p ServicePort> {
+    ports.iter().find(|port| port.port == number && port.protocol == *protocol)
+}
+
+/// Ports differ in number or protocol, and in name where there are several.
+pub(super) fn check_ports(ports: &[ServicePort], at: &Place<'_>, report: &mut Report) {
+    report.unique(at, ports.iter().map(|port| (port.port, &port.protocol)), "a port and protocol");
+    if ports.len() > 1 {
+        report.unique(at, ports.iter().map(|port| &port.name), "a name");
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::place::Place;
 use super::report::Report;
-use super::{Meta, ServicePort, TransportProtocol, open::open_enum, syntax};
+use super::{Meta, ServicePort, TransportProtocol, open::open_enum, service, syntax};
 
 /// A ServiceImport as read.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +33,7 @@ pub struct ServiceImportSpec {
 impl ServiceImportSpec {
     /// The port with this number and protocol.
     pub fn port(&self, number: u16, protocol: &TransportProtocol) -> Option<&ServicePort> {
-        self.ports.iter().find(|port| port.port == number && port.protocol == *protocol)
+        service::find_port(&self.ports, number, protocol)
     }
 
     pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
@@ -41,11 +41,7 @@ impl ServiceImportSpec {
         for (index, address) in ips.iter().enumerate() {
             report.text(&at.field("ips").entry(index), address, syntax::IP_ADDRESS);
         }
-        let at = at.field("ports");
-        report.unique(&at, ports.iter().map(|port| (port.port, &port.protocol)), "a port and protocol");
-        if ports.len() > 1 {
-            report.unique(&at, ports.iter().map(|port| &port.name), "a name");
-        }
+        service::check_ports(ports, &at.field("ports"), report);
     }
 }
 
