@@ -8,7 +8,8 @@ use gateway_core::support::{Capability, Support};
 use super::certificates::secret;
 use super::world::{World, id, options};
 
-fn gateway(listeners: &str) -> String {
+/// A Gateway `infra/gw` with these listeners, and its certificate.
+pub(crate) fn gateway(listeners: &str) -> String {
     format!(
         "
 ---

@@ -7,24 +7,8 @@ use gateway_core::explain::{explain_datagram, explain_stream};
 use gateway_core::resource::{Object, TcpRoute};
 use gateway_core::snapshot::{BackendProtocol, Protocol, Socket, Transport, Turn, Usage};
 
-use super::certificates::secret;
+use super::protocols::gateway;
 use super::world::{World, objects, service};
-
-fn gateway(listeners: &str) -> String {
-    format!(
-        "
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: gw, namespace: infra}}
-spec:
-  gatewayClassName: c
-  listeners:
-{listeners}
-{}",
-        secret("infra", "cert", "a.example.com")
-    )
-}
 
 /// A route of any kind of `infra`; `more` are fields of its spec.
 fn route(kind: &str, name: &str, more: &str, backends: &str) -> String {
