@@ -149,6 +149,8 @@ where
     }
 
     async fn close(&self, socket: Socket, door: Door, limit: Option<Duration>, leaving: &mut JoinSet<()>) {
+        // Before the port goes: whoever sees it closed may count on being told.
+        door.guests.announce();
         let guests = door.close().await;
         tracing::info!(%socket, "closed");
         self.premises.facts.tell(Fact::Socket(socket, None));

@@ -190,13 +190,17 @@ impl Guests {
         numbers.iter().filter_map(|number| inside.get(number)).for_each(act);
     }
 
-    /// Sends all home; `limit` overrides the drain time of the connections' own settings.
-    pub(super) async fn leave(&self, limit: Option<Duration>) {
+    /// Tells all, and whoever still comes, that the door closes.
+    pub(super) fn announce(&self) {
         self.closed.store(true, Ordering::Release);
+        self.inside().values().filter_map(|guest| guest.connection.as_ref()).for_each(|connection| connection.drain());
+    }
+
+    /// Sends all home once they were told; `limit` overrides the drain time of the connections' own settings.
+    pub(super) async fn leave(&self, limit: Option<Duration>) {
         let limit = {
             let inside = self.inside();
             let connections = || inside.values().filter_map(|guest| guest.connection.as_ref());
-            connections().for_each(|connection| connection.drain());
             limit.or_else(|| connections().map(|connection| connection.settings.drain_timeout).max()).unwrap_or(GRACE)
         };
         let start = Instant::now();
