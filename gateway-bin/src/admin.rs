@@ -19,9 +19,13 @@ use crate::args;
 use crate::question::Question;
 use crate::state::State;
 
-/// Binds the admin server's address.
-pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
+/// Binds the admin server's address, unless it is that of a socket which a former process left.
+pub(crate) async fn bind(address: SocketAddr, left: &mut Vec<std::net::TcpListener>) -> anyhow::Result<TcpListener> {
+    let place = left.iter().position(|socket| socket.local_addr().is_ok_and(|its| its == address));
+    let bound = match place.map(|place| left.swap_remove(place)) {
+        Some(socket) => socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket)),
+        None => TcpListener::bind(address).await,
+    };
     bound.with_context(|| format!("the admin server cannot listen on {address}; choose another with --admin, or --admin off"))
 }
 

@@ -134,6 +134,14 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub(crate) drain_timeout: Duration,
 
+    /// How long traffic still comes in after SIGTERM while /readyz already says no, so that whoever sends it goes elsewhere first
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub(crate) shutdown_delay: Duration,
+
+    /// Take all sockets over from the process that serves at this path, without a connection refused, and give them to the next one
+    #[arg(long, value_name = "PATH")]
+    pub(crate) upgrade_socket: Option<PathBuf>,
+
     /// Serve the quickstart's Services from this process too
     #[arg(long)]
     pub(crate) demo_backends: bool,

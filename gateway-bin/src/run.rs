@@ -7,25 +7,27 @@
 //!                       └────────── adapter ◄──────────┘
 //! ```
 //!
-//! In: flags and a builder of the adapter. Out: traffic served, until a signal ends it: SIGTERM and SIGINT let requests finish
-//! within the drain time, a second one ends at once, SIGHUP reads everything again.
+//! In: flags and a builder of the adapter. Out: traffic served, until a signal ends it or another process takes over: SIGTERM and
+//! SIGINT let requests finish within the drain time, a second one ends at once, SIGHUP reads everything again.
 //!
 //! Invariants: only one thread applies changes; nothing it prints comes before what it says is in force.
 
 mod access;
 mod demo;
+mod ending;
 mod follow;
 mod news;
 mod summary;
+mod upgrade;
 
 use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
 use anyhow::{Context as _, anyhow};
 use gateway_pingora::Builder;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
@@ -35,28 +37,34 @@ use crate::memory;
 use crate::serve::serve;
 use crate::state::State;
 use access::AccessLog;
+use ending::{Closing, End, Signals};
 use follow::{Event, Follower};
+use upgrade::{Predecessor, Seat};
 
 /// Runs until a signal ends it.
 pub(crate) fn run(flags: &args::Run, builder: Builder) -> anyhow::Result<ExitCode> {
     memory::keep_pages_small();
+    let predecessor = flags.upgrade_socket.as_deref().map(upgrade::take_over).transpose()?.flatten();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
-    let ended = runtime.block_on(serve_files(flags, builder));
+    let ended = runtime.block_on(serve_files(flags, builder, predecessor));
     // What is still at work (a read of standard input, say) must not hold up the end.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve_files(flags: &args::Run, builder: Builder) -> anyhow::Result<ExitCode> {
+async fn serve_files(flags: &args::Run, builder: Builder, mut predecessor: Option<Predecessor>) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
+    let mut left = predecessor.as_mut().map(Predecessor::sockets).unwrap_or_default();
+    let admin = match flags.admin {
+        args::Admin::Off => None,
+        args::Admin::At(address) => Some(admin::bind(address, &mut left).await?),
+    };
+    let admin_socket = admin.as_ref().map(|listener| listener.as_fd().try_clone_to_owned()).transpose()?;
     let ports: BTreeMap<u16, u16> = flags.port_map.iter().map(|pair| (pair.named, pair.bound)).collect();
     let builder = ports.iter().fold(builder, |builder, (named, bound)| builder.map_port(*named, *bound));
     let mut log = AccessLog::new(flags.log_format);
-    let gateway = builder.on_record(move |record| log.write(&record)).build().context("cannot start the gateway")?;
-    let admin = match flags.admin {
-        args::Admin::Off => None,
-        args::Admin::At(address) => Some(admin::bind(address).await?),
-    };
+    let builder = builder.inherit(left).on_record(move |record| log.write(&record));
+    let gateway = builder.build().context("cannot start the gateway")?;
     let (stop, stopped) = watch::channel(false);
     let mut backends = flags.given.reading.backends.clone();
     if flags.demo_backends {
@@ -72,6 +80,7 @@ async fn serve_files(flags: &args::Run, builder: Builder) -> anyhow::Result<Exit
         admin: admin.as_ref().and_then(|listener| listener.local_addr().ok()),
         state: Arc::clone(&state),
         gateway: gateway.clone(),
+        has_predecessor: predecessor.is_some(),
     };
     let follower = Follower::new(flags, place, tell.clone());
     let following = thread::Builder::new().name("gateway-apply".into());
@@ -79,8 +88,18 @@ async fn serve_files(flags: &args::Run, builder: Builder) -> anyhow::Result<Exit
     pass_on_facts(&gateway, tell.clone());
     let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     tokio::spawn(pass_on_hangups(hangup, tell));
-    if let Some(listener) = admin {
-        answer_admin(listener, Admin { state: Arc::clone(&state), gateway: gateway.clone(), ports }, &stopped);
+    let (hush, hushed) = watch::channel(false);
+    let mut answer_admin = {
+        let (state, gateway) = (Arc::clone(&state), gateway.clone());
+        let mut waiting = admin.map(|listener| (listener, Admin { state, gateway, ports }));
+        move || {
+            if let Some((listener, admin)) = waiting.take() {
+                tokio::spawn(serve(listener, Arc::new(admin), hushed.clone()));
+            }
+        }
+    };
+    if predecessor.is_none() {
+        answer_admin();
     }
     let serving = tokio::spawn({
         let gateway = gateway.clone();
@@ -89,23 +108,35 @@ async fn serve_files(flags: &args::Run, builder: Builder) -> anyhow::Result<Exit
 
     tokio::select! {
         begun = begun => begun.map_err(|_| anyhow!("the applying thread ended"))??,
-        () = signals.next() => return Ok(ExitCode::SUCCESS),
+        _ = signals.next() => return Ok(ExitCode::SUCCESS),
     }
-    signals.next().await;
-    tracing::info!("draining");
-    state.lock().is_ending = true;
-    let left = tokio::select! {
-        left = gateway.drain(flags.drain_timeout) => left,
-        () = signals.next() => return Ok(ExitCode::FAILURE),
+    if let Some(predecessor) = predecessor {
+        tokio::select! {
+            () = state.ready() => {}
+            _ = signals.next() => return Ok(ExitCode::SUCCESS),
+        }
+        tokio::task::spawn_blocking(move || predecessor.relieve()).await??;
+        // Its probes were answered by the one before until now.
+        answer_admin();
+    }
+    gateway.close_inherited();
+    let seat = flags.upgrade_socket.as_deref().map(Seat::at).transpose()?;
+    let sockets = || {
+        let mut all = gateway.sockets()?;
+        all.extend(admin_socket.as_ref().map(OwnedFd::try_clone).transpose()?);
+        Ok(all)
     };
-    stop.send_replace(true);
-    if left > 0 {
-        tracing::warn!(connections = left, "cut at the end of the drain time");
-    } else {
-        // All connections are gone; what is left to do is quick.
-        let _ = tokio::time::timeout(LAST_STEPS, serving).await;
-    }
-    Ok(ExitCode::SUCCESS)
+    let succeeded = async {
+        match seat {
+            Some(seat) => seat.succeeded(sockets).await,
+            None => std::future::pending().await,
+        }
+    };
+    let end = tokio::select! {
+        signal = signals.next() => End::Told(signal),
+        () = succeeded => End::Succeeded,
+    };
+    Closing { gateway: &gateway, state: &state, hush, stop, serving }.carry_out(end, flags, &mut signals).await
 }
 
 fn pass_on_facts(gateway: &gateway_pingora::Gateway, tell: mpsc::Sender<Event>) {
@@ -126,30 +157,3 @@ async fn pass_on_hangups(mut hangup: Signal, tell: mpsc::Sender<Event>) {
         }
     }
 }
-
-fn answer_admin(listener: TcpListener, admin: Admin, stopped: &watch::Receiver<bool>) {
-    tokio::spawn(serve(listener, Arc::new(admin), stopped.clone()));
-}
-
-/// The signals that end the program.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// How long the last steps after the last connection may take.
-const LAST_STEPS: std::time::Duration = std::time::Duration::from_millis(500);

@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 use gateway_core::compile::Bound;
 use gateway_core::snapshot::{Snapshot, Socket, Transport};
 use serde_json::Value;
@@ -13,7 +15,11 @@ use crate::board::Board;
 
 /// Shared by the applying thread and the admin server.
 #[derive(Debug, Default)]
-pub(crate) struct State(Mutex<Known>);
+pub(crate) struct State {
+    known: Mutex<Known>,
+    /// Changes after what is known did.
+    turns: watch::Sender<u64>,
+}
 
 /// What is known.
 #[derive(Debug, Default)]
@@ -36,7 +42,21 @@ pub(crate) struct Known {
 impl State {
     /// What is known. Held for as long as it takes to copy or to print.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells those who wait that something else is known.
+    pub(crate) fn turned(&self) {
+        self.turns.send_modify(|turns| *turns += 1);
+    }
+
+    /// Waits until nothing stands against readiness.
+    pub(crate) async fn ready(&self) {
+        let mut turns = self.turns.subscribe();
+        while self.lock().waits_for().is_some() {
+            // The sender is ours, so that it cannot be gone.
+            let _ = turns.changed().await;
+        }
     }
 }
 

@@ -69,6 +69,8 @@ mod upstream;
 
 use std::fmt;
 use std::io;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,6 +132,7 @@ impl Gateway {
             on_record: None,
             connect_timeout: CONNECT_TIMEOUT,
             pool: POOL,
+            inherited: listen::Inherited::default(),
         };
         builder.filter(filters::GROUP, "RequestId", filters::RequestId::read)
     }
@@ -189,6 +192,21 @@ impl Gateway {
         self.service().serve(shutdown).await;
     }
 
+    /// Duplicates of all sockets that are listened on, for another process to take over ([`Builder::inherit`]). While both listen,
+    /// either accepts; once this one is drained, the other has all, and no connection was refused.
+    ///
+    /// # Errors
+    /// When the process may open no further file.
+    pub fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
+        self.premises.open.duplicates()
+    }
+
+    /// Closes sockets that were inherited and that no listener asked for, and says how many they were. Worth calling once the first
+    /// configuration is served: until then connections wait in them.
+    pub fn close_inherited(&self) -> usize {
+        self.premises.inherited.close()
+    }
+
     /// Closes all ports and lets connections end: responses announce it, idle connections end a little later, and after `deadline`
     /// the rest is cut. Returns when nobody is left or the deadline has come, with the number of connections that are left.
     pub async fn drain(&self, deadline: Duration) -> usize {
@@ -206,6 +224,7 @@ pub struct Builder {
     on_record: Option<Box<dyn FnMut(Record) + Send>>,
     connect_timeout: Duration,
     pool: usize,
+    inherited: listen::Inherited,
 }
 
 impl fmt::Debug for Builder {
@@ -236,6 +255,13 @@ impl Builder {
     /// Binds port `bound` for listeners that name port `named`, as a NAT in front of the process would.
     pub fn map_port(mut self, named: u16, bound: u16) -> Self {
         self.ports.0.insert(named, bound);
+        self
+    }
+
+    /// Sockets that another process listened on ([`Gateway::sockets`]): a listener whose address one is bound to takes it instead of
+    /// binding its own.
+    pub fn inherit(mut self, sockets: impl IntoIterator<Item = TcpListener>) -> Self {
+        self.inherited = listen::Inherited::new(sockets);
         self
     }
 
@@ -280,6 +306,8 @@ impl Builder {
             ports: self.ports,
             facts: listen::Facts::default(),
             crowd: Arc::default(),
+            inherited: self.inherited,
+            open: listen::Open::default(),
             stop: watch::Sender::new(None),
         };
         Ok(Gateway {

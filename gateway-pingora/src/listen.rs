@@ -13,6 +13,7 @@
 
 mod door;
 mod guests;
+mod heritage;
 mod port;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use gateway_core::compile::{Bound, Fact};
 use gateway_core::snapshot::{Listeners, Socket, Transport};
 
 pub(crate) use guests::Crowd;
+pub(crate) use heritage::{Inherited, Open};
 pub(crate) use port::PortMap;
 
 use crate::live::Live;
@@ -48,6 +50,8 @@ pub(crate) struct Premises {
     pub(crate) ports: PortMap,
     pub(crate) facts: Facts,
     pub(crate) crowd: Arc<Crowd>,
+    pub(crate) inherited: Inherited,
+    pub(crate) open: Open,
     /// Set once: close everything within this time.
     pub(crate) stop: watch::Sender<Option<Duration>>,
 }

@@ -20,7 +20,7 @@ use crate::addresses::Allotment;
 use crate::args::{self, Backend};
 use crate::files::Files;
 use crate::files::notice::{Batch, Notices, Sighting};
-use crate::files::problem::Problem;
+use crate::files::problem::{Problem, Severity};
 use crate::files::watch::Watch;
 use crate::memory;
 use crate::setup;
@@ -44,6 +44,8 @@ pub(crate) struct Place {
     pub(crate) admin: Option<SocketAddr>,
     pub(crate) state: Arc<State>,
     pub(crate) gateway: gateway_pingora::Gateway,
+    /// Another process serves these manifests so far: what it made of them when they were in order is more than nothing.
+    pub(crate) has_predecessor: bool,
 }
 
 /// The thread's own state.
@@ -125,6 +127,14 @@ impl Follower {
             let told: Vec<_> = self.files.problems().iter().map(ToString::to_string).collect();
             bail!("nothing to serve: {}", told.join("; "));
         }
+        if self.place.has_predecessor {
+            let errors = self.files.problems();
+            let errors = errors.iter().filter(|problem| problem.severity == Severity::Error);
+            let told: Vec<_> = errors.map(ToString::to_string).collect();
+            if !told.is_empty() {
+                bail!("not taking over, as the process that serves may do more with these manifests: {}", told.join("; "));
+            }
+        }
         self.summary_by = Some(Instant::now() + PATIENCE);
         self.tell_problems();
         self.apply(changes);
@@ -191,6 +201,8 @@ impl Follower {
                 Some(bound) => drop(known.sockets.insert(*socket, bound.clone())),
                 None => drop(known.sockets.remove(socket)),
             }
+            drop(known);
+            self.place.state.turned();
         }
         Change::Fact(fact)
     }
@@ -216,12 +228,12 @@ impl Follower {
         known.want(&update.snapshot);
         news.turned(known.board.absorb(&update));
         known.applied += 1;
-        if self.summary_by.is_none() && known.applied > 1 && !known.is_ending {
-            let lines = news.lines(&known.board);
-            // Whoever reads them may be slow; nobody else shall wait for that.
-            drop(known);
-            lines.iter().for_each(|line| say(line));
-        }
+        let is_news = self.summary_by.is_none() && known.applied > 1 && !known.is_ending;
+        let lines = if is_news { news.lines(&known.board) } else { Vec::new() };
+        // Whoever reads the lines may be slow; nobody else shall wait for that.
+        drop(known);
+        self.place.state.turned();
+        lines.iter().for_each(|line| say(line));
     }
 
     fn tell_problems(&mut self) {

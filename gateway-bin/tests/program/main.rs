@@ -11,3 +11,4 @@ mod reading;
 mod scene;
 mod signals;
 mod tools;
+mod upgrade;

@@ -74,7 +74,11 @@ pub(crate) fn run(args: &[&str]) -> Running {
 
 /// Starts `gateway run` on an address of its own.
 pub(crate) fn start(args: &[&str], stdin: Stdio) -> Running {
-    let address = fresh_address();
+    start_at(fresh_address(), args, stdin)
+}
+
+/// Starts `gateway run` on an address.
+pub(crate) fn start_at(address: Ipv4Addr, args: &[&str], stdin: Stdio) -> Running {
     let admin = format!("{address}:9901");
     let mut child = program()
         .arg("run")

@@ -78,3 +78,24 @@ fn with_nothing_under_way_it_ends_at_once() {
     running.signal("TERM");
     assert_eq!(running.ended().code(), Some(0));
 }
+
+#[test]
+fn after_sigterm_traffic_comes_in_for_the_delay_while_readiness_says_no() {
+    let (_folder, slow, mut running) = with_slow_backend(&["--shutdown-delay", "400ms"]);
+    running.signal("TERM");
+    running.until("readiness says no", || running.admin("/readyz").starts_with("waiting: the program is ending"));
+    let to = (running.address, 8080).into();
+    let asking = thread::spawn(move || ask(to, "GET", "/", &[]));
+    running.until("a new request is under way", || slow.waiting() == 1);
+    running.until_closed();
+    slow.answer();
+    assert_eq!(asking.join().unwrap().unwrap().body, "done");
+    assert_eq!(running.ended().code(), Some(0));
+}
+
+#[test]
+fn an_interrupt_from_the_keyboard_knows_no_delay() {
+    let (_folder, _slow, mut running) = with_slow_backend(&["--shutdown-delay", "10m"]);
+    running.signal("INT");
+    assert_eq!(running.ended().code(), Some(0));
+}

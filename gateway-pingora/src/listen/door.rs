@@ -85,11 +85,13 @@ where
         }
     }
 
-    async fn bind(&self) -> TcpListener {
+    async fn bind(&self) -> Arc<TcpListener> {
         let mut pause = FIRST_RETRY;
         loop {
-            match self.premises.ports.bind(&self.socket) {
+            match self.premises.ports.bind(&self.socket, &self.premises.inherited) {
                 Ok(listener) => {
+                    let listener = Arc::new(listener);
+                    self.premises.open.add(self.socket, &listener);
                     tracing::info!(socket = %self.socket, bound = ?listener.local_addr().ok(), "listening");
                     self.premises.facts.tell(Fact::Socket(self.socket, Some(Bound::Yes)));
                     return listener;

@@ -1,6 +1,6 @@
 //! From a socket as configured to an address the system knows.
 //!
-//! In: a `Socket` and the program's port map. Out: a bound, listening TCP socket, or the system's reason.
+//! In: a `Socket`, the program's port map, and sockets that a former process left. Out: a listening TCP socket, or the system's reason.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,6 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use gateway_core::snapshot::Socket;
 use socket2::{Domain, Protocol, Type};
 use tokio::net::TcpListener;
+
+use super::heritage::Inherited;
 
 /// Ports to bind instead of those that listeners name, as a NAT before the process would do.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +30,13 @@ impl PortMap {
     }
 
     /// Binds a socket. One without an address takes all of the machine's, of both families where it has both.
-    pub(super) fn bind(&self, socket: &Socket) -> io::Result<TcpListener> {
+    /// What a former process left is taken first.
+    pub(super) fn bind(&self, socket: &Socket, inherited: &Inherited) -> io::Result<TcpListener> {
         let port = self.get(socket.port);
+        let listen = |address| match inherited.take(address) {
+            Some(left) => adopt(left),
+            None => listen(address),
+        };
         match socket.address {
             Some(address) => listen(SocketAddr::new(address, port)),
             None => listen((IpAddr::from(Ipv6Addr::UNSPECIFIED), port).into()).or_else(|error| {
@@ -41,6 +48,11 @@ impl PortMap {
             }),
         }
     }
+}
+
+fn adopt(left: std::net::TcpListener) -> io::Result<TcpListener> {
+    left.set_nonblocking(true)?;
+    TcpListener::from_std(left)
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
