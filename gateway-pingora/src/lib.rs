@@ -106,6 +106,7 @@ pub const SUPPORT: Support = Support::of(&[
     Capability::DirectResponse,
     Capability::H2c,
     Capability::WebSocket,
+    Capability::Grpc,
 ]);
 
 /// A gateway, ready to serve what is published to it. Cloning it copies pointers.

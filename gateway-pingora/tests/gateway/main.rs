@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod backend;
+mod calls;
 mod client;
 mod endpoints;
 mod extensions;
