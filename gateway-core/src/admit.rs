@@ -16,7 +16,7 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 
 use crate::snapshot::matching::path::{self, Slashes};
-use crate::snapshot::{Fingerprint, Listener, Listeners, Rule, Site, Snapshot, Socket};
+use crate::snapshot::{Backend, Fingerprint, Listener, Listeners, Rule, Security, Site, Snapshot, Socket};
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -138,6 +138,8 @@ pub enum Reason {
     Rule(Arc<str>),
     /// 500: the share of an invalid backendRef.
     InvalidBackend,
+    /// 500: the backend should be spoken to over TLS and cannot; the text says why.
+    BrokenBackend(Arc<str>),
     /// 503: the backend has no endpoint.
     NoEndpoint,
     /// 503: the backend that would say whether the request may pass has no endpoint.
@@ -145,6 +147,14 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Why nothing can be sent to a backend; `None` when something can.
+    pub(crate) fn against(backend: &Backend) -> Option<Self> {
+        match &backend.security {
+            Security::Broken(why) => Some(Self::BrokenBackend(Arc::clone(why))),
+            Security::Clear | Security::Tls(_) => backend.endpoints.is_empty().then_some(Self::NoEndpoint),
+        }
+    }
+
     /// The status code to answer with.
     pub fn status(&self) -> StatusCode {
         match self {
@@ -154,7 +164,9 @@ impl Reason {
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::PathTooLong => StatusCode::URI_TOO_LONG,
             Self::HeaderTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Listener(_) | Self::Unfiltered | Self::Rule(_) | Self::InvalidBackend => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Listener(_) | Self::Unfiltered | Self::Rule(_) | Self::InvalidBackend | Self::BrokenBackend(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Self::NoEndpoint | Self::NoAuthority => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -167,9 +179,12 @@ impl Reason {
             Self::PathTooLong | Self::HeaderTooLong | Self::QueryTooLong => GrpcStatus::ResourceExhausted,
             // On a connection of its own the call may be served.
             Self::Misdirected => GrpcStatus::Unavailable,
-            Self::Listener(_) | Self::Rule(_) | Self::InvalidBackend | Self::NoEndpoint | Self::NoAuthority => {
-                GrpcStatus::Unavailable
-            }
+            Self::Listener(_)
+            | Self::Rule(_)
+            | Self::InvalidBackend
+            | Self::BrokenBackend(_)
+            | Self::NoEndpoint
+            | Self::NoAuthority => GrpcStatus::Unavailable,
         }
     }
 }
@@ -186,7 +201,7 @@ impl fmt::Display for Reason {
             Self::PathTooLong => "the path is too long",
             Self::HeaderTooLong => "a header value is too long",
             Self::QueryTooLong => "a query value is too long",
-            Self::Listener(why) | Self::Rule(why) => why,
+            Self::Listener(why) | Self::Rule(why) | Self::BrokenBackend(why) => why,
             Self::Unfiltered => "the filters of the listener did not run",
             Self::InvalidBackend => "the backend reference is invalid",
             Self::NoEndpoint => "the backend has no endpoint",

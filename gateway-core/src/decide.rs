@@ -222,7 +222,7 @@ fn choose<'a>(split: &'a Split, turns: &mut impl FnMut(&Turn) -> u64) -> Result<
 /// The backend of a target, where it can be used.
 fn backend<'a>(snapshot: &'a Snapshot, target: &Target) -> Result<&'a Arc<Backend>, Reason> {
     let backend = target.backend.and_then(|id| snapshot.backend(id)).ok_or(Reason::InvalidBackend)?;
-    if backend.endpoints.is_empty() { Err(Reason::NoEndpoint) } else { Ok(backend) }
+    Reason::against(backend).map_or(Ok(backend), Err)
 }
 
 /// Whose session persistence holds: the XBackend's goes before the rule's, and that before a policy's.

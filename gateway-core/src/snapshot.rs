@@ -11,6 +11,7 @@
 //! hash order to make output that a person sees**; no request can make a lookup cost more than the configuration allows.
 
 mod backend;
+mod backend_tls;
 mod depths;
 mod edit;
 pub mod filters;
@@ -35,7 +36,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use backend::{Backend, BackendId, BackendName, BackendProtocol, Usage};
+pub use backend::{Backend, BackendId, BackendName, BackendProtocol, RetryBudget, Usage};
+pub use backend_tls::{BackendIdentity, BackendTls, CertifiedName, PeerName, Presents, Security, Trust};
 pub(crate) use edit::{Place, Writer};
 pub use fingerprint::Fingerprint;
 pub use listener::{

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use pingora_core::upstreams::peer::HttpPeer;
 
-use gateway_core::snapshot::{Backend, BackendName, BackendProtocol, Snapshot};
+use gateway_core::snapshot::{Backend, BackendName, BackendProtocol, Security, Snapshot};
 
 use crate::observe::Counters;
 pub(crate) use endpoint::Attempt;
@@ -66,6 +66,11 @@ impl Upstreams {
 
     /// Chooses an endpoint that is not in `tried`; `None` when there is none.
     pub(crate) fn pick(&self, backend: &Arc<Backend>, tried: &[SocketAddr]) -> Option<Attempt> {
+        match &backend.security {
+            Security::Clear => {}
+            // TLS to backends is not spoken here, and nothing goes out in clear in its stead.
+            Security::Tls(_) | Security::Broken(_) => return None,
+        }
         let group = self.group(backend);
         let endpoint = choose(&group.endpoints, tried)?;
         Some(Attempt::begin(Arc::clone(endpoint)))
@@ -77,7 +82,7 @@ impl Upstreams {
         let mut peer = Box::new(HttpPeer::new(endpoint.address, false, String::new()));
         match backend.protocol {
             BackendProtocol::Http1 | BackendProtocol::Raw => peer.options.set_http_version(1, 1),
-            BackendProtocol::H2c => peer.options.set_http_version(2, 2),
+            BackendProtocol::Http2 => peer.options.set_http_version(2, 2),
         }
         peer.options.max_h2_streams = H2_STREAMS;
         peer.options.idle_timeout = Some(POOLED);

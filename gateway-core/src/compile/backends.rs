@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::name::ObjectId;
-use crate::snapshot::{Backend, BackendId, BackendName, BackendProtocol, Fingerprint, Seed, Usage, Writer};
+use crate::snapshot::{Backend, BackendId, BackendName, BackendProtocol, Fingerprint, Security, Seed, Usage, Writer};
 use crate::support::Support;
 
 use super::fault::Fault;
@@ -146,6 +146,15 @@ impl Entry {
         let fingerprint = Fingerprint::of([name.to_string(), format!("{:?} {protocol:?}", name.usage)]);
         let endpoints = self.endpoints.clone();
         let (id, name) = (self.id, name.clone());
-        writer.put_backend(Arc::new(Backend { id, name, protocol, endpoints, persistence: None, fingerprint }));
+        writer.put_backend(Arc::new(Backend {
+            id,
+            name,
+            protocol,
+            security: Security::Clear,
+            endpoints,
+            persistence: None,
+            retry_budget: None,
+            fingerprint,
+        }));
     }
 }

@@ -17,14 +17,14 @@ use super::fault::Fault;
 pub(super) fn protocol(port: &ServicePort, name: &BackendName, support: Support) -> Result<BackendProtocol, Fault> {
     match name.usage {
         Usage::Http => http(port, name, support),
-        Usage::Grpc => Ok(BackendProtocol::H2c),
+        Usage::Grpc => Ok(BackendProtocol::Http2),
         Usage::Stream | Usage::Datagram => Ok(BackendProtocol::Raw),
     }
 }
 
 fn http(port: &ServicePort, name: &BackendName, support: Support) -> Result<BackendProtocol, Fault> {
     match port.app_protocol.as_deref() {
-        Some("kubernetes.io/h2c") if support.has(Capability::H2c) => Ok(BackendProtocol::H2c),
+        Some("kubernetes.io/h2c") if support.has(Capability::H2c) => Ok(BackendProtocol::Http2),
         Some("kubernetes.io/ws") if support.has(Capability::WebSocket) => Ok(BackendProtocol::Http1),
         Some(other) if other.starts_with("kubernetes.io/") => {
             let message =

@@ -54,7 +54,7 @@ impl Course {
         turns: &mut impl FnMut(&Turn) -> u64,
     ) -> Result<Self, Reason> {
         let mut course = Self { target, asides: Vec::new(), origin: None };
-        let find = |id: BackendId| admitted.snapshot.backend(id).filter(|backend| !backend.endpoints.is_empty());
+        let find = |id: BackendId| admitted.snapshot.backend(id).filter(|backend| Reason::against(backend).is_none());
         for step in steps(rule, target) {
             match step {
                 Step::Mirror(mirror) => {

@@ -346,8 +346,10 @@ fn forwarding(targets: &[(Option<usize>, u32)], turn: Option<Arc<Turn>>) -> Arc<
                 id,
                 name,
                 protocol,
+                security: crate::snapshot::Security::Clear,
                 endpoints,
                 persistence: None,
+                retry_budget: None,
                 fingerprint: crate::snapshot::Fingerprint::of(["1"]),
             }));
         }

@@ -1,12 +1,16 @@
-//! A backend: one port of one Service, with the endpoints that serve it now.
+//! A backend: one port of one Service, ServiceImport or XBackend in one use, with the endpoints that serve it now.
 //!
-//! In: what the compiler resolved from Services and EndpointSlices. Out: addresses to choose from and how to speak to them.
+//! In: what the compiler resolved from these, their EndpointSlices and policies. Out: addresses to choose from and how to speak to them.
 //! Health, pools and the choice among endpoints belong to whoever connects.
+//!
+//! Invariants: **where TLS is asked for and cannot be spoken there is no endpoint**, so that nothing is sent in clear.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::backend_tls::Security;
 use super::fingerprint::Fingerprint;
 use super::persistence::Persistence;
 use crate::name::{Kind, ObjectId, ObjectName};
@@ -56,13 +60,13 @@ impl fmt::Display for BackendName {
     }
 }
 
-/// What is spoken to the endpoints (`Service.spec.ports[].appProtocol`, GEP-1911).
+/// What is spoken to the endpoints (`Service.spec.ports[].appProtocol`, GEP-1911; `XBackend.spec.protocol`), in clear or over TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BackendProtocol {
-    /// HTTP/1.1 in clear, WebSocket upgrades included.
+    /// HTTP/1.1, WebSocket upgrades included; over TLS what is negotiated, where more is offered.
     Http1,
-    /// HTTP/2 in clear by prior knowledge (`kubernetes.io/h2c`).
-    H2c,
+    /// HTTP/2: in clear by prior knowledge (`kubernetes.io/h2c`).
+    Http2,
     /// Bytes as they come.
     Raw,
 }
@@ -76,10 +80,27 @@ pub struct Backend {
     pub name: BackendName,
     /// What is spoken to it.
     pub protocol: BackendProtocol,
+    /// Whether over TLS.
+    pub security: Security,
     /// Endpoints that may serve, each once, sorted. Empty: requests are answered 503.
     pub endpoints: Arc<[SocketAddr]>,
     /// How clients stay with an endpoint, where the XBackend or a policy says so.
     pub persistence: Option<Arc<Persistence>>,
+    /// When requests to it are not tried again (XBackendTrafficPolicy, GEP-3388); no limit of its own when absent.
+    pub retry_budget: Option<RetryBudget>,
     /// Changes when anything but the endpoints does, equal for equal content: a key for state derived from configuration.
     pub fingerprint: Fingerprint,
+}
+
+/// How many of the requests to a backend may be retries. A retry beyond is not made, and the client gets 503.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RetryBudget {
+    /// The share of the requests of `interval` that may be retries, in percent.
+    pub percent: u8,
+    /// The time looked back upon.
+    pub interval: Duration,
+    /// So many retries are permitted in any case,
+    pub least: u32,
+    /// within this time.
+    pub least_interval: Duration,
 }

@@ -9,7 +9,7 @@ use super::listeners::Listeners;
 use super::matching::Match;
 use super::rule::{Action, Rule, Target};
 use super::table::Table;
-use super::{Backend, BackendId, Snapshot};
+use super::{Backend, BackendId, Security, Snapshot};
 
 impl Snapshot {
     /// All that the snapshot holds: sockets, listeners, hosts and candidates in order, rules, backends by name. Snapshots that
@@ -107,6 +107,14 @@ impl Snapshot {
 }
 
 fn outline_backend(backend: &Backend) -> String {
-    let Backend { id: _, name, protocol, endpoints, persistence, fingerprint } = backend;
-    format!("backend {name}, {protocol:?}, {fingerprint}, {persistence:?}: {endpoints:?}")
+    let Backend { id: _, name, protocol, security, endpoints, persistence, retry_budget, fingerprint } = backend;
+    let security = match security {
+        Security::Clear => "clear".to_owned(),
+        Security::Tls(tls) => format!("TLS {} {:?} {}", tls.identity.server_name, tls.alpn, tls.fingerprint),
+        Security::Broken(why) => format!("broken: {why}"),
+    };
+    let usage = name.usage;
+    format!(
+        "backend {name}, {usage:?}, {protocol:?}, {security}, {fingerprint}, {persistence:?}, {retry_budget:?}: {endpoints:?}"
+    )
 }

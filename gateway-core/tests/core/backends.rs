@@ -237,9 +237,9 @@ fn every_kind_of_route_speaks_to_the_same_port_in_its_own_way() {
         ("HTTPRoute", "", "TCP", ", appProtocol: http", "Http1"),
         ("HTTPRoute", "", "TCP", ", appProtocol: example.com/own", "Http1"),
         ("HTTPRoute", "", "TCP", ", appProtocol: kubernetes.io/ws", "Http1"),
-        ("HTTPRoute", "", "TCP", h2c, "H2c"),
-        ("GRPCRoute", "", "TCP", "", "H2c"),
-        ("GRPCRoute", "", "TCP", h2c, "H2c"),
+        ("HTTPRoute", "", "TCP", h2c, "Http2"),
+        ("GRPCRoute", "", "TCP", "", "Http2"),
+        ("GRPCRoute", "", "TCP", h2c, "Http2"),
         ("TLSRoute", "hostnames: [h.example], ", "TCP", "", "Raw"),
         ("TCPRoute", "", "TCP", h2c, "Raw"),
         ("UDPRoute", "", "UDP", "", "Raw"),
@@ -276,7 +276,7 @@ fn mirrors_and_external_authorization_are_references_like_backends() {
     assert_eq!(world.condition("HTTPRoute team/r", "ResolvedRefs"), "ResolvedRefs");
     let spoken: Vec<String> =
         world.snapshot.backends().map(|backend| format!("{} {:?}", backend.name, backend.protocol)).collect();
-    assert_eq!(spoken, ["other/a:80 H2c", "team/m:80 Http1", "team/s:80 Http1"]);
+    assert_eq!(spoken, ["other/a:80 Http2", "team/m:80 Http1", "team/s:80 Http1"]);
     world.remove("HTTPRoute team/r");
     assert_eq!(world.snapshot.backends().count(), 0, "what nobody uses is let go");
 }

@@ -492,7 +492,7 @@ fn backends_of_calls_are_spoken_to_in_http2_whatever_their_app_protocol() {
     let backends: Vec<_> = world.snapshot.backends().collect();
     assert!(
         backends.len() == 2
-            && backends.iter().all(|found| found.name.usage == Usage::Grpc && found.protocol == BackendProtocol::H2c)
+            && backends.iter().all(|found| found.name.usage == Usage::Grpc && found.protocol == BackendProtocol::Http2)
     );
 }
 

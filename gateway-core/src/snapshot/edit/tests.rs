@@ -107,8 +107,10 @@ fn backends_are_told_by_name() {
             id,
             name,
             protocol,
+            security: crate::snapshot::Security::Clear,
             endpoints,
             persistence: None,
+            retry_budget: None,
             fingerprint: crate::snapshot::Fingerprint::of(["1"]),
         })
     };
