@@ -15,8 +15,12 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Method, StatusCode};
 
+use crate::name::ObjectName;
 use crate::snapshot::matching::path::{self, Slashes};
 use crate::snapshot::{Backend, Fingerprint, Listener, Listeners, Rule, Security, Site, Snapshot, Socket};
+
+/// Why a policy is not in force for a Gateway.
+const UNTOLD: &str = "the status of the policy for TLS to this backend has no room for this Gateway";
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -147,10 +151,11 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Why nothing can be sent to a backend; `None` when something can.
-    pub(crate) fn against(backend: &Backend) -> Option<Self> {
+    /// Why nothing can be sent to a backend for a Gateway; `None` when something can.
+    pub(crate) fn against(backend: &Backend, gateway: &ObjectName) -> Option<Self> {
         match &backend.security {
             Security::Broken(why) => Some(Self::BrokenBackend(Arc::clone(why))),
+            Security::Tls(tls) if tls.barred.contains(gateway) => Some(Self::BrokenBackend(UNTOLD.into())),
             Security::Clear | Security::Tls(_) => backend.endpoints.is_empty().then_some(Self::NoEndpoint),
         }
     }

@@ -33,6 +33,7 @@ mod objects;
 mod parameters;
 mod placed;
 mod policies;
+mod reach;
 mod references;
 mod resolve;
 mod rivals;
@@ -45,6 +46,7 @@ mod tls_options;
 mod transaction;
 mod translate;
 mod trust;
+mod unperformed;
 mod violation;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -14,6 +14,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::admit::{Admitted, Reason, Refusal};
+use crate::name::ObjectName;
 use crate::snapshot::filters::{Reply, Step};
 use crate::snapshot::matching::PathPattern;
 use crate::snapshot::{Action, Backend, Listener, Persistence, Rule, Snapshot, Split, Target, Turn, cors};
@@ -166,7 +167,7 @@ impl<'a> Case<'a> {
         if let Some(reply) = &target.reply {
             return self.reply(reply, Some(at), turns);
         }
-        let backend = Arc::clone(backend(&self.admitted.snapshot, target)?);
+        let backend = Arc::clone(backend(&self.admitted.snapshot, target, &self.admitted.listener().gateway)?);
         let persistence = persistence(target, &backend).cloned();
         let course = Course::of(self.admitted, self.head, self.rule, Some(at), turns)?;
         let (rule, listener, matched_prefix) = (Arc::clone(self.rule), self.listener(), self.matched_prefix);
@@ -220,9 +221,9 @@ fn choose<'a>(split: &'a Split, turns: &mut impl FnMut(&Turn) -> u64) -> Result<
 }
 
 /// The backend of a target, where it can be used.
-fn backend<'a>(snapshot: &'a Snapshot, target: &Target) -> Result<&'a Arc<Backend>, Reason> {
+fn backend<'a>(snapshot: &'a Snapshot, target: &Target, gateway: &ObjectName) -> Result<&'a Arc<Backend>, Reason> {
     let backend = target.backend.and_then(|id| snapshot.backend(id)).ok_or(Reason::InvalidBackend)?;
-    Reason::against(backend).map_or(Ok(backend), Err)
+    Reason::against(backend, gateway).map_or(Ok(backend), Err)
 }
 
 /// Whose session persistence holds: the XBackend's goes before the rule's, and that before a policy's.

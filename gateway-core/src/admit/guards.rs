@@ -25,7 +25,7 @@ pub(super) fn guards(listener: &Listener, snapshot: &Snapshot) -> Result<Vec<Gua
     let filters = listener.filters.as_ref().map_err(|why| Reason::Listener(Arc::clone(why)))?;
     let guard = |filter: &ListenerFilter| match filter {
         ListenerFilter::Auth(auth) => {
-            let backend = snapshot.backend(auth.backend).filter(|backend| !backend.endpoints.is_empty());
+            let backend = snapshot.backend(auth.backend).filter(|backend| Reason::against(backend, &listener.gateway).is_none());
             Ok(Guard::Auth(Arc::clone(auth), Arc::clone(backend.ok_or(Reason::NoAuthority)?)))
         }
         ListenerFilter::Extension(extension) => Ok(Guard::Extension(extension.clone())),

@@ -10,13 +10,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::name::ObjectId;
-use crate::snapshot::{Backend, BackendId, BackendName, BackendProtocol, Fingerprint, Security, Seed, Usage, Writer};
+use crate::snapshot::{
+    Backend, BackendId, BackendName, BackendProtocol, Fingerprint, Persistence, RetryBudget, Security, Seed, Usage, Writer,
+};
 use crate::support::Support;
 
 use super::fault::Fault;
 use super::hashed::Hashed;
 use super::objects::Objects;
-use super::policies;
+use super::policies::Policies;
 use super::resolve;
 
 /// Every backend in use.
@@ -35,9 +37,26 @@ type Port = (Option<u16>, Usage);
 #[derive(Debug)]
 struct Entry {
     id: BackendId,
-    verdict: Result<BackendProtocol, Fault>,
-    endpoints: Arc<[SocketAddr]>,
+    found: Result<Found, Fault>,
     users: BTreeSet<ObjectId>,
+}
+
+/// What a reference that can be used leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Found {
+    pub(super) protocol: BackendProtocol,
+    pub(super) security: Security,
+    pub(super) endpoints: Arc<[SocketAddr]>,
+    pub(super) persistence: Option<Arc<Persistence>>,
+    pub(super) retry_budget: Option<RetryBudget>,
+}
+
+/// What backends are made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sources<'a> {
+    pub(super) objects: &'a Objects,
+    pub(super) policies: &'a Policies,
+    pub(super) support: Support,
 }
 
 impl Backends {
@@ -50,19 +69,18 @@ impl Backends {
         &mut self,
         name: &BackendName,
         user: &ObjectId,
-        objects: &Objects,
-        support: Support,
+        sources: Sources<'_>,
         writer: &mut Writer,
     ) -> Result<BackendId, Fault> {
         let entry = self.entries.entry(name.object.clone()).or_default().entry(port_of(name)).or_insert_with(|| {
-            let entry = Entry::new(BackendId(self.next), name, objects, support);
+            let entry = Entry { id: BackendId(self.next), found: resolve::find(name, sources), users: BTreeSet::new() };
             self.next += 1;
             entry.publish(name, writer);
             self.touched.insert(name.object.clone());
             entry
         });
         entry.users.insert(user.clone());
-        entry.verdict.clone().map(|_| entry.id)
+        entry.found.as_ref().map(|_| entry.id).map_err(Fault::clone)
     }
 
     /// Takes note that an object no longer uses a backend.
@@ -82,27 +100,22 @@ impl Backends {
     }
 
     /// Looks again at the entries of an object. Returns the users for which one became good, bad, or bad in another way.
-    pub(super) fn refresh(
-        &mut self,
-        object: &ObjectId,
-        objects: &Objects,
-        support: Support,
-        writer: &mut Writer,
-    ) -> BTreeSet<ObjectId> {
+    pub(super) fn refresh(&mut self, object: &ObjectId, sources: Sources<'_>, writer: &mut Writer) -> BTreeSet<ObjectId> {
         let mut users = BTreeSet::new();
         for ((port, usage), entry) in self.entries.get_mut(object).into_iter().flatten() {
             let name = BackendName { object: object.clone(), port: *port, usage: *usage };
-            let new = Entry::new(entry.id, &name, objects, support);
-            if new.verdict != entry.verdict {
-                users.extend(entry.users.iter().cloned());
-            } else if new.endpoints == entry.endpoints {
+            let found = resolve::find(&name, sources);
+            if found == entry.found {
                 continue;
             }
-            if new.endpoints.is_empty() != entry.endpoints.is_empty() || new.verdict.is_ok() != entry.verdict.is_ok() {
+            if found.as_ref().err() != entry.found.as_ref().err() {
+                users.extend(entry.users.iter().cloned());
+            }
+            let is_idle = |found: &Result<Found, Fault>| found.as_ref().map(|found| found.endpoints.is_empty()).ok();
+            if is_idle(&found) != is_idle(&entry.found) {
                 self.touched.insert(object.clone());
             }
-            entry.verdict = new.verdict;
-            entry.endpoints = new.endpoints;
+            entry.found = found;
             entry.publish(&name, writer);
         }
         users
@@ -113,7 +126,7 @@ impl Backends {
         let touched = std::mem::take(&mut self.touched);
         let idle = |object: &ObjectId| {
             let ports = self.entries.get(object).into_iter().flatten();
-            let idle = ports.filter(|(_, entry)| entry.verdict.is_ok() && entry.endpoints.is_empty());
+            let idle = ports.filter(|(_, entry)| entry.found.as_ref().is_ok_and(|found| found.endpoints.is_empty()));
             idle.filter_map(|((port, _), _)| *port).collect()
         };
         touched.iter().map(|object| (object.clone(), idle(object))).collect()
@@ -125,36 +138,23 @@ fn port_of(name: &BackendName) -> Port {
 }
 
 impl Entry {
-    fn new(id: BackendId, name: &BackendName, objects: &Objects, support: Support) -> Self {
-        let service = objects.services.get(&name.object.name).map(Arc::as_ref);
-        let found = resolve::port(service, name).and_then(|port| {
-            let protocol = resolve::protocol(port, name, support)?;
-            policies::unprotected(port, name, objects).map_or(Ok((protocol, port)), Err)
-        });
-        let (verdict, endpoints) = match found {
-            Ok((protocol, port)) => (Ok(protocol), resolve::endpoints(port, objects.slices(&name.object.name))),
-            Err(fault) => (Err(fault), Arc::from([])),
-        };
-        Self { id, verdict, endpoints, users: BTreeSet::new() }
-    }
-
     fn publish(&self, name: &BackendName, writer: &mut Writer) {
-        let Ok(protocol) = self.verdict else {
+        let Ok(Found { protocol, security, endpoints, persistence, retry_budget }) = self.found.clone() else {
             writer.remove_backend(self.id);
             return;
         };
-        let fingerprint = Fingerprint::of([name.to_string(), format!("{:?} {protocol:?}", name.usage)]);
-        let endpoints = self.endpoints.clone();
-        let (id, name) = (self.id, name.clone());
-        writer.put_backend(Arc::new(Backend {
-            id,
-            name,
-            protocol,
-            security: Security::Clear,
-            endpoints,
-            persistence: None,
-            retry_budget: None,
-            fingerprint,
-        }));
+        let said = |security: &Security| match security {
+            Security::Clear => "clear".to_owned(),
+            Security::Tls(tls) => format!("{} {:?}", tls.fingerprint, tls.barred),
+            Security::Broken(why) => format!("broken {why}"),
+        };
+        let content = [
+            name.to_string(),
+            format!("{:?} {protocol:?}", name.usage),
+            said(&security),
+            format!("{persistence:?} {retry_budget:?}"),
+        ];
+        let (id, name, fingerprint) = (self.id, name.clone(), Fingerprint::of(content));
+        writer.put_backend(Arc::new(Backend { id, name, protocol, security, endpoints, persistence, retry_budget, fingerprint }));
     }
 }

@@ -98,6 +98,11 @@ impl Gateways {
         self.sets.get(name)
     }
 
+    /// The Gateway whose listeners a holder has: itself, or that of a ListenerSet.
+    pub(super) fn behind<'a>(&'a self, holder: &'a ObjectId) -> Option<&'a ObjectName> {
+        if holder.kind == Kind::Gateway { Some(&holder.name) } else { self.set(&holder.name).map(|set| &set.gateway) }
+    }
+
     /// The Gateways that take routes without being named.
     pub(super) fn defaults(&self) -> impl Iterator<Item = &ObjectName> {
         self.defaults.iter()

@@ -14,7 +14,6 @@ use crate::resource::{
 use crate::snapshot::{Network, Seed, Socket};
 
 use super::hashed::Hashed;
-use super::policies;
 use super::route::{Route, is_same_meta};
 use super::{Addresses, Bound, Bundle};
 
@@ -29,9 +28,7 @@ pub(super) struct Objects {
     pub(super) services: Hashed<ObjectName, Arc<Service>>,
     pub(super) service_imports: BTreeMap<ObjectName, Arc<ServiceImport>>,
     pub(super) xbackends: BTreeMap<ObjectName, Arc<XBackend>>,
-    backend_tls: BTreeMap<ObjectName, Arc<BackendTlsPolicy>>,
-    /// By Service, the BackendTLSPolicies that target it.
-    protected: Hashed<ObjectName, BTreeSet<ObjectName>>,
+    pub(super) backend_tls: BTreeMap<ObjectName, Arc<BackendTlsPolicy>>,
     pub(super) backend_traffic: BTreeMap<ObjectName, Arc<XBackendTrafficPolicy>>,
     pub(super) telemetry: BTreeMap<ObjectName, Arc<XTelemetryPolicy>>,
     pub(super) secrets: BTreeMap<ObjectName, Arc<Secret>>,
@@ -71,7 +68,6 @@ impl Objects {
             service_imports: BTreeMap::new(),
             xbackends: BTreeMap::new(),
             backend_tls: BTreeMap::new(),
-            protected: Hashed::with_hasher(seed),
             backend_traffic: BTreeMap::new(),
             telemetry: BTreeMap::new(),
             secrets: BTreeMap::new(),
@@ -95,14 +91,7 @@ impl Objects {
             Object::GatewayClass(new) => self.classes.insert(name, new).map(Object::GatewayClass),
             Object::Gateway(new) => self.gateways.insert(name, new).map(Object::Gateway),
             Object::ListenerSet(new) => self.listener_sets.insert(name, new).map(Object::ListenerSet),
-            Object::BackendTlsPolicy(new) => {
-                let old = self.forget_protection(&name);
-                for service in policies::targets(&new) {
-                    self.protected.entry(service).or_default().insert(name.clone());
-                }
-                self.backend_tls.insert(name, new);
-                old
-            }
+            Object::BackendTlsPolicy(new) => self.backend_tls.insert(name, new).map(Object::BackendTlsPolicy),
             Object::XBackendTrafficPolicy(new) => self.backend_traffic.insert(name, new).map(Object::XBackendTrafficPolicy),
             Object::XTelemetryPolicy(new) => self.telemetry.insert(name, new).map(Object::XTelemetryPolicy),
             Object::XBackend(new) => self.xbackends.insert(name, new).map(Object::XBackend),
@@ -144,7 +133,7 @@ impl Objects {
             Kind::GatewayClass => self.classes.remove(name).map(Object::GatewayClass),
             Kind::Gateway => self.gateways.remove(name).map(Object::Gateway),
             Kind::ListenerSet => self.listener_sets.remove(name).map(Object::ListenerSet),
-            Kind::BackendTlsPolicy => self.forget_protection(name),
+            Kind::BackendTlsPolicy => self.backend_tls.remove(name).map(Object::BackendTlsPolicy),
             Kind::XBackendTrafficPolicy => self.backend_traffic.remove(name).map(Object::XBackendTrafficPolicy),
             Kind::XTelemetryPolicy => self.telemetry.remove(name).map(Object::XTelemetryPolicy),
             Kind::XBackend => self.xbackends.remove(name).map(Object::XBackend),
@@ -186,25 +175,6 @@ impl Objects {
     /// The labels of a namespace; one that is not among the objects has only its name as a label.
     pub(super) fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
         labels_of(namespace, self.namespaces.get(&ObjectName::cluster(namespace)).map(Arc::as_ref))
-    }
-
-    /// The BackendTLSPolicies that target a Service, by name.
-    pub(super) fn protecting(&self, service: &ObjectName) -> impl Iterator<Item = &BackendTlsPolicy> {
-        let names = self.protected.get(service).into_iter().flatten();
-        names.filter_map(|name| self.backend_tls.get(name)).map(Arc::as_ref)
-    }
-
-    fn forget_protection(&mut self, policy: &ObjectName) -> Option<Object> {
-        let old = self.backend_tls.remove(policy)?;
-        for service in policies::targets(&old) {
-            if let Some(names) = self.protected.get_mut(&service) {
-                names.remove(policy);
-                if names.is_empty() {
-                    self.protected.remove(&service);
-                }
-            }
-        }
-        Some(Object::BackendTlsPolicy(old))
     }
 
     fn forget_slice(&mut self, name: &ObjectName) -> Option<Object> {

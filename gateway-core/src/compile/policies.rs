@@ -1,58 +1,191 @@
-//! Policies and backends of kinds that are read and not performed yet: what is said of them, and what they keep from being sent.
+//! Direct policies (GEP-713): what each asks for, what it targets, and whose say counts where several target the same.
 //!
-//! In: objects of these kinds. Out: remarks, since nothing may be accepted and ignored; and the fault of a Service's port that a
-//! BackendTLSPolicy wants spoken to over TLS, as nothing may go there in clear.
+//! In: policies as they were judged one by one. Out: what holds for a target, and who has to be looked at again when a policy changes.
+//! Of several with the same target and section the first by age, then name, has its say; when it goes, the next one has. One for a
+//! section goes before one for the whole, and neither is in the other's way.
+//!
+//! Invariants: a policy that lost has no effect; one that is broken keeps its place, so that no other has a say in its stead.
 
-use crate::condition::Reason;
-use crate::name::{Kind, ObjectName};
-use crate::resource::{BackendTlsPolicy, Object, PolicyTargetRef, ServicePort};
-use crate::snapshot::{BackendName, Usage};
+mod backend_tls;
+mod report;
+mod traffic;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::name::{Kind, ObjectId, ObjectName};
+use crate::snapshot::matching::Age;
+use crate::snapshot::{BackendIdentity, BackendTls, Security, Seed};
+
+use super::Options;
 use super::fault::Fault;
+use super::hashed::Hashed;
 use super::objects::Objects;
+use super::ties::Ties;
+use super::trust::Authorities;
 
-/// The Services that a BackendTLSPolicy targets.
-pub(super) fn targets(policy: &BackendTlsPolicy) -> impl Iterator<Item = ObjectName> {
-    let namespace = policy.meta.name.namespace();
-    services(policy).map(move |target| ObjectName::new(namespace, &target.name))
+use report::others;
+pub(super) use report::{Ancestors, ancestors, remarks, status};
+pub(super) use traffic::Traffic;
+
+/// Every policy, and what they contend for.
+#[derive(Debug)]
+pub(super) struct Policies {
+    known: BTreeMap<ObjectId, Policy>,
+    /// By kind of policy and target, the one whose say counts first.
+    claims: Hashed<(Kind, Target), BTreeSet<(Age, ObjectId)>>,
+    /// The policies that target an object, or a section of it.
+    on: Hashed<ObjectId, BTreeSet<ObjectId>>,
 }
 
-fn services(policy: &BackendTlsPolicy) -> impl Iterator<Item = &PolicyTargetRef> {
-    policy.spec.target_refs.iter().filter(|target| target.group.is_empty() && target.kind == Kind::Service.as_str())
+/// What a policy applies to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Target {
+    pub(super) object: ObjectId,
+    /// A section of it; all of it when absent.
+    pub(super) section: Option<Arc<str>>,
 }
 
-/// Why nothing may be sent to a port of a Service: a policy asks for TLS, and it would go in clear.
-pub(super) fn unprotected(port: &ServicePort, name: &BackendName, objects: &Objects) -> Option<Fault> {
-    match name.usage {
-        Usage::Http | Usage::Grpc => {}
-        Usage::Stream | Usage::Datagram => return None,
+/// A policy as judged.
+#[derive(Clone, Debug)]
+pub(super) struct Policy {
+    pub(super) age: Age,
+    pub(super) generation: i64,
+    /// Sorted, each once.
+    pub(super) targets: Vec<Target>,
+    /// Why it is not accepted, whatever it targets.
+    pub(super) fault: Option<Fault>,
+    /// What its references come to; `None` for kinds that refer to nothing.
+    pub(super) resolved: Option<Result<(), Fault>>,
+    pub(super) asks: Asks,
+    /// What it refers to.
+    pub(super) ties: Ties,
+    /// What a person should know that no condition says.
+    pub(super) remarks: Vec<String>,
+    /// How many entries of other controllers its stored status holds.
+    pub(super) others: usize,
+    /// Gateways that lead to what it targets and for which its status has no room.
+    pub(super) barred: Arc<[ObjectName]>,
+    /// What Gateways need because of it, sorted.
+    pub(super) needed: Vec<(ObjectName, ObjectId)>,
+}
+
+/// What a policy asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Asks {
+    /// TLS to a backend; or why it cannot be spoken, so that nothing may be sent.
+    Tls(Result<Arc<BackendIdentity>, Arc<str>>),
+    /// How much may be retried, and how clients stay with an endpoint.
+    Traffic(Traffic),
+}
+
+impl Policies {
+    pub(super) fn new(seed: Seed) -> Self {
+        Self { known: BTreeMap::new(), claims: Hashed::with_hasher(seed), on: Hashed::with_hasher(seed) }
     }
-    let service = &name.object.name;
-    let applies = |policy: &&BackendTlsPolicy| {
-        let mut targets = services(policy).filter(|target| target.name == service.name());
-        targets.any(|target| target.section_name.as_ref().is_none_or(|section| *section == port.name))
-    };
-    let policy = objects.protecting(service).find(applies)?;
-    let message = format!(
-        "BackendTLSPolicy {} asks for TLS to {}, which is not performed; nothing is sent there in clear",
-        policy.meta.name, name.object
-    );
-    Some((Reason::UnsupportedProtocol, message))
+
+    /// The policy with this id.
+    pub(super) fn get(&self, id: &ObjectId) -> Option<&Policy> {
+        self.known.get(id)
+    }
+
+    /// The same, to note what became of it.
+    pub(super) fn get_mut(&mut self, id: &ObjectId) -> Option<&mut Policy> {
+        self.known.get_mut(id)
+    }
+
+    /// Replaces a policy. Returns the old one, and the objects for which another say may count now.
+    pub(super) fn replace(&mut self, id: &ObjectId, new: Option<Policy>) -> (Option<Policy>, BTreeSet<ObjectId>) {
+        let old = self.known.remove(id);
+        let mut touched = BTreeSet::new();
+        let is_alike = |one: &Policy, other: &Policy| {
+            (one.age, &one.targets, &one.asks) == (other.age, &other.targets, &other.asks) && one.fault == other.fault
+        };
+        let is_same = old.as_ref().zip(new.as_ref()).is_some_and(|(old, new)| is_alike(old, new));
+        for (policy, is_new) in [(&old, false), (&new, true)] {
+            let Some(policy) = policy.as_ref().filter(|_| !is_same) else { continue };
+            for target in &policy.targets {
+                touched.insert(target.object.clone());
+                let claim = (id.kind.clone(), target.clone());
+                let rank = (policy.age, id.clone());
+                if is_new {
+                    self.claims.entry(claim).or_default().insert(rank);
+                    self.on.entry(target.object.clone()).or_default().insert(id.clone());
+                    continue;
+                }
+                if let Some(ranks) = self.claims.get_mut(&claim) {
+                    ranks.remove(&rank);
+                    if ranks.is_empty() {
+                        self.claims.remove(&claim);
+                    }
+                }
+                if let Some(policies) = self.on.get_mut(&target.object) {
+                    policies.remove(id);
+                    if policies.is_empty() {
+                        self.on.remove(&target.object);
+                    }
+                }
+            }
+        }
+        if let Some(new) = new {
+            self.known.insert(id.clone(), new);
+        }
+        (old, touched)
+    }
+
+    /// The policies that target an object, of whatever kind.
+    pub(super) fn on(&self, object: &ObjectId) -> impl Iterator<Item = &ObjectId> {
+        self.on.get(object).into_iter().flatten()
+    }
+
+    /// The policy of a kind whose say counts for a target.
+    pub(super) fn first(&self, kind: &Kind, target: &Target) -> Option<&ObjectId> {
+        // Cheaper than making a key where there is no policy at all, which is the rule.
+        self.on.get(&target.object)?;
+        self.claims.get(&(kind.clone(), target.clone()))?.first().map(|(_, id)| id)
+    }
+
+    /// The BackendTLSPolicy that applies to a port of a Service, with what it asks for.
+    pub(super) fn tls(&self, service: &ObjectId, port: &str) -> Option<(&ObjectId, &Policy)> {
+        let of = |section: Option<Arc<str>>| {
+            let id = self.first(&Kind::BackendTlsPolicy, &Target { object: service.clone(), section })?;
+            self.known.get_key_value(id)
+        };
+        self.on.get(service)?;
+        of(Some(port.into())).or_else(|| of(None))
+    }
+
+    /// What the XBackendTrafficPolicy that applies to an object asks for.
+    pub(super) fn traffic(&self, object: &ObjectId) -> Option<&Traffic> {
+        let id = self.first(&Kind::XBackendTrafficPolicy, &Target { object: object.clone(), section: None })?;
+        match &self.known.get(id)?.asks {
+            Asks::Traffic(traffic) => Some(traffic),
+            Asks::Tls(_) => None,
+        }
+    }
 }
 
-/// What a person should know of an object whose kind is not performed; `None` for kinds that are.
-pub(super) fn remark(kind: &Kind) -> Option<&'static str> {
-    match kind {
+impl Policy {
+    /// How a backend is spoken to that the policy applies to, offering these protocols.
+    pub(super) fn security(&self, alpn: &'static [&'static str]) -> Security {
+        match &self.asks {
+            Asks::Tls(Ok(identity)) => {
+                let tls = BackendTls::new(Arc::clone(identity), alpn);
+                Security::Tls(Arc::new(BackendTls { barred: Arc::clone(&self.barred), ..tls }))
+            }
+            Asks::Tls(Err(why)) => Security::Broken(Arc::clone(why)),
+            Asks::Traffic(_) => Security::Clear,
+        }
+    }
+}
+
+/// Judges a policy by itself, whatever others there are; `None` when there is no such policy.
+pub(super) fn judge(id: &ObjectId, objects: &Objects, authorities: &mut Authorities, options: &Options) -> Option<Policy> {
+    match &id.kind {
         Kind::BackendTlsPolicy => {
-            Some("TLS to backends is not performed; requests to the ports it targets are answered 500, none is sent in clear")
+            objects.backend_tls.get(&id.name).map(|policy| backend_tls::judge(policy, objects, authorities, options))
         }
-        Kind::XBackendTrafficPolicy => {
-            Some("it has no effect: neither retry budgets nor sessions of a backend are performed for it")
-        }
-        Kind::XTelemetryPolicy => Some("it has no effect: traces are not exported"),
-        Kind::XBackend | Kind::ServiceImport => {
-            Some("it is not served; a backendRef that names it is answered 500, a Service with EndpointSlices is served")
-        }
+        Kind::XBackendTrafficPolicy => objects.backend_traffic.get(&id.name).map(|policy| traffic::judge(policy, options)),
         Kind::GatewayClass
         | Kind::Gateway
         | Kind::ListenerSet
@@ -62,23 +195,37 @@ pub(super) fn remark(kind: &Kind) -> Option<&'static str> {
         | Kind::TcpRoute
         | Kind::UdpRoute
         | Kind::ReferenceGrant
+        | Kind::XTelemetryPolicy
+        | Kind::XBackend
+        | Kind::ServiceImport
+        | Kind::ConfigMap
+        | Kind::ClusterTrustBundle
         | Kind::Namespace
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Secret
-        | Kind::ConfigMap
-        | Kind::ClusterTrustBundle
         | Kind::DirectResponse
         | Kind::GatewayParameters
         | Kind::Extension(_) => None,
     }
 }
 
-/// The Services whose ports may be protected otherwise, as one of the two versions of a policy targets them.
-pub(super) fn touched<'a>(old: Option<&'a Object>, new: Option<&'a Object>) -> impl Iterator<Item = ObjectName> + 'a {
-    let policies = [old, new].into_iter().flatten().filter_map(|object| {
-        let Object::BackendTlsPolicy(policy) = object else { return None };
-        Some(policy)
-    });
-    policies.flat_map(|policy| targets(policy))
+/// The Services among the targets of a policy, sorted; what is said of the others.
+fn services<'t>(
+    namespace: &str,
+    targets: impl Iterator<Item = (&'t str, &'t str, &'t str, Option<&'t str>)>,
+) -> (Vec<Target>, Vec<String>) {
+    let (mut found, mut remarks) = (Vec::new(), Vec::new());
+    for (group, kind, name, section) in targets {
+        if group.is_empty() && kind == Kind::Service.as_str() {
+            let object = ObjectId::new(Kind::Service, ObjectName::new(namespace, name));
+            found.push(Target { object, section: section.map(Into::into) });
+        } else {
+            let group = if group.is_empty() { String::new() } else { format!(".{group}") };
+            remarks.push(format!("targetRef {kind}{group} {name} is without effect: only Services are targets here"));
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    (found, remarks)
 }

@@ -19,10 +19,11 @@ use crate::snapshot::{BackendId, BackendName, Usage, Writer};
 use crate::support::{Capability, Support};
 
 use super::Extensions;
-use super::backends::Backends;
+use super::backends::{Backends, Sources};
 use super::fault::Fault;
 use super::grant::Reference;
 use super::objects::{Objects, kind_of};
+use super::policies::Policies;
 use super::route::Route;
 use super::ties::Ties;
 
@@ -89,6 +90,7 @@ pub(super) struct References {
 #[derive(Debug)]
 pub(super) struct World<'a> {
     pub(super) objects: &'a Objects,
+    pub(super) policies: &'a Policies,
     pub(super) support: Support,
     pub(super) extensions: &'a Extensions,
     pub(super) handles: &'a mut BTreeMap<ObjectId, Result<Handle, String>>,
@@ -121,7 +123,8 @@ impl World<'_> {
         };
         let name = BackendName { object: target, port: Some(port), usage };
         ties.backends.push(name.clone());
-        self.backends.enlist(&name, who, self.objects, self.support, self.writer)
+        let sources = Sources { objects: self.objects, policies: self.policies, support: self.support };
+        self.backends.enlist(&name, who, sources, self.writer)
     }
 
     /// Follows the references of a route.

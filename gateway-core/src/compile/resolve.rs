@@ -1,42 +1,77 @@
 //! What a backendRef leads to (`HTTPBackendRef`, GEP-1911).
 //!
-//! In: a Service, a port, and the Service's EndpointSlices. Out: how to speak to the backend, or the reason it cannot be used; and
-//! the endpoints that may serve now. Grants are asked before, so nothing here is reached without permission.
+//! In: a Service, a port, the Service's EndpointSlices, the policies that apply. Out: how to speak to the backend and the endpoints
+//! that may serve now, or the reason it cannot be used. Grants are asked before, so nothing here is reached without permission.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::condition::Reason;
 use crate::resource::{Endpoint, EndpointAddressType, EndpointSlice, Service, ServicePort, ServiceType, TransportProtocol};
-use crate::snapshot::{BackendName, BackendProtocol, Usage};
+use crate::snapshot::{BackendName, BackendProtocol, Security, Usage};
 use crate::support::{Capability, Support};
 
+use super::backends::{Found, Sources};
 use super::fault::Fault;
 
-/// How a port of a Service is spoken to, or why it cannot be used.
-pub(super) fn protocol(port: &ServicePort, name: &BackendName, support: Support) -> Result<BackendProtocol, Fault> {
+/// What a name leads to, or why it cannot be used.
+pub(super) fn find(name: &BackendName, sources: Sources<'_>) -> Result<Found, Fault> {
+    let Sources { objects, policies, support } = sources;
+    let service = objects.services.get(&name.object.name).map(Arc::as_ref);
+    let port = port(service, name)?;
+    let policy = match name.usage {
+        Usage::Http | Usage::Grpc | Usage::Stream => policies.tls(&name.object, &port.name),
+        // TLS has no datagrams.
+        Usage::Datagram => None,
+    };
+    let Spoken { protocol, alpn } = spoken(port, name, policy.is_some(), support)?;
+    let security = policy.map_or(Security::Clear, |(_, policy)| policy.security(alpn));
+    let endpoints = endpoints(port, objects.slices(&name.object.name));
+    let traffic = policies.traffic(&name.object).filter(|_| matches!(name.usage, Usage::Http | Usage::Grpc));
+    let persistence = traffic.and_then(|traffic| traffic.persistence(&name.object)).cloned();
+    let retry_budget = traffic.and_then(|traffic| traffic.retry_budget);
+    Ok(Found { protocol, security, endpoints, persistence, retry_budget })
+}
+
+/// What is spoken, and what is offered where it is spoken over TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spoken {
+    pub(super) protocol: BackendProtocol,
+    pub(super) alpn: &'static [&'static str],
+}
+
+/// HTTP of any version, as is negotiated; HTTP/1.1 in clear.
+pub(super) const ANY_HTTP: Spoken = Spoken { protocol: BackendProtocol::Http1, alpn: &["h2", "http/1.1"] };
+pub(super) const HTTP1: Spoken = Spoken { protocol: BackendProtocol::Http1, alpn: &["http/1.1"] };
+pub(super) const HTTP2: Spoken = Spoken { protocol: BackendProtocol::Http2, alpn: &["h2"] };
+pub(super) const BYTES: Spoken = Spoken { protocol: BackendProtocol::Raw, alpn: &[] };
+
+fn spoken(port: &ServicePort, name: &BackendName, is_tls: bool, support: Support) -> Result<Spoken, Fault> {
     match name.usage {
-        Usage::Http => http(port, name, support),
-        Usage::Grpc => Ok(BackendProtocol::Http2),
-        Usage::Stream | Usage::Datagram => Ok(BackendProtocol::Raw),
+        Usage::Http => http(port, name, is_tls, support),
+        Usage::Grpc => Ok(HTTP2),
+        Usage::Stream | Usage::Datagram => Ok(BYTES),
     }
 }
 
-fn http(port: &ServicePort, name: &BackendName, support: Support) -> Result<BackendProtocol, Fault> {
+fn http(port: &ServicePort, name: &BackendName, is_tls: bool, support: Support) -> Result<Spoken, Fault> {
+    let unsupported = |why: String| Err((Reason::UnsupportedProtocol, format!("port {} of {} {why}", port.port, name.object)));
     match port.app_protocol.as_deref() {
-        Some("kubernetes.io/h2c") if support.has(Capability::H2c) => Ok(BackendProtocol::Http2),
-        Some("kubernetes.io/ws") if support.has(Capability::WebSocket) => Ok(BackendProtocol::Http1),
-        Some(other) if other.starts_with("kubernetes.io/") => {
-            let message =
-                format!("port {} of {} has appProtocol {other}, which HTTPRoutes cannot use here", port.port, name.object);
-            Err((Reason::UnsupportedProtocol, message))
+        Some("kubernetes.io/h2c") if support.has(Capability::H2c) => Ok(HTTP2),
+        Some("kubernetes.io/ws") if support.has(Capability::WebSocket) => Ok(HTTP1),
+        Some("kubernetes.io/wss") if support.has(Capability::WebSocket) && is_tls => Ok(HTTP1),
+        Some("kubernetes.io/wss") if support.has(Capability::WebSocket) => {
+            unsupported("has appProtocol kubernetes.io/wss, which needs a BackendTLSPolicy that targets the port".to_owned())
         }
-        Some(_) | None => Ok(BackendProtocol::Http1),
+        Some(other) if other.starts_with("kubernetes.io/") => {
+            unsupported(format!("has appProtocol {other}, which HTTPRoutes cannot use here"))
+        }
+        Some(_) | None => Ok(ANY_HTTP),
     }
 }
 
 /// The Service's port, or why there is none to use.
-pub(super) fn port<'s>(service: Option<&'s Service>, name: &BackendName) -> Result<&'s ServicePort, Fault> {
+fn port<'s>(service: Option<&'s Service>, name: &BackendName) -> Result<&'s ServicePort, Fault> {
     let not_found = |message: String| (Reason::BackendNotFound, message);
     let service = service.ok_or_else(|| not_found(format!("{} does not exist", name.object)))?;
     if service.spec.service_type == ServiceType::ExternalName {
@@ -65,10 +100,7 @@ fn transport(usage: Usage) -> TransportProtocol {
 
 /// The endpoints that may serve a port of a Service: those that are ready, or else those that still serve while they terminate.
 /// Each once, sorted.
-pub(super) fn endpoints<'a>(
-    port: &ServicePort,
-    slices: impl Iterator<Item = &'a Arc<EndpointSlice>> + Clone,
-) -> Arc<[SocketAddr]> {
+fn endpoints<'a>(port: &ServicePort, slices: impl Iterator<Item = &'a Arc<EndpointSlice>> + Clone) -> Arc<[SocketAddr]> {
     let ready = collect(port, slices.clone(), |endpoint| endpoint.conditions.is_ready());
     if !ready.is_empty() {
         return ready.into();

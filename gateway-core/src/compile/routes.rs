@@ -30,6 +30,8 @@ pub(super) struct RouteState {
     pub(super) translated: Arc<Translated>,
     /// Listeners that carry it with their hostnames, sorted, each once.
     pub(super) carried: Vec<(ListenerId, Option<Arc<str>>)>,
+    /// The Gateways of those listeners, sorted, each once.
+    pub(super) carriers: Vec<ObjectName>,
     /// Where its matches stand, sorted, each once.
     pub(super) places: Vec<Place>,
     /// Where it contends with others for all there is; empty for kinds that do not.

@@ -1,13 +1,42 @@
 //! One transaction: what changed, who depends on it, in which order they are judged again.
 //!
 //! ```text
-//! changes ─► learn ─► Dirty ─► classes ─► backends ─► gateways ─► sets ─► routes ─► statuses ─► Update
+//! changes ─► learn ─► Dirty ─► classes ─► policies ─► backends ─► gateways ─► sets ─► routes ─► statuses ─► Update
 //! ```
 //! In: changes. Out: an `Update`. Each stage may only add work for stages after it, so that one pass is enough.
+
+/// What references are followed with: a part of the state, so that the rest of it can be used beside.
+macro_rules! world {
+    ($state:expr, $options:expr) => {
+        World {
+            objects: &$state.objects,
+            policies: &$state.policies,
+            support: $options.support,
+            extensions: &$options.extensions,
+            handles: &mut $state.handles,
+            backends: &mut $state.backends,
+            writer: &mut $state.writer,
+        }
+    };
+}
+
+/// What holders of listeners are judged with.
+macro_rules! sources {
+    ($state:expr, $options:expr) => {
+        Sources {
+            objects: &$state.objects,
+            support: $options.support,
+            certificates: &mut $state.certificates,
+            authorities: &mut $state.authorities,
+            world: world!($state, $options),
+        }
+    };
+}
 
 mod changes;
 mod facts;
 mod parents;
+mod policies;
 mod routes;
 mod said;
 
@@ -26,6 +55,8 @@ use super::dependents::{Dependents, Links, Needs};
 use super::gateways::Gateways;
 use super::hashed::Hashed;
 use super::objects::Objects;
+use super::policies::Policies;
+use super::reach::Reach;
 use super::rivals::Rivals;
 use super::routes::RouteState;
 use super::trust::Authorities;
@@ -46,6 +77,8 @@ pub(super) struct State {
     backends: Backends,
     certificates: Certificates,
     authorities: Authorities,
+    policies: Policies,
+    reach: Reach,
     handles: BTreeMap<ObjectId, Result<Handle, String>>,
     expressions: Expressions,
     writer: Writer,
@@ -61,6 +94,10 @@ struct Dirty {
     classes_used: BTreeMap<ObjectName, bool>,
     gateways: BTreeSet<ObjectName>,
     sets: BTreeSet<ObjectName>,
+    /// Policies to be judged.
+    policies: BTreeSet<ObjectId>,
+    /// Policies of which something else may have to be said.
+    policed: BTreeSet<ObjectId>,
     /// Objects that backendRefs lead to.
     backends: BTreeSet<ObjectId>,
     routes: BTreeSet<ObjectId>,
@@ -84,10 +121,10 @@ impl Dirty {
             Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => {
                 self.routes.insert(id.clone());
             }
+            Kind::BackendTlsPolicy | Kind::XBackendTrafficPolicy | Kind::XTelemetryPolicy => {
+                self.policies.insert(id.clone());
+            }
             Kind::ReferenceGrant
-            | Kind::BackendTlsPolicy
-            | Kind::XBackendTrafficPolicy
-            | Kind::XTelemetryPolicy
             | Kind::XBackend
             | Kind::ServiceImport
             | Kind::ConfigMap
@@ -120,6 +157,8 @@ impl State {
             backends: Backends::new(seed),
             certificates: Certificates::default(),
             authorities: Authorities::default(),
+            policies: Policies::new(seed),
+            reach: Reach::new(seed),
             handles: BTreeMap::new(),
             expressions: Expressions::default(),
             writer,
@@ -153,6 +192,7 @@ impl State {
             }
         }
         self.judge_classes(&mut dirty, options);
+        self.judge_policies(&mut dirty, options);
         self.judge_backends(&mut dirty, options);
         self.judge_gateways(&mut dirty, options);
         for id in std::mem::take(&mut dirty.routes) {
@@ -163,6 +203,7 @@ impl State {
         for (backend, user) in std::mem::take(&mut dirty.released) {
             self.backends.release(&backend, &user, &mut self.writer);
         }
+        self.phrase_policies(&mut dirty, options);
         self.phrase_holders(&mut dirty, options);
         self.phrase_backends(&mut dirty);
         Update {

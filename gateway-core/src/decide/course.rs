@@ -54,7 +54,8 @@ impl Course {
         turns: &mut impl FnMut(&Turn) -> u64,
     ) -> Result<Self, Reason> {
         let mut course = Self { target, asides: Vec::new(), origin: None };
-        let find = |id: BackendId| admitted.snapshot.backend(id).filter(|backend| Reason::against(backend).is_none());
+        let gateway = &admitted.listener().gateway;
+        let find = |id: BackendId| admitted.snapshot.backend(id).filter(|backend| Reason::against(backend, gateway).is_none());
         for step in steps(rule, target) {
             match step {
                 Step::Mirror(mirror) => {

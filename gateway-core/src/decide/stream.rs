@@ -16,7 +16,9 @@ use std::sync::Arc;
 use super::{backend, choose};
 use crate::admit::{Reason, Refusal};
 use crate::snapshot::matching::Match;
-use crate::snapshot::{Action, Backend, Listener, Listeners, Protocol, Rule, Site, Snapshot, Socket, Tier, Transport, Turn};
+use crate::snapshot::{
+    Action, Backend, Listener, Listeners, Protocol, Rule, Site, Snapshot, Socket, Target, Tier, Transport, Turn,
+};
 
 /// What is known of a connection before its first byte is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,12 +131,22 @@ pub(crate) fn forward(
     let (_, winner) = winner.ok_or_else(|| refusal(Some(listener), None, Reason::NoRule))?;
     let rule = &winner.rule;
     let chosen = match &rule.action {
-        Action::Forward(split) => choose(split, &mut turns).and_then(|(_, target)| backend(snapshot, target)),
+        Action::Forward(split) => choose(split, &mut turns).and_then(|(_, target)| reach(snapshot, target, listener)),
         Action::Fail(why) => Err(Reason::Rule(Arc::clone(why))),
         Action::Reply(_) => Err(Reason::Rule("only HTTP can be answered".into())),
     };
     let backend = chosen.map_err(|reason| refusal(Some(listener), Some(rule), reason))?;
     Ok(StreamForward { rule: Arc::clone(rule), listener: Arc::clone(listener), backend: Arc::clone(backend) })
+}
+
+/// The backend of a target, where it can be used. Where TLS passes through, the client's own handshake reaches it, and what policies
+/// say of ours is no matter.
+fn reach<'a>(snapshot: &'a Snapshot, target: &Target, listener: &Listener) -> Result<&'a Arc<Backend>, Reason> {
+    if listener.protocol != Protocol::TlsPassthrough {
+        return backend(snapshot, target, &listener.gateway);
+    }
+    let backend = target.backend.and_then(|id| snapshot.backend(id)).ok_or(Reason::InvalidBackend)?;
+    if backend.endpoints.is_empty() { Err(Reason::NoEndpoint) } else { Ok(backend) }
 }
 
 fn refusal(listener: Option<&Arc<Listener>>, rule: Option<&Arc<Rule>>, reason: Reason) -> Refusal {

@@ -339,7 +339,7 @@ fn forwarding(targets: &[(Option<usize>, u32)], turn: Option<Arc<Turn>>) -> Arc<
     for (n, (endpoints, weight)) in targets.iter().enumerate() {
         let id = BackendId(n as u32);
         if let Some(endpoints) = endpoints {
-            let name = BackendName::service(crate::name::ObjectName::new("test", &n.to_string()), 80);
+            let name = BackendName::service(ObjectName::new("test", &n.to_string()), 80);
             let endpoints = (0..*endpoints).map(|n| format!("10.0.0.{n}:80").parse().unwrap()).collect();
             let protocol = BackendProtocol::Http1;
             writer.put_backend(Arc::new(Backend {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::fingerprint::Fingerprint;
 use super::listener::{Certificate, TlsOptions};
 use super::trust::TrustSet;
+use crate::name::ObjectName;
 
 /// Whether a backend is spoken to over TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +30,9 @@ pub struct BackendTls {
     pub identity: Arc<BackendIdentity>,
     /// What to offer (ALPN), the preferred first; nothing when empty. Where several are offered, what is negotiated is spoken.
     pub alpn: &'static [&'static str],
-    /// Equal for equal content.
+    /// Gateways for which nothing may be sent: their policy's status has no room to say that it is in force for them.
+    pub barred: Arc<[ObjectName]>,
+    /// Equal for equal handshakes.
     pub fingerprint: Fingerprint,
 }
 
@@ -47,7 +50,7 @@ impl BackendTls {
             Presents::Own(certificate) => certificate.fingerprint.to_string(),
         };
         let content = [server_name.to_string(), format!("{names:?}"), trust, presents, format!("{options:?}"), alpn.join(",")];
-        Self { fingerprint: Fingerprint::of(content), identity, alpn }
+        Self { fingerprint: Fingerprint::of(content), barred: Arc::from([]), identity, alpn }
     }
 }
 

@@ -280,37 +280,3 @@ fn mirrors_and_external_authorization_are_references_like_backends() {
     world.remove("HTTPRoute team/r");
     assert_eq!(world.snapshot.backends().count(), 0, "what nobody uses is let go");
 }
-
-#[test]
-fn a_backend_that_a_policy_wants_over_tls_gets_nothing_in_clear() {
-    let world_text = format!("{}{}", service("team", "s", "10.0.0.1"), ROUTED);
-    let mut world = World::of(&world_text);
-    assert_eq!(world.get("http://h/", &[]), "team/s:80 /");
-    let policy = |section: &str| {
-        format!(
-            "{{apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, metadata: {{name: p, namespace: team}}, spec: {{targetRefs: [{{group: '', kind: Service, name: s{section}}}], validation: {{hostname: s.example.com, wellKnownCACertificates: System}}}}}}"
-        )
-    };
-    world.put(&policy(""));
-    assert_eq!(world.get("http://h/", &[]), "500", "it is not performed, so nothing is sent");
-    assert_eq!(world.condition("HTTPRoute team/r", "ResolvedRefs"), "!UnsupportedProtocol");
-    assert!(world.message("HTTPRoute team/r", "ResolvedRefs").contains("BackendTLSPolicy team/p asks for TLS"));
-    let remarks = &world.compiler.problems()[&id("BackendTLSPolicy team/p")];
-    assert!(remarks[0].contains("TLS to backends is not performed"), "{remarks:?}");
-    world.put(&policy(", sectionName: other"));
-    assert_eq!(world.get("http://h/", &[]), "team/s:80 /", "the policy is for another port");
-    world.put(&policy(", sectionName: other}, {group: example.com, kind: Odd, name: s"));
-    assert_eq!(world.get("http://h/", &[]), "team/s:80 /", "what is no Service has only its name in common");
-    world.put(&policy(""));
-    assert_eq!(world.get("http://h/", &[]), "500");
-    world.remove("BackendTLSPolicy team/p");
-    assert_eq!(world.get("http://h/", &[]), "team/s:80 /");
-    assert!(!world.compiler.problems().contains_key(&id("BackendTLSPolicy team/p")));
-}
-
-const ROUTED: &str = "
----
-{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: gw, namespace: team}, spec: {gatewayClassName: c, listeners: [{name: http, port: 80, protocol: HTTP}]}}
----
-{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, namespace: team}, spec: {parentRefs: [{name: gw}], rules: [{backendRefs: [{name: s, port: 80}]}]}}
-";

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod attachment;
+mod backend_tls_policies;
 mod backends;
 mod certificates;
 mod classes;

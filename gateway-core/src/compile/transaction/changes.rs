@@ -7,7 +7,7 @@ use crate::resource::{LabelSelector, Object};
 
 use super::super::attach::{Namespaces, Surface, unmet};
 use super::super::objects::{self, service_of};
-use super::super::policies;
+use super::super::unperformed;
 use super::{Dirty, State};
 
 impl State {
@@ -16,6 +16,9 @@ impl State {
         let old = self.objects.put(object);
         if !old.as_ref().is_some_and(|old| objects::is_same_but_for_status(old, &new)) {
             self.changed(old.as_ref(), Some(&new), dirty);
+        } else if self.policies.get(&new.id()).is_some() {
+            // How much room others leave in the list of ancestors is said by the status alone.
+            dirty.touch(&new.id());
         }
     }
 
@@ -47,22 +50,21 @@ impl State {
             | Object::TlsRoute(_)
             | Object::TcpRoute(_)
             | Object::UdpRoute(_) => dirty.touch(&id),
-            Object::Service(_) => drop(dirty.backends.insert(id.clone())),
+            Object::Service(_) => {
+                dirty.backends.insert(id.clone());
+                dirty.policed.extend(self.policies.on(&id).cloned());
+            }
             Object::Secret(_) => self.certificates.forget(&id.name),
             Object::Extension(_) => drop(self.handles.remove(&id)),
-            Object::BackendTlsPolicy(_) => {
-                let services = policies::touched(old, new).map(|service| ObjectId::new(Kind::Service, service));
-                dirty.backends.extend(services);
-            }
+            Object::BackendTlsPolicy(_) | Object::XBackendTrafficPolicy(_) => dirty.touch(&id),
             Object::DirectResponse(_)
             | Object::GatewayParameters(_)
-            | Object::XBackendTrafficPolicy(_)
             | Object::XTelemetryPolicy(_)
             | Object::XBackend(_)
             | Object::ServiceImport(_) => {}
             Object::ConfigMap(_) | Object::ClusterTrustBundle(_) => self.authorities.forget(&id),
         }
-        if let Some(remark) = policies::remark(&id.kind) {
+        if let Some(remark) = unperformed::remark(&id.kind) {
             let remarks = if new.is_some() { vec![remark.to_owned()] } else { Vec::new() };
             dirty.problems.push((id.clone(), remarks));
         }

@@ -68,20 +68,7 @@ impl State {
             Classes::Named => self.objects.classes.get(class).is_some_and(|class| class::is_ours(class, options)),
         };
         let ours = object.as_ref().filter(|_| class.as_ref().is_some_and(is_ours));
-        let mut sources = Sources {
-            objects: &self.objects,
-            support: options.support,
-            certificates: &mut self.certificates,
-            authorities: &mut self.authorities,
-            world: World {
-                objects: &self.objects,
-                support: options.support,
-                extensions: &options.extensions,
-                handles: &mut self.handles,
-                backends: &mut self.backends,
-                writer: &mut self.writer,
-            },
-        };
+        let mut sources = sources!(self, options);
         let state = ours.map(|gateway| gateway::judge(gateway, &mut sources, &options.settings));
         dirty.problems.push((id.clone(), ours.map_or_else(Vec::new, |gateway| gateway::remarks(gateway, options.support))));
         let linked = match &state {
@@ -116,20 +103,7 @@ impl State {
         let state = object.as_ref().zip(host).map(|(set, host)| {
             let labels = self.objects.labels(name.namespace());
             let room = self.gateways.room(&host.object.meta.name, name);
-            let mut sources = Sources {
-                objects: &self.objects,
-                support: options.support,
-                certificates: &mut self.certificates,
-                authorities: &mut self.authorities,
-                world: World {
-                    objects: &self.objects,
-                    support: options.support,
-                    extensions: &options.extensions,
-                    handles: &mut self.handles,
-                    backends: &mut self.backends,
-                    writer: &mut self.writer,
-                },
-            };
+            let mut sources = sources!(self, options);
             listener_set::judge(set, host, &labels, room, &mut sources)
         });
         let is_known = |gateway: &ObjectName| self.objects.gateways.contains_key(gateway);
@@ -171,9 +145,11 @@ impl State {
         dirty.released.extend(left.map(|backend| (backend.clone(), id.clone())));
         if let Some((gateway, objects)) = new.as_ref().and_then(|new| new.needed.as_ref()) {
             objects.iter().for_each(|object| self.needs.join(gateway, object));
+            backends.iter().for_each(|backend| self.reach.open(gateway, &backend.object));
         }
         if let Some((gateway, objects)) = &old.needed {
             objects.iter().for_each(|object| self.needs.leave(gateway, object));
+            old.backends.iter().for_each(|backend| self.reach.close(gateway, &backend.object));
         }
         if let Some(new) = new {
             self.linked.insert(id.clone(), new);

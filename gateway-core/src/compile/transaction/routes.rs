@@ -10,6 +10,7 @@ use crate::status::Status;
 
 use super::super::Options;
 use super::super::attachment::{Attachment, attach_route};
+use super::super::backends::Sources;
 use super::super::references::{References, World};
 use super::super::route::Route;
 use super::super::routes::{self, RouteState};
@@ -19,7 +20,8 @@ use super::{Dirty, State, links};
 impl State {
     pub(super) fn judge_backends(&mut self, dirty: &mut Dirty, options: &Options) {
         for object in std::mem::take(&mut dirty.backends) {
-            let users = self.backends.refresh(&object, &self.objects, options.support, &mut self.writer);
+            let sources = Sources { objects: &self.objects, policies: &self.policies, support: options.support };
+            let users = self.backends.refresh(&object, sources, &mut self.writer);
             users.iter().for_each(|user| dirty.touch(user));
         }
     }
@@ -32,14 +34,7 @@ impl State {
             }
             return;
         };
-        let mut world = World {
-            objects: &self.objects,
-            support: options.support,
-            extensions: &options.extensions,
-            handles: &mut self.handles,
-            backends: &mut self.backends,
-            writer: &mut self.writer,
-        };
+        let mut world = world!(self, options);
         let references = world.references(&route);
         let translated = self.translate(&route, &references, old.as_ref(), options);
         let attachment = self.attach(&route);
@@ -47,7 +42,11 @@ impl State {
         let carried = if routes::invalid(&route, &translated).is_none() { attachment.listeners.clone() } else { Vec::new() };
         let (contends, places) = (routes::contends(&route, &carried), Vec::new());
         let (holders, gateways) = (attachment.holders.clone(), attachment.gateways.clone());
-        let mut new = RouteState { route, references, translated, carried, places, contends, holders, gateways };
+        let mut carriers: Vec<ObjectName> =
+            carried.iter().filter_map(|(listener, _)| self.gateways.behind(&listener.parent).cloned()).collect();
+        carriers.sort_unstable();
+        carriers.dedup();
+        let mut new = RouteState { route, references, translated, carried, carriers, places, contends, holders, gateways };
         let is_placed =
             old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.translated, &new.translated) && old.carried == new.carried);
         match &old {
@@ -141,6 +140,11 @@ impl State {
             for gateway in &state.gateways {
                 for object in needed(id, state) {
                     if joins { self.needs.join(gateway, &object) } else { self.needs.leave(gateway, &object) }
+                }
+            }
+            for gateway in &state.carriers {
+                for backend in &state.references.ties.backends {
+                    if joins { self.reach.open(gateway, &backend.object) } else { self.reach.close(gateway, &backend.object) }
                 }
             }
         }

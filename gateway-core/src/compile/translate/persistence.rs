@@ -15,12 +15,7 @@ use super::super::fault::Fault;
 use super::unsupported;
 
 /// Translates session persistence. `of` names what it is for, where no name is stated.
-pub(in crate::compile) fn persistence(
-    stated: &SessionPersistence,
-    source: Source,
-    of: &str,
-    support: Support,
-) -> Result<Persistence, Fault> {
+fn persistence(stated: &SessionPersistence, source: Source, of: &str, support: Support) -> Result<Persistence, Fault> {
     let SessionPersistence { persistence_type, cookie, header, absolute_timeout } = stated;
     if !support.has(Capability::SessionPersistence) {
         return Err(unsupported("sessionPersistence is not performed by this data plane".to_owned()));
@@ -58,6 +53,26 @@ pub(in crate::compile) fn persistence(
     Ok(Persistence { source, carrier, lifetime })
 }
 
+/// Translates what a policy or an XBackend states for one of its backends. The first has the name that is stated, to those of others
+/// something is added, as in a rule.
+pub(in crate::compile) fn of_backend(
+    stated: &SessionPersistence,
+    source: Source,
+    of: &str,
+    is_first: bool,
+    support: Support,
+) -> Result<Persistence, Fault> {
+    let mut own = persistence(stated, source, of, support)?;
+    if has_name(stated) && !is_first {
+        own.carrier = own.carrier.told_apart(hash(of))?;
+    }
+    Ok(own)
+}
+
+fn has_name(stated: &SessionPersistence) -> bool {
+    stated.cookie.as_ref().is_some_and(|cookie| cookie.name.is_some()) || stated.header.is_some()
+}
+
 /// Translates what a rule states for each of its backends, in order. Under one name a client could hold a session of one backend
 /// only, so the first backend has the name that is stated, and to those of others something is added.
 pub(super) fn of_rule<'r>(
@@ -68,7 +83,6 @@ pub(super) fn of_rule<'r>(
 ) -> Result<Vec<Option<Arc<Persistence>>>, Fault> {
     let Some(stated) = stated else { return Ok(backends.map(|_| None).collect()) };
     let rule = id.name.as_deref().map_or_else(|| id.index.to_string(), str::to_owned);
-    let has_name = stated.cookie.as_ref().is_some_and(|cookie| cookie.name.is_some()) || stated.header.is_some();
     let mut first = None;
     let mut found = Vec::new();
     for backend in backends {
@@ -76,11 +90,7 @@ pub(super) fn of_rule<'r>(
         let (group, kind, port) = (&backend.group, &backend.kind, backend.port.unwrap_or(0));
         let of = format!("{} {rule} {kind}.{group} {target} {port}", id.route);
         let is_first = *first.get_or_insert_with(|| of.clone()) == of;
-        let mut own = persistence(stated, Source::Rule, &of, support)?;
-        if has_name && !is_first {
-            own.carrier = own.carrier.told_apart(hash(&of))?;
-        }
-        found.push(Some(Arc::new(own)));
+        found.push(Some(Arc::new(of_backend(stated, Source::Rule, &of, is_first, support)?)));
     }
     Ok(found)
 }

@@ -1,0 +1,156 @@
+//! What is said of a policy, to each Gateway that leads to what it targets (`PolicyStatus`, GEP-713).
+//!
+//! In: a policy as judged, its rivals, the objects, the ways from Gateways. Out: its ancestors with their conditions, and those for
+//! which the list has no room.
+//!
+//! Invariants: a policy is accepted for a Gateway while it has its say in anything that this Gateway leads to.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::condition::{Condition, ConditionType, Reason};
+use crate::name::{Kind, ObjectId, ObjectName};
+use crate::status::{AncestorRef, AncestorStatus, PolicyStatus};
+
+use super::super::fault::Fault;
+use super::super::objects::Objects;
+use super::super::reach::Reach;
+use super::super::status::condition;
+use super::{Policies, Policy, Target};
+
+/// The Gateways that lead to what a policy targets.
+#[derive(Debug, Default)]
+pub(in crate::compile) struct Ancestors {
+    /// By name, as far as the list has room.
+    pub(in crate::compile) told: Vec<ObjectName>,
+    /// The others.
+    pub(in crate::compile) barred: Vec<ObjectName>,
+}
+
+/// How many entries of other controllers a stored status holds.
+pub(in crate::compile) fn others(stored: Option<&Value>, controller_name: &str) -> usize {
+    let entries = stored.and_then(|stored| stored.get("ancestors")).and_then(Value::as_array);
+    let is_other = |entry: &&Value| entry.get("controllerName").and_then(Value::as_str) != Some(controller_name);
+    entries.map_or(0, |entries| entries.iter().filter(is_other).count())
+}
+
+/// The ancestors of a policy.
+pub(in crate::compile) fn ancestors(policy: &Policy, reach: &Reach) -> Ancestors {
+    let all: BTreeSet<&ObjectName> = policy.targets.iter().flat_map(|target| reach.gateways(&target.object)).collect();
+    let room = MOST_ANCESTORS.saturating_sub(policy.others);
+    let mut told: Vec<ObjectName> = all.into_iter().cloned().collect();
+    let barred = told.split_off(told.len().min(room));
+    Ancestors { told, barred }
+}
+
+/// The status of a policy for these ancestors.
+pub(in crate::compile) fn status(
+    id: &ObjectId,
+    policy: &Policy,
+    ancestors: &[ObjectName],
+    policies: &Policies,
+    objects: &Objects,
+    reach: &Reach,
+    controller_name: &Arc<str>,
+) -> PolicyStatus {
+    let standings: Vec<(&Target, Result<(), Fault>)> =
+        policy.targets.iter().map(|target| (target, standing(id, target, policies, objects))).collect();
+    let entry = |gateway: &ObjectName| {
+        let concerned = standings.iter().filter(|(target, _)| reach.leads(gateway, &target.object));
+        let mut conditions =
+            vec![said(ConditionType::Accepted, accepted(policy, concerned.map(|(_, standing)| standing)), policy)];
+        if let Some(resolved) = &policy.resolved {
+            let good = |()| (Reason::ResolvedRefs, "all references are resolved".to_owned());
+            conditions.push(said(ConditionType::ResolvedRefs, resolved.clone().map(good), policy));
+        }
+        AncestorStatus { ancestor_ref: AncestorRef::gateway(gateway), controller_name: Arc::clone(controller_name), conditions }
+    };
+    PolicyStatus {
+        ancestors: ancestors.iter().map(entry).collect(),
+        controller_name: Arc::clone(controller_name),
+        limit: MOST_ANCESTORS,
+    }
+}
+
+/// What a person should know that no condition says.
+pub(in crate::compile) fn remarks(policy: &Policy, told: &[ObjectName], barred: &[ObjectName], objects: &Objects) -> Vec<String> {
+    let mut remarks = policy.remarks.clone();
+    if told.is_empty() && barred.is_empty() {
+        let missing = policy.targets.iter().filter_map(|target| exists(target, objects).err());
+        remarks.extend(missing.map(|(_, message)| message));
+        remarks.extend(policy.fault.as_ref().map(|(_, message)| message.clone()));
+        remarks.push("no Gateway leads to what it targets, so its status is empty".to_owned());
+    }
+    for gateway in barred {
+        remarks.push(format!(
+            "its status has no room for Gateway {gateway}, so it is not in force there, and requests to its targets are refused; \
+             a list holds {MOST_ANCESTORS} entries, those of other controllers included"
+        ));
+    }
+    remarks
+}
+
+fn said(kind: ConditionType, verdict: Result<Fault, Fault>, policy: &Policy) -> Condition {
+    condition(kind, verdict, policy.generation)
+}
+
+fn accepted<'s>(policy: &Policy, standings: impl Iterator<Item = &'s Result<(), Fault>>) -> Result<Fault, Fault> {
+    let (mut has_say, mut faults) = (false, Vec::new());
+    for standing in standings {
+        match standing {
+            Ok(()) => has_say = true,
+            Err(fault) => faults.push(fault),
+        }
+    }
+    let told: Vec<&str> = faults.iter().map(|(_, message)| &**message).collect();
+    if !has_say && let Some((reason, _)) = faults.iter().min_by_key(|(reason, _)| *reason != Reason::Conflicted) {
+        return Err((*reason, told.join("; ")));
+    }
+    if let Some(fault) = &policy.fault {
+        return Err(fault.clone());
+    }
+    let message = match told.is_empty() {
+        true => "the policy is in force".to_owned(),
+        false => format!("the policy is in force, but not everywhere: {}", told.join("; ")),
+    };
+    Ok((Reason::Accepted, message))
+}
+
+/// Whether a policy has its say in one of its targets.
+fn standing(id: &ObjectId, target: &Target, policies: &Policies, objects: &Objects) -> Result<(), Fault> {
+    exists(target, objects)?;
+    match policies.first(&id.kind, target) {
+        Some(first) if first == id => Ok(()),
+        Some(first) => Err((Reason::Conflicted, format!("{first} targets {} too and goes first", named(target)))),
+        None => Ok(()),
+    }
+}
+
+fn exists(target: &Target, objects: &Objects) -> Result<(), Fault> {
+    if target.object.kind != Kind::Service {
+        return Ok(());
+    }
+    let missing = |what: String| Err((Reason::TargetNotFound, what));
+    let Some(service) = objects.services.get(&target.object.name) else {
+        return missing(format!("{} does not exist", target.object));
+    };
+    match &target.section {
+        Some(section) if !service.spec.ports.iter().any(|port| *port.name == **section) => {
+            let names: Vec<&str> = service.spec.ports.iter().map(|port| &*port.name).collect();
+            missing(format!("{} has no port named {section}; its ports are named {}", target.object, names.join(", ")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn named(target: &Target) -> String {
+    match &target.section {
+        Some(section) => format!("port {section} of {}", target.object),
+        None => target.object.to_string(),
+    }
+}
+
+/// How many entries `status.ancestors` of a policy may have.
+const MOST_ANCESTORS: usize = 16;

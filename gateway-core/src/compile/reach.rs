@@ -1,0 +1,65 @@
+//! Which Gateways lead to an object: through routes that are attached to them, filters of their listeners, or policies on them.
+//!
+//! In: ways that open and close. Out: the Gateways that lead to an object now, and the objects for which those changed. They are the
+//! ancestors in the statuses of policies and XBackends (GEP-713).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::name::{ObjectId, ObjectName};
+use crate::snapshot::Seed;
+
+use super::hashed::Hashed;
+
+/// Ways from Gateways to objects, counted.
+#[derive(Debug)]
+pub(super) struct Reach {
+    gateways: Hashed<ObjectId, BTreeMap<ObjectName, u32>>,
+    touched: BTreeSet<ObjectId>,
+}
+
+impl Reach {
+    pub(super) fn new(seed: Seed) -> Self {
+        Self { gateways: Hashed::with_hasher(seed), touched: BTreeSet::new() }
+    }
+
+    /// One more way.
+    pub(super) fn open(&mut self, gateway: &ObjectName, object: &ObjectId) {
+        let ways = self.gateways.entry(object.clone()).or_default();
+        if let Some(count) = ways.get_mut(gateway) {
+            *count += 1;
+        } else {
+            ways.insert(gateway.clone(), 1);
+            self.touched.insert(object.clone());
+        }
+    }
+
+    /// One way less.
+    pub(super) fn close(&mut self, gateway: &ObjectName, object: &ObjectId) {
+        let Some(ways) = self.gateways.get_mut(object) else { return };
+        let Some(count) = ways.get_mut(gateway) else { return };
+        *count -= 1;
+        if *count > 0 {
+            return;
+        }
+        ways.remove(gateway);
+        if ways.is_empty() {
+            self.gateways.remove(object);
+        }
+        self.touched.insert(object.clone());
+    }
+
+    /// The Gateways that lead to an object, by name.
+    pub(super) fn gateways(&self, object: &ObjectId) -> impl Iterator<Item = &ObjectName> {
+        self.gateways.get(object).into_iter().flat_map(BTreeMap::keys)
+    }
+
+    /// Whether a Gateway leads to an object.
+    pub(super) fn leads(&self, gateway: &ObjectName, object: &ObjectId) -> bool {
+        self.gateways.get(object).is_some_and(|ways| ways.contains_key(gateway))
+    }
+
+    /// Objects for which other Gateways may count than when this was asked last.
+    pub(super) fn take_touched(&mut self) -> BTreeSet<ObjectId> {
+        std::mem::take(&mut self.touched)
+    }
+}
