@@ -45,17 +45,15 @@ fn backend<'s>(world: &'s World, name: &str) -> &'s Arc<Backend> {
 }
 
 fn tls(world: &World, name: &str) -> Arc<BackendTls> {
-    match &backend(world, name).security {
-        Security::Tls(tls) => Arc::clone(tls),
-        other => panic!("{other:?}"),
-    }
+    let security = &backend(world, name).security;
+    let Security::Tls(tls) = security else { panic!("{security:?}") };
+    Arc::clone(tls)
 }
 
 fn why_broken(world: &World, name: &str) -> String {
-    match &backend(world, name).security {
-        Security::Broken(why) => why.to_string(),
-        other => panic!("{other:?}"),
-    }
+    let security = &backend(world, name).security;
+    let Security::Broken(why) = security else { panic!("{security:?}") };
+    why.to_string()
 }
 
 const P: &str = "BackendTLSPolicy team/p";
@@ -335,9 +333,9 @@ fn each_gateway_whose_routes_use_the_service_is_an_ancestor_and_needs_the_policy
     let second = GATEWAY.replace("name: gw,", "name: other,").replace("port: 80", "port: 81");
     let routed = route("HTTPRoute", "r2", "[{backendRefs: [{name: s, port: 80}]}]").replace("name: gw", "name: other");
     let mut world = World::of(&(base() + &second + &policy("p", "", S, REF) + &config_map("team", "ca", &authority("one"))));
-    let ancestors = |world: &World| match &world.compiler.statuses()[&id(P)] {
-        Status::Policy(status) => status.ancestors.iter().map(|one| one.ancestor_ref.name.clone()).collect::<Vec<_>>(),
-        other => panic!("{other:?}"),
+    let ancestors = |world: &World| {
+        let Status::Policy(status) = &world.compiler.statuses()[&id(P)] else { panic!("it has one") };
+        status.ancestors.iter().map(|one| one.ancestor_ref.name.clone()).collect::<Vec<_>>()
     };
     assert_eq!(ancestors(&world), ["gw"]);
     let update = world.put(&routed);
@@ -429,7 +427,8 @@ fn authorities_by_a_name_that_is_not_known_and_options_of_ours_that_are_not_are_
 
 #[test]
 fn app_protocol_wss_needs_a_policy_and_others_decide_what_is_offered() {
-    let rows: [(&str, bool, Result<&[&str], &str>); 7] = [
+    type Expected = Result<&'static [&'static str], &'static str>;
+    let rows: [(&str, bool, Expected); 7] = [
         ("kubernetes.io/wss", false, Err("!UnsupportedProtocol")),
         ("kubernetes.io/wss", true, Ok(&["http/1.1"])),
         ("kubernetes.io/ws", true, Ok(&["http/1.1"])),
