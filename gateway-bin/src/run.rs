@@ -23,7 +23,7 @@ mod upgrade;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::ExitCode;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use anyhow::{Context as _, anyhow};
@@ -62,8 +62,10 @@ async fn serve_files(flags: &args::Run, builder: Builder, mut predecessor: Optio
     let admin_socket = admin.as_ref().map(|listener| listener.as_fd().try_clone_to_owned()).transpose()?;
     let ports: BTreeMap<u16, u16> = flags.port_map.iter().map(|pair| (pair.named, pair.bound)).collect();
     let builder = ports.iter().fold(builder, |builder, (named, bound)| builder.map_port(*named, *bound));
-    let mut log = AccessLog::new(flags.log_format);
-    let builder = builder.inherit(left).on_record(move |record| log.write(&record));
+    let log = Arc::new(Mutex::new(AccessLog::new(flags.log_format)));
+    let lines = Arc::clone(&log);
+    let builder = builder.inherit(left).on_record(move |record| access::lock(&log).write(&record));
+    let builder = builder.on_stream(move |record| access::lock(&lines).write_stream(&record));
     let gateway = builder.build().context("cannot start the gateway")?;
     let (stop, stopped) = watch::channel(false);
     let mut backends = flags.given.reading.backends.clone();

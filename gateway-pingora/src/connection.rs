@@ -119,7 +119,8 @@ impl Connection {
     pub(crate) fn chosen(&self, listener: &Listener) {
         let mut owner = self.owner();
         if owner.as_ref().is_none_or(|owner| !owner.is(listener)) {
-            *owner = Some(Owner { listener: listener.id.clone(), drain_timeout: listener.settings.drain_timeout });
+            let Listener { id, protocol, settings, .. } = listener;
+            *owner = Some(Owner { listener: id.clone(), protocol: *protocol, drain_timeout: settings.drain_timeout });
         }
     }
 
@@ -130,15 +131,15 @@ impl Connection {
         }
     }
 
-    /// Where the listener it belongs to no longer serves it: how long it may go on. `in_clear` finds listeners of HTTP by id.
-    pub(crate) fn notice(&self, listeners: &Listeners, in_clear: impl FnOnce(&ListenerId) -> bool) -> Option<Duration> {
+    /// Where the listener it belongs to no longer serves it: how long it may go on. `in_clear` finds listeners that speak this by id.
+    pub(crate) fn notice(&self, listeners: &Listeners, in_clear: impl FnOnce(&ListenerId, Protocol) -> bool) -> Option<Duration> {
         let owner = self.owner();
         let owner = owner.as_ref()?;
         let serves = match &self.arrival.tls {
             Some(tls) => listeners
                 .find(tls.server_name.as_deref())
-                .is_some_and(|found| found.id == owner.listener && found.protocol == Protocol::Https && found.is_open()),
-            None => in_clear(&owner.listener),
+                .is_some_and(|found| found.id == owner.listener && found.protocol == owner.protocol && found.is_open()),
+            None => in_clear(&owner.listener, owner.protocol),
         };
         (!serves).then_some(owner.drain_timeout)
     }
@@ -196,12 +197,15 @@ impl Connection {
 #[derive(Debug)]
 struct Owner {
     listener: ListenerId,
+    protocol: Protocol,
     drain_timeout: Duration,
 }
 
 impl Owner {
     fn is(&self, listener: &Listener) -> bool {
-        self.listener == listener.id && self.drain_timeout == listener.settings.drain_timeout
+        self.listener == listener.id
+            && self.protocol == listener.protocol
+            && self.drain_timeout == listener.settings.drain_timeout
     }
 }
 

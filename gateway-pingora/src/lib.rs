@@ -64,6 +64,7 @@ mod live;
 mod observe;
 mod passage;
 mod proxy;
+mod stream;
 mod tls;
 mod upstream;
 
@@ -90,7 +91,7 @@ pub use connection::Connection;
 pub use filter::{Exchange, Filter, FilterError};
 pub use listen::Service;
 pub use live::Live;
-pub use observe::{Counters, Fault, Record};
+pub use observe::{Counters, Fault, Record, StreamRecord};
 pub use passage::Passage;
 pub use pingora_http::{RequestHeader, ResponseHeader};
 pub use proxy::Proxy;
@@ -107,6 +108,9 @@ pub const SUPPORT: Support = Support::of(&[
     Capability::H2c,
     Capability::WebSocket,
     Capability::Grpc,
+    Capability::TlsPassthrough,
+    Capability::TlsTerminate,
+    Capability::Tcp,
 ]);
 
 /// A gateway, ready to serve what is published to it. Cloning it copies pointers.
@@ -131,6 +135,8 @@ impl Gateway {
             filters: filter::Registry::default(),
             ports: listen::PortMap::default(),
             on_record: None,
+            on_stream: None,
+            stream_idle: STREAM_IDLE,
             connect_timeout: CONNECT_TIMEOUT,
             pool: POOL,
             inherited: listen::Inherited::default(),
@@ -223,6 +229,8 @@ pub struct Builder {
     filters: filter::Registry,
     ports: listen::PortMap,
     on_record: Option<Box<dyn FnMut(Record) + Send>>,
+    on_stream: Option<Box<dyn FnMut(StreamRecord) + Send>>,
+    stream_idle: Duration,
     connect_timeout: Duration,
     pool: usize,
     inherited: listen::Inherited,
@@ -272,6 +280,19 @@ impl Builder {
         self
     }
 
+    /// The same for connections whose bytes are forwarded: those of TLSRoutes and TCPRoutes.
+    pub fn on_stream(mut self, receive: impl FnMut(StreamRecord) + Send + 'static) -> Self {
+        self.on_stream = Some(Box::new(receive));
+        self
+    }
+
+    /// How long a connection of a TLSRoute or TCPRoute may carry no byte in either direction: an hour unless told otherwise. A peer
+    /// that is gone without a word is noticed earlier, by the system's keep-alive probes.
+    pub fn stream_idle_timeout(mut self, time: Duration) -> Self {
+        self.stream_idle = time;
+        self
+    }
+
     /// How long a connect to an endpoint may take: 5 seconds unless told otherwise.
     pub fn connect_timeout(mut self, time: Duration) -> Self {
         self.connect_timeout = time;
@@ -292,6 +313,13 @@ impl Builder {
         let counters = Arc::new(Counters::default());
         let upstreams = Arc::new(upstream::Upstreams::new(Arc::clone(&counters), self.connect_timeout));
         let live = Arc::new(Live::new(Arc::clone(&upstreams)));
+        let streams = stream::Streams {
+            upstreams: Arc::clone(&upstreams),
+            counters: Arc::clone(&counters),
+            sink: self.on_stream.map(observe::Sink::start).transpose()?,
+            connect_timeout: self.connect_timeout,
+            idle: self.stream_idle,
+        };
         let parts = proxy::Parts {
             live: Arc::clone(&live),
             upstreams,
@@ -308,6 +336,7 @@ impl Builder {
             facts: listen::Facts::default(),
             crowd: Arc::default(),
             inherited: self.inherited,
+            streams,
             open: listen::Open::default(),
             stop: watch::Sender::new(None),
         };
@@ -321,6 +350,7 @@ impl Builder {
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const STREAM_IDLE: Duration = Duration::from_secs(3600);
 const POOL: usize = 4096;
 /// Pingora's own bound on tries; ours is the number of endpoints.
 const TRIES: usize = 1 << 20;

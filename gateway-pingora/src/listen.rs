@@ -4,7 +4,7 @@
 //! that was tried, which belong back into the compiler.
 //!
 //! ```text
-//! Live ─► Service::serve ─► Door per Socket ─► Guests of that door ─► HttpProxy::process_new
+//! Live ─► Service::serve ─► Door per Socket ─► Guests of that door ─► HttpProxy::process_new, or bytes forwarded
 //!                              └─► Fact::Socket(.., Bound)
 //! ```
 //!
@@ -37,6 +37,7 @@ pub(crate) use port::PortMap;
 
 use crate::live::Live;
 use crate::observe::Counters;
+use crate::stream::Streams;
 use crate::tls::Certificates;
 use door::Door;
 use guests::{Guests, Parting};
@@ -52,6 +53,7 @@ pub(crate) struct Premises {
     pub(crate) crowd: Arc<Crowd>,
     pub(crate) inherited: Inherited,
     pub(crate) open: Open,
+    pub(crate) streams: Streams,
     /// Set once: close everything within this time.
     pub(crate) stop: watch::Sender<Option<Duration>>,
 }

@@ -56,6 +56,36 @@ pub struct Record {
     pub fault: Option<Fault>,
 }
 
+/// How one connection of bytes went: of a TLSRoute or a TCPRoute.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StreamRecord {
+    /// When it was accepted.
+    pub at: SystemTime,
+    /// From then to its end.
+    pub duration: Duration,
+    /// The client.
+    pub peer: SocketAddr,
+    /// The server name of the ClientHello.
+    pub server_name: Option<Arc<str>>,
+    /// The listener it met.
+    pub listener: Option<Arc<Listener>>,
+    /// The rule that won.
+    pub rule: Option<Arc<Rule>>,
+    /// The backend that was chosen.
+    pub backend: Option<Arc<Backend>>,
+    /// The endpoint that was asked last.
+    pub endpoint: Option<SocketAddr>,
+    /// How many endpoints were asked.
+    pub tries: u32,
+    /// Bytes that the client sent and the endpoint took.
+    pub received_bytes: u64,
+    /// Bytes that the endpoint sent and the client took.
+    pub sent_bytes: u64,
+    /// Why it did not end by itself.
+    pub fault: Option<Fault>,
+}
+
 /// Why the gateway itself answered with an error, or gave up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -77,6 +107,8 @@ pub enum Fault {
     Upstream(Arc<str>),
     /// The client went away, or sent something unreadable.
     Client(Arc<str>),
+    /// No byte passed for so long that the connection was ended.
+    Idle,
     /// A fault of the gateway's own.
     Internal(Arc<str>),
 }
@@ -93,6 +125,7 @@ impl fmt::Display for Fault {
             Self::Connect(why) => write!(f, "no endpoint could be reached: {why}"),
             Self::Upstream(why) => write!(f, "the backend failed: {why}"),
             Self::Client(why) => write!(f, "the client failed: {why}"),
+            Self::Idle => f.write_str("idle for too long"),
             Self::Internal(why) => write!(f, "internal: {why}"),
         }
     }
@@ -100,7 +133,7 @@ impl fmt::Display for Fault {
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What is counted since the gateway was built. `connections_open` and `requests_open` go up and down.
+        /// What is counted since the gateway was built. `connections_open`, `requests_open` and `streams_open` go up and down.
         #[derive(Debug, Default)]
         pub struct Counters { $($(#[$doc])* pub(crate) $name: Count,)* }
 
@@ -124,6 +157,12 @@ counters! {
     connections_refused,
     /// Requests in progress now.
     requests_open,
+    /// Connections of bytes (TLSRoute, TCPRoute) that were forwarded.
+    streams_forwarded,
+    /// Those that are forwarded now.
+    streams_open,
+    /// Those that were refused, or reached no endpoint.
+    streams_refused,
     /// Requests answered with 1xx as their last status (upgrades).
     responses_1xx,
     /// Requests answered with 2xx.
@@ -189,13 +228,19 @@ impl Counters {
 }
 
 /// Where records go.
-#[derive(Clone, Debug)]
-pub(crate) struct Sink(SyncSender<Box<Record>>);
+#[derive(Debug)]
+pub(crate) struct Sink<T>(SyncSender<Box<T>>);
 
-impl Sink {
+impl<T> Clone for Sink<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: Send + 'static> Sink<T> {
     /// Starts the thread that calls `receive`; it ends with the last clone of the sink.
-    pub(crate) fn start(mut receive: Box<dyn FnMut(Record) + Send>) -> std::io::Result<Self> {
-        let (sender, records) = sync_channel::<Box<Record>>(WAITING);
+    pub(crate) fn start(mut receive: Box<dyn FnMut(T) + Send>) -> std::io::Result<Self> {
+        let (sender, records) = sync_channel::<Box<T>>(WAITING);
         thread::Builder::new().name("gateway-records".into()).spawn(move || {
             while let Ok(record) = records.recv() {
                 receive(*record);
@@ -204,7 +249,7 @@ impl Sink {
         Ok(Self(sender))
     }
 
-    pub(crate) fn send(&self, record: Record, counters: &Counters) {
+    pub(crate) fn send(&self, record: T, counters: &Counters) {
         if self.0.try_send(Box::new(record)).is_err() {
             counters.records_lost.add();
         }

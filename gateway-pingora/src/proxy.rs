@@ -33,7 +33,7 @@ use crate::answer::{self, After, Response};
 use crate::connection::Connection;
 use crate::filter::{self, Filter, FilterError, guarded, guarded_now};
 use crate::live::Live;
-use crate::observe::{Counters, Fault, Sink};
+use crate::observe::{Counters, Fault, Record, Sink};
 use crate::passage::Passage;
 use crate::upstream::Upstreams;
 
@@ -49,7 +49,7 @@ pub(crate) struct Parts {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) always: Box<[Arc<dyn Filter>]>,
-    pub(crate) sink: Option<Sink>,
+    pub(crate) sink: Option<Sink<Record>>,
     /// For connections that did not come by a listener of ours.
     pub(crate) settings: Arc<Settings>,
 }

@@ -1,31 +1,29 @@
-//! TLS that clients begin: the ClientHello's name selects the listener, and that its certificates.
+//! TLS that clients begin: the ClientHello's name selects the listener, and that whether TLS ends here, and with which certificates.
 //!
-//! In: an accepted stream. Out: the stream after its handshake with what it told, or nothing: a connection whose name no listener
-//! answers for, or whose listener is closed, ends without an alert. Every handshake has `header_timeout` in all; the hello itself is
-//! bounded by rustls to 64 KiB.
+//! In: an accepted stream. Out: its hello, and after the handshake the stream with what it told, or nothing. A connection that nobody
+//! answers for ends without an alert.
 //!
 //! Invariants: **a rotated certificate touches no open connection**; tickets given under one certificate set are worth nothing under
 //! another.
 
 mod certificates;
+mod hello;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pingora_core::protocols::tls::SslDigest;
 use rustls::ProtocolVersion;
-use rustls::server::Acceptor;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_rustls::LazyConfigAcceptor;
+use tokio::time::timeout_at;
 use tokio_rustls::server::TlsStream;
 
 use gateway_core::admit::Handshake;
-use gateway_core::snapshot::{Listener, Settings, Socket};
+use gateway_core::snapshot::{Listener, Socket};
 
 pub(crate) use certificates::Certificates;
-
-use crate::live::Live;
+use certificates::Speaks;
+pub(crate) use hello::Hello;
 
 /// What a handshake told.
 pub(crate) struct Met {
@@ -37,43 +35,33 @@ pub(crate) struct Met {
     pub(crate) is_h2: bool,
 }
 
-/// Performs a handshake within the time of `settings`.
-pub(crate) async fn meet(
-    stream: TcpStream,
-    socket: &Socket,
-    settings: &Settings,
-    live: &Live,
-    certificates: &Certificates,
-) -> Option<(TlsStream<TcpStream>, Met)> {
-    timeout(settings.header_timeout, handshake(stream, socket, live, certificates)).await.ok().flatten()
+/// Reads the hello of a connection until this moment.
+pub(crate) async fn hello(stream: TcpStream, socket: &Socket, by: tokio::time::Instant) -> Option<Hello> {
+    match timeout_at(by, Hello::read(stream)).await {
+        Ok(Ok(hello)) => Some(hello),
+        Ok(Err(error)) => {
+            tracing::debug!(%socket, %error, "not a TLS hello");
+            None
+        }
+        Err(_) => None,
+    }
 }
 
-async fn handshake(
-    stream: TcpStream,
-    socket: &Socket,
-    live: &Live,
+/// Ends TLS as a listener says, until this moment.
+pub(crate) async fn shake_hands(
+    hello: Hello,
+    listener: &Arc<Listener>,
     certificates: &Certificates,
+    by: tokio::time::Instant,
 ) -> Option<(TlsStream<TcpStream>, Met)> {
     let began = Instant::now();
-    let hello = match LazyConfigAcceptor::new(Acceptor::default(), stream).await {
-        Ok(hello) => hello,
-        Err(error) => {
-            tracing::debug!(%socket, %error, "not a TLS hello");
-            return None;
-        }
-    };
-    let server_name: Option<Arc<str>> =
-        hello.client_hello().server_name().map(|name| name.trim_end_matches('.').to_ascii_lowercase().into());
-    let found = find(socket, server_name.as_deref(), live);
-    let Some((listener, set)) = found.as_ref().and_then(|found| Some((found, found.certificates.as_ref()?))) else {
-        tracing::debug!(%socket, ?server_name, "no listener for this name");
-        return None;
-    };
-    let config = certificates.config(set)?;
-    let stream = match hello.into_stream(config).await {
+    let speaks = if listener.protocol.is_http() { Speaks::Http } else { Speaks::Bytes };
+    let config = certificates.config(listener.certificates.as_ref()?, speaks)?;
+    let server_name = hello.server_name.clone();
+    let stream = match timeout_at(by, hello.into_handshake().into_stream(config)).await.ok()? {
         Ok(stream) => stream,
         Err(error) => {
-            tracing::debug!(%socket, ?server_name, %error, "TLS handshake failed");
+            tracing::debug!(listener = %listener.id, ?server_name, %error, "TLS handshake failed");
             return None;
         }
     };
@@ -92,10 +80,4 @@ async fn handshake(
         is_h2: session.alpn_protocol() == Some(b"h2"),
     };
     Some((stream, met))
-}
-
-/// The listener that answers for a name.
-fn find(socket: &Socket, server_name: Option<&str>, live: &Live) -> Option<Arc<Listener>> {
-    let snapshot = live.load();
-    snapshot.listeners(socket)?.find(server_name).cloned()
 }

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,15 +15,18 @@ use pingora_core::server::ShutdownWatch;
 use pingora_proxy::{HttpProxy, ProxyHttp};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use gateway_core::admit::Arrival;
+use gateway_core::admit::{Arrival, Handshake};
 use gateway_core::compile::{Bound, Fact};
-use gateway_core::snapshot::{Settings, Socket};
+use gateway_core::decide::{StreamArrival, StreamDecision, decide_stream};
+use gateway_core::snapshot::{Listener, Settings, Socket, Turn};
 
 use super::guests::{Guests, Ticket};
 use super::{Premises, Service};
 use crate::connection::Connection;
 use crate::connection::wire::{Layers, Tls, Wire};
+use crate::stream::{Client, Visit};
 use crate::tls;
 
 /// An open socket.
@@ -116,51 +119,116 @@ where
     }
 
     async fn serve(&self, stream: TcpStream, peer: SocketAddr, ticket: Ticket) {
-        let accepted = SystemTime::now();
-        let (is_tls, settings) = {
-            let snapshot = self.premises.live.load();
-            // The socket may be gone from the configuration since the connection came.
-            let Some(listeners) = snapshot.listeners(&self.socket) else { return };
-            (listeners.is_tls(), Arc::clone(&listeners.settings))
-        };
+        let at = SystemTime::now();
         let Ok(local) = stream.local_addr() else { return };
         // Best effort: without it small responses may be delayed.
         let _ = stream.set_nodelay(true);
-        let fd = stream.as_raw_fd();
-        let meet = |met: Option<tls::Met>, settings: Arc<Settings>| {
-            let (handshake, listener) = met.map(|met| (met.handshake, met.listener)).unzip();
-            let arrival = Arrival { socket: self.socket, tls: handshake };
-            let connection =
-                Connection::new(arrival, canonical(peer), canonical(local), settings, Arc::clone(&self.premises.counters));
-            if let Some(listener) = listener {
-                connection.chosen(&listener);
-            }
-            let connection = Arc::new(connection);
-            ticket.introduce(&connection);
-            connection
+        let guest = Arrived { ticket, at, fd: stream.as_raw_fd(), peer: canonical(peer), local: canonical(local) };
+        let settings = {
+            let snapshot = self.premises.live.load();
+            // The socket may be gone from the configuration since the connection came.
+            let Some(listeners) = snapshot.listeners(&self.socket) else { return };
+            listeners.is_tls().then(|| Arc::clone(&listeners.settings))
         };
-        if is_tls {
-            let Some((stream, met)) =
-                tls::meet(stream, &self.socket, &settings, &self.premises.live, &self.premises.certificates).await
-            else {
-                self.premises.counters.connections_refused.add();
-                return;
-            };
-            let layers =
-                Layers { fd, accepted, tls: Some(Tls { digest: Arc::clone(&met.digest), took: met.took, is_h2: met.is_h2 }) };
-            let connection = meet(Some(met), settings);
-            let leaving = connection.leaving();
-            self.speak(Box::new(Wire::new(stream, connection, layers)), &leaving).await;
-        } else {
-            let connection = meet(None, settings);
-            let leaving = connection.leaving();
-            self.speak(Box::new(Wire::new(stream, connection, Layers { fd, accepted, tls: None })), &leaving).await;
+        match settings {
+            Some(settings) => self.serve_tls(stream, guest, &settings).await,
+            None => self.serve_clear(stream, guest).await,
         }
+    }
+
+    async fn serve_clear(&self, stream: TcpStream, guest: Arrived) {
+        let arrival = StreamArrival { socket: self.socket, server_name: None };
+        let connection = |listener| guest.connection(self, None, listener);
+        match self.decide(&arrival) {
+            StreamDecision::Http(_) => {
+                let Some(connection) = connection(None) else { return };
+                let leaving = connection.leaving();
+                let layers = Layers { fd: guest.fd, accepted: guest.at, tls: None };
+                self.speak(Box::new(Wire::new(stream, connection, layers)), &leaving).await;
+            }
+            StreamDecision::Forward(forward) => {
+                let Some(_here) = connection(Some(&forward.listener)) else { return };
+                self.premises.streams.forward(Client::Tcp(stream), guest.visit(None), forward, Vec::new()).await;
+            }
+            StreamDecision::Refuse(refusal) => self.premises.streams.refuse(&stream, guest.visit(None), refusal),
+        }
+    }
+
+    async fn serve_tls(&self, stream: TcpStream, guest: Arrived, settings: &Settings) {
+        let by = Instant::now() + settings.header_timeout;
+        let refused = || self.premises.counters.connections_refused.add();
+        let Some(hello) = tls::hello(stream, &self.socket, by).await else { return refused() };
+        let name = hello.server_name.clone();
+        let arrival = StreamArrival { socket: self.socket, server_name: name.clone() };
+        let certificates = &self.premises.certificates;
+        match self.decide(&arrival) {
+            StreamDecision::Http(Some(listener)) => {
+                let Some((stream, met)) = tls::shake_hands(hello, &listener, certificates, by).await else { return refused() };
+                let Some(connection) = guest.connection(self, Some(met.handshake), Some(&met.listener)) else { return };
+                let tls = Tls { digest: met.digest, took: met.took, is_h2: met.is_h2 };
+                let leaving = connection.leaving();
+                let layers = Layers { fd: guest.fd, accepted: guest.at, tls: Some(tls) };
+                self.speak(Box::new(Wire::new(stream, connection, layers)), &leaving).await;
+            }
+            StreamDecision::Forward(forward) => {
+                let handshake = Handshake { server_name: name.clone(), validation: None };
+                let Some(_here) = guest.connection(self, Some(handshake), Some(&forward.listener)) else { return };
+                let (client, begun) = if forward.listener.protocol.ends_tls() {
+                    let ended = tls::shake_hands(hello, &forward.listener, certificates, by).await;
+                    let Some((stream, _)) = ended else { return refused() };
+                    (Client::Tls(Box::new(stream)), Vec::new())
+                } else {
+                    let (stream, begun) = hello.into_parts();
+                    (Client::Tcp(stream), begun)
+                };
+                self.premises.streams.forward(client, guest.visit(name), forward, begun).await;
+            }
+            StreamDecision::Refuse(refusal) => {
+                refused();
+                tracing::debug!(socket = %self.socket, server_name = ?name, reason = %refusal.reason, "refused");
+                let (stream, _) = hello.into_parts();
+                self.premises.streams.turn_away(&stream, guest.visit(name), refusal);
+            }
+            StreamDecision::Http(None) => refused(),
+        }
+    }
+
+    fn decide(&self, arrival: &StreamArrival) -> StreamDecision {
+        decide_stream(&self.premises.live.load(), arrival, Turn::take)
     }
 
     async fn speak(&self, stream: Stream, leaving: &ShutdownWatch) {
         // Nothing comes back: HTTP keeps its streams to the end.
         let _ = self.proxy.process_new(stream, leaving).await;
+    }
+}
+
+/// A connection that was accepted.
+struct Arrived {
+    ticket: Ticket,
+    at: SystemTime,
+    fd: RawFd,
+    peer: SocketAddr,
+    local: SocketAddr,
+}
+
+impl Arrived {
+    /// Makes the connection known; `None` where its socket has left the configuration.
+    fn connection<P>(&self, hall: &Hall<P>, tls: Option<Handshake>, listener: Option<&Arc<Listener>>) -> Option<Arc<Connection>> {
+        let premises = &hall.premises;
+        let settings = Arc::clone(&premises.live.load().listeners(&hall.socket)?.settings);
+        let arrival = Arrival { socket: hall.socket, tls };
+        let connection = Connection::new(arrival, self.peer, self.local, settings, Arc::clone(&premises.counters));
+        if let Some(listener) = listener {
+            connection.chosen(listener);
+        }
+        let connection = Arc::new(connection);
+        self.ticket.introduce(&connection);
+        Some(connection)
+    }
+
+    fn visit(&self, server_name: Option<Arc<str>>) -> Visit {
+        Visit { at: self.at, peer: self.peer, server_name }
     }
 }
 

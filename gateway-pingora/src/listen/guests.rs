@@ -161,9 +161,9 @@ impl Guests {
     }
 
     fn part(&self, listeners: &Listeners, places: &[Place]) -> Parting {
-        let in_clear = |id: &ListenerId| {
+        let in_clear = |id: &ListenerId, protocol: Protocol| {
             let found = places.binary_search_by(|place| place.id.cmp(id)).ok().and_then(|at| places.get(at));
-            found.is_some_and(|place| place.protocol == Protocol::Http)
+            found.is_some_and(|place| place.protocol == protocol)
         };
         let mut leaving = Parting::new();
         for (number, guest) in &*self.inside() {

@@ -20,7 +20,16 @@ use gateway_core::snapshot::{Certificate, CertificateSet, Fingerprint};
 /// Server configurations by the content of their certificate sets.
 pub(crate) struct Certificates {
     provider: Arc<CryptoProvider>,
-    configs: Mutex<HashMap<Fingerprint, Made>>,
+    configs: Mutex<HashMap<(Fingerprint, Speaks), Made>>,
+}
+
+/// What is spoken over TLS that ends here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Speaks {
+    /// HTTP of the version that is negotiated.
+    Http,
+    /// Whatever client and backend agree upon: nothing is negotiated for them.
+    Bytes,
 }
 
 struct Made {
@@ -42,16 +51,16 @@ impl fmt::Debug for Certificates {
 
 impl Certificates {
     /// The configuration for a set; `None` where rustls accepts none of its keys.
-    pub(crate) fn config(&self, set: &Arc<CertificateSet>) -> Option<Arc<ServerConfig>> {
+    pub(super) fn config(&self, set: &Arc<CertificateSet>, speaks: Speaks) -> Option<Arc<ServerConfig>> {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = configs.get_mut(&set.fingerprint) {
+        if let Some(made) = configs.get_mut(&(set.fingerprint, speaks)) {
             if made.of.strong_count() == 0 {
                 made.of = Arc::downgrade(set);
             }
             return Some(Arc::clone(&made.config));
         }
-        let config = Arc::new(self.make(set)?);
-        configs.insert(set.fingerprint, Made { of: Arc::downgrade(set), config: Arc::clone(&config) });
+        let config = Arc::new(self.make(set, speaks)?);
+        configs.insert((set.fingerprint, speaks), Made { of: Arc::downgrade(set), config: Arc::clone(&config) });
         Some(config)
     }
 
@@ -61,7 +70,7 @@ impl Certificates {
         configs.retain(|_, made| made.of.strong_count() > 0);
     }
 
-    fn make(&self, set: &CertificateSet) -> Option<ServerConfig> {
+    fn make(&self, set: &CertificateSet, speaks: Speaks) -> Option<ServerConfig> {
         let choices: Box<[Choice]> = set.certificates.iter().filter_map(|certificate| self.choice(certificate)).collect();
         if choices.is_empty() {
             return None;
@@ -75,7 +84,10 @@ impl Certificates {
             }
         };
         let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(Choices(choices)));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = match speaks {
+            Speaks::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            Speaks::Bytes => Vec::new(),
+        };
         match Ticketer::new() {
             Ok(ticketer) => config.ticketer = ticketer,
             Err(error) => tracing::warn!(%error, "sessions are kept in memory: no tickets"),

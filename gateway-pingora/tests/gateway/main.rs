@@ -14,5 +14,6 @@ mod limits;
 mod listeners;
 mod malformed;
 mod protocols;
+mod streams;
 mod tls;
 mod world;

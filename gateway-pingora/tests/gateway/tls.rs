@@ -1,5 +1,6 @@
 //! TLS: certificates by name and key type, protocols by ALPN, rotation, requests that reached the wrong listener.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -119,14 +120,33 @@ impl Default for Offer {
 }
 
 pub(crate) async fn connect(world: &World, name: &'static str, offer: Offer) -> std::io::Result<TlsStream<TcpStream>> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let verifier = Arc::new(Trusting(offer.schemes));
-    let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-    config.alpn_protocols = offer.alpn.iter().map(|protocol| protocol.to_vec()).collect();
-    config.enable_sni = offer.sni;
-    let stream = TcpStream::connect(world.at(443)).await?;
-    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name).unwrap(), stream).await
+    connect_at(world.at(443), name, offer).await
+}
+
+pub(crate) async fn connect_at(at: SocketAddr, name: &'static str, offer: Offer) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(at).await?;
+    TlsConnector::from(Arc::new(offer.config())).connect(ServerName::try_from(name).unwrap(), stream).await
+}
+
+/// What a client says first.
+pub(crate) fn hello(name: &'static str) -> Vec<u8> {
+    let config = Arc::new(Offer::default().config());
+    let mut client = rustls::ClientConnection::new(config, ServerName::try_from(name).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    client.write_tls(&mut bytes).unwrap();
+    bytes
+}
+
+impl Offer {
+    fn config(self) -> ClientConfig {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let verifier = Arc::new(Trusting(self.schemes));
+        let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        config.alpn_protocols = self.alpn.iter().map(|protocol| protocol.to_vec()).collect();
+        config.enable_sni = self.sni;
+        config
+    }
 }
 
 pub(crate) fn leaf(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {

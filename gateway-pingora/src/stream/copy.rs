@@ -1,0 +1,183 @@
+//! Bytes from one side to the other, in both directions at once.
+//!
+//! In: two connected streams. Out: how much passed, and how it ended. Each direction reads no further than the other side takes, so that a slow reader slows its sender down. When one side closes its half, the other is told, and its own half goes on. Where both are plain TCP and much passes, the system moves the bytes without them coming here.
+
+use std::io::{self, ErrorKind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::{Client, reset};
+
+/// What passed.
+#[derive(Debug)]
+pub(super) struct Passed {
+    /// From the client to the endpoint.
+    pub(super) received: u64,
+    /// From the endpoint to the client.
+    pub(super) sent: u64,
+    pub(super) ended: Ended,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// Both sides had closed their halves.
+    Done,
+    /// Nothing passed for too long.
+    Idle,
+    /// The client broke off.
+    ByClient(io::Error),
+    /// The endpoint broke off.
+    ByEndpoint(io::Error),
+}
+
+/// How much went one way, and when something last did.
+struct Way<'a> {
+    passed: AtomicU64,
+    pulse: &'a Pulse,
+}
+
+/// When a byte last passed, in either direction.
+struct Pulse {
+    began: Instant,
+    /// Milliseconds after that.
+    last: AtomicU64,
+}
+
+impl Pulse {
+    fn beat(&self) {
+        self.last.store(self.began.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Ends when nothing passed for this long.
+    async fn stops(&self, idle: Duration) {
+        loop {
+            let at = self.began + Duration::from_millis(self.last.load(Ordering::Relaxed)) + idle;
+            if at <= Instant::now() {
+                return;
+            }
+            tokio::time::sleep_until(at).await;
+        }
+    }
+}
+
+impl Way<'_> {
+    fn count(&self, bytes: usize) {
+        self.passed.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.pulse.beat();
+    }
+}
+
+/// Which side an error is of.
+enum Broken {
+    From(io::Error),
+    To(io::Error),
+}
+
+/// Copies until both sides are done. `begun` goes to the endpoint first. Where a side breaks off, the other is reset.
+pub(super) async fn copy(client: Client, mut endpoint: TcpStream, begun: &[u8], idle: Duration) -> Passed {
+    let pulse = Pulse { began: Instant::now(), last: AtomicU64::new(0) };
+    let up = Way { passed: AtomicU64::new(0), pulse: &pulse };
+    let down = Way { passed: AtomicU64::new(0), pulse: &pulse };
+    let ended = match client {
+        Client::Tcp(mut client) => {
+            let ended = {
+                let ((from_client, to_client), (from_endpoint, to_endpoint)) = (client.split(), endpoint.split());
+                let there = pass(from_client, to_endpoint, begun, &up);
+                let back = pass(from_endpoint, to_client, &[], &down);
+                both(there, back, &pulse, idle).await
+            };
+            end(&ended, &client, &endpoint);
+            ended
+        }
+        Client::Tls(mut client) => {
+            let ended = {
+                let (from_client, to_client) = tokio::io::split(&mut *client);
+                let (from_endpoint, to_endpoint) = endpoint.split();
+                let there = pass(from_client, to_endpoint, begun, &up);
+                let back = pass(from_endpoint, to_client, &[], &down);
+                both(there, back, &pulse, idle).await
+            };
+            end(&ended, client.get_ref().0, &endpoint);
+            ended
+        }
+    };
+    Passed { received: up.passed.into_inner(), sent: down.passed.into_inner(), ended }
+}
+
+/// A reset says that it was no proper end.
+fn end(ended: &Ended, client: &TcpStream, endpoint: &TcpStream) {
+    match ended {
+        Ended::Done => {}
+        Ended::Idle => {
+            reset(client);
+            reset(endpoint);
+        }
+        Ended::ByClient(_) => reset(endpoint),
+        Ended::ByEndpoint(_) => reset(client),
+    }
+}
+
+async fn both(
+    there: impl Future<Output = Result<(), Broken>>,
+    back: impl Future<Output = Result<(), Broken>>,
+    pulse: &Pulse,
+    idle: Duration,
+) -> Ended {
+    let there = async {
+        there.await.map_err(|broken| match broken {
+            Broken::From(error) => Ended::ByClient(error),
+            Broken::To(error) => Ended::ByEndpoint(error),
+        })
+    };
+    let back = async {
+        back.await.map_err(|broken| match broken {
+            Broken::From(error) => Ended::ByEndpoint(error),
+            Broken::To(error) => Ended::ByClient(error),
+        })
+    };
+    tokio::select! {
+        done = async { tokio::try_join!(there, back) } => done.map_or_else(|ended| ended, |_| Ended::Done),
+        () = pulse.stops(idle) => Ended::Idle,
+    }
+}
+
+/// One direction, to the end of its sender's half.
+async fn pass<R, W>(mut from: R, mut to: W, begun: &[u8], way: &Way<'_>) -> Result<(), Broken>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    if !begun.is_empty() {
+        to.write_all(begun).await.map_err(Broken::To)?;
+        way.count(begun.len());
+    }
+    let mut buffer = Vec::with_capacity(PIECE);
+    loop {
+        buffer.clear();
+        let read = match from.read_buf(&mut buffer).await {
+            Ok(read) => read,
+            // Many who speak TLS end without saying so; what it meant is for the two sides to know.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => 0,
+            Err(error) => return Err(Broken::From(error)),
+        };
+        if read == 0 {
+            break;
+        }
+        to.write_all(&buffer).await.map_err(Broken::To)?;
+        to.flush().await.map_err(Broken::To)?;
+        way.count(read);
+    }
+    // The other side may be gone already, having said all it had to say.
+    match to.shutdown().await {
+        Err(error) if error.kind() != ErrorKind::NotConnected => Err(Broken::To(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Bytes that are moved at a time.
+const PIECE: usize = 16 * 1024;
