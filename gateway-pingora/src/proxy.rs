@@ -27,7 +27,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use gateway_core::admit::{Arrival, Handshake, Reason, Refusal, admit};
 use gateway_core::decide::{Answer, Decision, Forward, Task, decide};
-use gateway_core::snapshot::{BackendProtocol, Settings, Socket, Transport, Turn};
+use gateway_core::snapshot::{BackendProtocol, Security, Settings, Socket, Transport, Turn};
 
 use crate::answer::{self, After, Response};
 use crate::connection::Connection;
@@ -282,6 +282,12 @@ impl ProxyHttp for Proxy {
         let Some(forward) = &passage.forward else {
             return Err(Error::explain(ErrorType::InternalError, "nothing was decided"));
         };
+        if !matches!(forward.backend.security, Security::Clear) {
+            // TLS to backends is not spoken here, and nothing goes out in clear in its stead.
+            let why = || Fault::Refused(Reason::BrokenBackend("TLS to backends is not spoken here".into()));
+            passage.fault.get_or_insert_with(why);
+            return Err(Error::explain(ErrorType::HTTPStatus(500), "TLS to the backend is not spoken"));
+        }
         let Some(attempt) = self.parts.upstreams.pick(&forward.backend, &passage.tried) else {
             passage.fault.get_or_insert(Fault::Refused(Reason::NoEndpoint));
             return Err(Error::explain(ErrorType::HTTPStatus(503), "no endpoint"));
