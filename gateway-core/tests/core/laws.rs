@@ -1,9 +1,10 @@
 //! The laws of the compiler, over generated objects and sequences of changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use gateway_core::compile::{Addresses, Bound, Change, Compiler, Fact, Options, Proof, Update};
-use gateway_core::name::{Kind, ObjectId};
+use gateway_core::compile::{Addresses, Bound, Bundle, Change, Compiler, Fact, Need, Options, Proof, Update};
+use gateway_core::name::{Kind, ObjectId, ObjectName};
 use gateway_core::resource::Object;
 use gateway_core::snapshot::{Socket, Transport};
 use gateway_core::status::{Status, merge};
@@ -13,9 +14,11 @@ use serde_json::{Value, json};
 use super::world::{objects, signing};
 
 mod filters;
+mod policies;
 mod routes;
 
 use filters::LISTENER_FILTERS;
+use policies::policy;
 use routes::route;
 
 /// A change to a small universe, small enough that objects meet.
@@ -26,6 +29,8 @@ pub(crate) enum Step {
     Bound(u16, bool),
     Addressed(usize, At),
     Acknowledged(&'static str, i64),
+    /// Whether ClusterTrustBundles are served.
+    TrustBundles(bool),
 }
 
 /// Where a Gateway listens.
@@ -122,7 +127,7 @@ fn other() -> impl Strategy<Value = String> {
     let namespace = (pick(NAMESPACES), pick(&["yes", "no"])).prop_map(|(name, admit)| {
         format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {{admit: '{admit}'}}}}\n")
     });
-    let service = (pick(&["s1", "s2"]), pick(NAMESPACES), pick(&["", ", appProtocol: kubernetes.io/h2c", ", appProtocol: kubernetes.io/odd", "}, {name: u, port: 80, protocol: UDP"])).prop_map(|(name, namespace, protocol)| format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{ports: [{{port: 80{protocol}}}]}}\n"));
+    let service = (pick(&["s1", "s2"]), pick(NAMESPACES), pick(&["", ", appProtocol: kubernetes.io/h2c", ", appProtocol: kubernetes.io/odd", ", name: web", ", appProtocol: kubernetes.io/wss", "}, {name: u, port: 80, protocol: UDP"])).prop_map(|(name, namespace, protocol)| format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{ports: [{{port: 80{protocol}}}]}}\n"));
     let slice = (pick(&["e1", "e2"]), pick(NAMESPACES), pick(&["s1", "s2"]), proptest::collection::vec((1..5u8, any::<bool>()), 0..3)).prop_map(|(name, namespace, service, endpoints)| {
         let endpoints: Vec<String> = endpoints.into_iter().map(|(host, ready)| format!("{{addresses: [10.0.0.{host}], conditions: {{ready: {ready}}}}}")).collect();
         format!("apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: {name}, namespace: {namespace}, labels: {{kubernetes.io/service-name: {service}}}}}\naddressType: IPv4\nports: [{{port: 8080}}, {{name: u, port: 9090, protocol: UDP}}]\nendpoints: [{}]\n", endpoints.join(", "))
@@ -166,15 +171,22 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         "Secret two/cert",
         "DirectResponse one/d",
         "Sign one/sign",
+        "BackendTLSPolicy one/p1",
+        "BackendTLSPolicy two/p2",
+        "XBackendTrafficPolicy one/p1",
+        "ConfigMap one/ca",
+        "ClusterTrustBundle roots",
     ];
     prop_oneof![
         3 => gateway().prop_map(Step::Put),
         4 => listener_set().prop_map(Step::Put),
         7 => route().prop_map(Step::Put),
         5 => other().prop_map(Step::Put),
+        4 => policy().prop_map(Step::Put),
         4 => pick(ids).prop_map(Step::Remove),
         2 => (proptest::sample::select(&[80u16, 443][..]), any::<bool>()).prop_map(|(port, bound)| Step::Bound(port, bound)),
         1 => (0..3usize, proptest::sample::select(&[At::Shared, At::Own, At::Both][..])).prop_map(|(gateway, at)| Step::Addressed(gateway, at)),
+        1 => any::<bool>().prop_map(Step::TrustBundles),
         2 => (pick(&["Gateway one/g1", "Gateway one/g2", "ListenerSet one/l1", "ListenerSet two/l2"]), 0..2i64).prop_map(|(holder, generation)| Step::Acknowledged(holder, generation)),
     ]
 }
@@ -200,8 +212,11 @@ fn changes(step: &Step) -> Vec<Change> {
                 addresses.listen.extend(one.listen);
                 addresses.answers.extend(one.answers);
             }
-            let name = gateway_core::name::ObjectName::new("one", &format!("g{}", gateway + 1));
+            let name = ObjectName::new("one", &format!("g{}", gateway + 1));
             vec![Change::Fact(Fact::Addresses(name, Some(addresses)))]
+        }
+        Step::TrustBundles(trust_bundles) => {
+            vec![Change::Fact(Fact::Bundle(Bundle { trust_bundles: *trust_bundles, ..Bundle::of("v1.7.0", true) }))]
         }
         Step::Acknowledged(holder, generation) => {
             vec![Change::Fact(Fact::Acknowledged(super::world::id(holder), *generation))]
@@ -250,19 +265,28 @@ pub(crate) fn last_of(changes: impl IntoIterator<Item = Change>) -> Vec<Change> 
     objects.into_values().map(Change::Put).chain(facts.into_values().map(Change::Fact)).collect()
 }
 
-fn walked(options: &Options, steps: &[Step], cut: usize) -> Outcome {
+/// What Gateways need.
+type Needed = BTreeSet<(ObjectName, ObjectId)>;
+
+fn walked(options: &Options, steps: &[Step], cut: usize) -> (Outcome, Needed) {
     let mut compiler = Compiler::new(options.clone());
     let mut update = compiler.apply([]);
+    let mut needed = Needed::new();
     for transaction in steps.chunks(cut) {
         update = compiler.apply(transaction.iter().flat_map(changes));
+        for Need { gateway, object, joined } in update.needs.clone() {
+            let told = format!("{gateway} {object}");
+            let is_news = if joined { needed.insert((gateway, object)) } else { needed.remove(&(gateway, object)) };
+            assert!(is_news, "{told} is told twice");
+        }
     }
-    outcome(&compiler, &update)
+    (outcome(&compiler, &update), needed)
 }
 
-fn at_once(options: &Options, steps: &[Step]) -> Outcome {
+fn at_once(options: &Options, steps: &[Step]) -> (Outcome, Needed) {
     let mut compiler = Compiler::new(options.clone());
     let update = compiler.apply(last_words(steps));
-    outcome(&compiler, &update)
+    (outcome(&compiler, &update), update.needs.iter().map(|need| (need.gateway.clone(), need.object.clone())).collect())
 }
 
 proptest! {
@@ -309,7 +333,11 @@ proptest! {
         let update = compiler.apply(words.clone());
         let mut stored: BTreeMap<ObjectId, Value> = BTreeMap::new();
         for (id, status) in compiler.statuses() {
-            if let Some(written) = merge(status, None, "2026-01-01T00:00:00Z") {
+            let held = words.iter().find_map(|change| match change {
+                Change::Put(object) if object.id() == *id => held(object).cloned(),
+                Change::Put(_) | Change::Remove(_) | Change::Fact(_) => None,
+            });
+            if let Some(written) = merge(status, held.as_ref(), "2026-01-01T00:00:00Z") {
                 prop_assert_eq!(merge(status, Some(&written), "2026-02-02T00:00:00Z"), None, "{} is written twice", id);
                 stored.insert(id.clone(), written);
             }
@@ -321,7 +349,7 @@ proptest! {
         let again = compiler.apply(written);
         prop_assert!(again.statuses.is_empty(), "{:?}", again.statuses);
         prop_assert!(again.problems.is_empty() && again.needs.is_empty());
-        prop_assert!(std::sync::Arc::ptr_eq(&update.snapshot, &again.snapshot));
+        prop_assert!(Arc::ptr_eq(&update.snapshot, &again.snapshot));
     }
 
     /// Law 5.
@@ -363,23 +391,31 @@ fn quiet(mut status: Value) -> Value {
     status
 }
 
-/// The object with what is stored of its status.
-fn with_status(object: Object, stored: &BTreeMap<ObjectId, Value>) -> Object {
-    use std::sync::Arc;
-    let status = stored.get(&object.id()).cloned().or_else(|| Some(json!({})));
-    /// The same kind of object with another status.
-    macro_rules! with {
-        ($($kind:ident)+ ; $($other:ident)+) => {
+/// What is asked of the kinds with a status, which come first, and of the others.
+macro_rules! stored_statuses {
+    ($($kind:ident)+ ; $($other:ident)+) => {
+        /// The stored status of an object.
+        fn held(object: &Object) -> Option<&Value> {
+            match object {
+                $(Object::$kind(object) => object.status.as_ref(),)+
+                $(Object::$other(_) => None,)+
+            }
+        }
+
+        /// The object with what is stored of its status; what was before, where nothing of ours is.
+        fn with_status(object: Object, stored: &BTreeMap<ObjectId, Value>) -> Object {
+            let status = stored.get(&object.id()).or_else(|| held(&object)).cloned().or_else(|| Some(json!({})));
             match object {
                 $(Object::$kind(object) => Object::$kind(Arc::new(gateway_core::resource::$kind { status, ..(*object).clone() })),)+
                 $(Object::$other(_) => object,)+
             }
-        };
-    }
-    with!(
-        GatewayClass Gateway ListenerSet HttpRoute GrpcRoute TlsRoute TcpRoute UdpRoute BackendTlsPolicy XBackendTrafficPolicy
-        XTelemetryPolicy XBackend;
-        ReferenceGrant Namespace Service ServiceImport EndpointSlice Secret ConfigMap ClusterTrustBundle DirectResponse
-        GatewayParameters Extension
-    )
+        }
+    };
 }
+
+stored_statuses!(
+    GatewayClass Gateway ListenerSet HttpRoute GrpcRoute TlsRoute TcpRoute UdpRoute BackendTlsPolicy XBackendTrafficPolicy
+    XTelemetryPolicy XBackend;
+    ReferenceGrant Namespace Service ServiceImport EndpointSlice Secret ConfigMap ClusterTrustBundle DirectResponse
+    GatewayParameters Extension
+);
