@@ -155,7 +155,7 @@ impl Reason {
     pub(crate) fn against(backend: &Backend, gateway: &ObjectName) -> Option<Self> {
         match &backend.security {
             Security::Broken(why) => Some(Self::BrokenBackend(Arc::clone(why))),
-            Security::Tls(tls) if tls.barred.contains(gateway) => Some(Self::BrokenBackend(UNTOLD.into())),
+            Security::Tls(tls) if tls.barred.binary_search(gateway).is_ok() => Some(Self::BrokenBackend(UNTOLD.into())),
             Security::Clear | Security::Tls(_) => backend.endpoints.is_empty().then_some(Self::NoEndpoint),
         }
     }

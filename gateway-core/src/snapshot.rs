@@ -37,7 +37,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use backend::{Backend, BackendId, BackendName, BackendProtocol, RetryBudget, Usage};
-pub use backend_tls::{BackendIdentity, BackendTls, CertifiedName, PeerName, Presents, Security, Trust};
+pub use backend_tls::{BackendIdentity, BackendTls, CertifiedName, PeerName, PoolKey, Presents, Security, Trust};
 pub(crate) use edit::{Place, Writer};
 pub use fingerprint::Fingerprint;
 pub use listener::{

@@ -98,9 +98,12 @@ impl Gateways {
         self.sets.get(name)
     }
 
-    /// The Gateway whose listeners a holder has: itself, or that of a ListenerSet.
+    /// The Gateway that serves the listeners of a holder: itself, or that of a ListenerSet, where it takes the set.
     pub(super) fn behind<'a>(&'a self, holder: &'a ObjectId) -> Option<&'a ObjectName> {
-        if holder.kind == Kind::Gateway { Some(&holder.name) } else { self.set(&holder.name).map(|set| &set.gateway) }
+        if holder.kind == Kind::Gateway {
+            return Some(&holder.name);
+        }
+        self.set(&holder.name).filter(|set| set.refusal.is_none()).map(|set| &set.gateway)
     }
 
     /// The Gateways that take routes without being named.

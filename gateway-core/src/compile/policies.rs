@@ -20,11 +20,11 @@ use crate::snapshot::{BackendIdentity, BackendTls, Security, Seed};
 use super::Options;
 use super::fault::Fault;
 use super::hashed::Hashed;
-use super::objects::Objects;
+use super::objects::{Objects, kind_of};
 use super::ties::Ties;
 use super::trust::Authorities;
 
-use report::others;
+use report::Held;
 pub(super) use report::{Ancestors, ancestors, remarks, status};
 pub(super) use traffic::Traffic;
 
@@ -62,8 +62,8 @@ pub(super) struct Policy {
     pub(super) ties: Ties,
     /// What a person should know that no condition says.
     pub(super) remarks: Vec<String>,
-    /// How many entries of other controllers its stored status holds.
-    pub(super) others: usize,
+    /// What its stored status holds.
+    pub(super) held: Held,
     /// Gateways that lead to what it targets and for which its status has no room.
     pub(super) barred: Arc<[ObjectName]>,
     /// What Gateways need because of it, sorted.
@@ -77,6 +77,17 @@ pub(super) enum Asks {
     Tls(Result<Arc<BackendIdentity>, Arc<str>>),
     /// How much may be retried, and how clients stay with an endpoint.
     Traffic(Traffic),
+}
+
+/// What changes when a policy is replaced.
+#[derive(Debug, Default)]
+pub(super) struct Replaced {
+    /// What it was.
+    pub(super) old: Option<Policy>,
+    /// Objects for which something else may hold now.
+    pub(super) targets: BTreeSet<ObjectId>,
+    /// Policies for the same target, where another has its say now.
+    pub(super) rivals: BTreeSet<ObjectId>,
 }
 
 impl Policies {
@@ -94,43 +105,59 @@ impl Policies {
         self.known.get_mut(id)
     }
 
-    /// Replaces a policy. Returns the old one, and the objects for which another say may count now.
-    pub(super) fn replace(&mut self, id: &ObjectId, new: Option<Policy>) -> (Option<Policy>, BTreeSet<ObjectId>) {
+    /// Replaces a policy. Returns what changes with it.
+    pub(super) fn replace(&mut self, id: &ObjectId, new: Option<Policy>) -> Replaced {
         let old = self.known.remove(id);
-        let mut touched = BTreeSet::new();
         let is_alike = |one: &Policy, other: &Policy| {
             (one.age, &one.targets, &one.asks) == (other.age, &other.targets, &other.asks) && one.fault == other.fault
         };
-        let is_same = old.as_ref().zip(new.as_ref()).is_some_and(|(old, new)| is_alike(old, new));
-        for (policy, is_new) in [(&old, false), (&new, true)] {
-            let Some(policy) = policy.as_ref().filter(|_| !is_same) else { continue };
-            for target in &policy.targets {
-                touched.insert(target.object.clone());
-                let claim = (id.kind.clone(), target.clone());
-                let rank = (policy.age, id.clone());
-                if is_new {
-                    self.claims.entry(claim).or_default().insert(rank);
-                    self.on.entry(target.object.clone()).or_default().insert(id.clone());
-                    continue;
+        if old.as_ref().zip(new.as_ref()).is_some_and(|(old, new)| is_alike(old, new)) {
+            self.known.extend(new.map(|new| (id.clone(), new)));
+            return Replaced { old, ..Replaced::default() };
+        }
+        let claims = |policy: &Option<Policy>| -> BTreeSet<Target> {
+            policy.iter().flat_map(|policy| policy.targets.iter().cloned()).collect()
+        };
+        let (before, after) = (claims(&old), claims(&new));
+        let targets: BTreeSet<&Target> = before.union(&after).collect();
+        let firsts: Vec<Option<ObjectId>> = targets.iter().map(|target| self.first(&id.kind, target).cloned()).collect();
+        for target in &before {
+            let claim = (id.kind.clone(), target.clone());
+            if let (Some(ranks), Some(old)) = (self.claims.get_mut(&claim), &old) {
+                ranks.remove(&(old.age, id.clone()));
+                if ranks.is_empty() {
+                    self.claims.remove(&claim);
                 }
-                if let Some(ranks) = self.claims.get_mut(&claim) {
-                    ranks.remove(&rank);
-                    if ranks.is_empty() {
-                        self.claims.remove(&claim);
-                    }
-                }
-                if let Some(policies) = self.on.get_mut(&target.object) {
-                    policies.remove(id);
-                    if policies.is_empty() {
-                        self.on.remove(&target.object);
-                    }
+            }
+            if let Some(policies) = self.on.get_mut(&target.object) {
+                policies.remove(id);
+                if policies.is_empty() {
+                    self.on.remove(&target.object);
                 }
             }
         }
-        if let Some(new) = new {
-            self.known.insert(id.clone(), new);
+        for target in &after {
+            if let Some(new) = &new {
+                self.claims.entry((id.kind.clone(), target.clone())).or_default().insert((new.age, id.clone()));
+                self.on.entry(target.object.clone()).or_default().insert(id.clone());
+            }
         }
-        (old, touched)
+        self.known.extend(new.map(|new| (id.clone(), new)));
+        let mut replaced = Replaced { old, ..Replaced::default() };
+        for (target, first) in targets.into_iter().zip(firsts) {
+            let now = self.first(&id.kind, target);
+            if now == first.as_ref() {
+                // Those that come after read no differently, and one of them has no effect.
+                if now == Some(id) {
+                    replaced.targets.insert(target.object.clone());
+                }
+                continue;
+            }
+            replaced.targets.insert(target.object.clone());
+            let rivals = self.claims.get(&(id.kind.clone(), target.clone())).into_iter().flatten();
+            replaced.rivals.extend(rivals.map(|(_, rival)| rival.clone()));
+        }
+        replaced
     }
 
     /// The policies that target an object, of whatever kind.
@@ -210,22 +237,25 @@ pub(super) fn judge(id: &ObjectId, objects: &Objects, authorities: &mut Authorit
     }
 }
 
-/// The Services among the targets of a policy, sorted; what is said of the others.
-fn services<'t>(
+/// The targets of a policy that routes can lead to, sorted; what is said of the others.
+fn backends<'t>(
     namespace: &str,
     targets: impl Iterator<Item = (&'t str, &'t str, &'t str, Option<&'t str>)>,
 ) -> (Vec<Target>, Vec<String>) {
     let (mut found, mut remarks) = (Vec::new(), Vec::new());
     for (group, kind, name, section) in targets {
-        if group.is_empty() && kind == Kind::Service.as_str() {
-            let object = ObjectId::new(Kind::Service, ObjectName::new(namespace, name));
+        let object = ObjectId::new(kind_of(group, kind), ObjectName::new(namespace, name));
+        if matches!(object.kind, Kind::Service | Kind::ServiceImport | Kind::XBackend) {
             found.push(Target { object, section: section.map(Into::into) });
         } else {
             let group = if group.is_empty() { String::new() } else { format!(".{group}") };
-            remarks.push(format!("targetRef {kind}{group} {name} is without effect: only Services are targets here"));
+            remarks.push(format!("targetRef {kind}{group} {name} is without effect: {TARGETS}"));
         }
     }
     found.sort_unstable();
     found.dedup();
     (found, remarks)
 }
+
+/// What a policy can be about.
+const TARGETS: &str = "only Services and ServiceImports are targets here";

@@ -48,7 +48,8 @@ pub struct StreamForward {
     pub rule: Arc<Rule>,
     /// The listener.
     pub listener: Arc<Listener>,
-    /// The backend that was chosen. It has at least one endpoint.
+    /// The backend that was chosen. It has at least one endpoint. At a listener that passes TLS through, the client's own handshake
+    /// reaches it, and `Backend::security` is no matter.
     pub backend: Arc<Backend>,
 }
 

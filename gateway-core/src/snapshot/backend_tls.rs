@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::fingerprint::Fingerprint;
-use super::listener::{Certificate, TlsOptions};
+use super::listener::{Certificate, Listener, TlsOptions};
 use super::trust::TrustSet;
 use crate::name::ObjectName;
 
@@ -30,7 +30,7 @@ pub struct BackendTls {
     pub identity: Arc<BackendIdentity>,
     /// What to offer (ALPN), the preferred first; nothing when empty. Where several are offered, what is negotiated is spoken.
     pub alpn: &'static [&'static str],
-    /// Gateways for which nothing may be sent: their policy's status has no room to say that it is in force for them.
+    /// Gateways for which nothing may be sent, sorted: their policy's status has no room to say that it is in force for them.
     pub barred: Arc<[ObjectName]>,
     /// Equal for equal handshakes.
     pub fingerprint: Fingerprint,
@@ -52,6 +52,33 @@ impl BackendTls {
         let content = [server_name.to_string(), format!("{names:?}"), trust, presents, format!("{options:?}"), alpn.join(",")];
         Self { fingerprint: Fingerprint::of(content), barred: Arc::from([]), identity, alpn }
     }
+
+    /// What is presented for traffic of a listener, where the backend asks for a certificate.
+    pub fn certificate<'a>(&'a self, listener: &'a Listener) -> Option<&'a Arc<Certificate>> {
+        match &self.identity.presents {
+            Presents::Gateways => listener.client_certificate.as_ref(),
+            Presents::Nothing => None,
+            Presents::Own(certificate) => Some(certificate),
+        }
+    }
+
+    /// Which connections may be used for traffic of a listener.
+    pub fn pool_key(&self, listener: &Listener) -> PoolKey {
+        let certificate = self.certificate(listener).map(|certificate| certificate.fingerprint);
+        PoolKey { handshake: self.fingerprint, certificate, gateway: listener.gateway.clone() }
+    }
+}
+
+/// What connections to an endpoint have to have in common to be used for each other's requests: whom they were made for, what was
+/// asked and what was presented. None is ever shared by two Gateways (GEP-3155).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PoolKey {
+    /// `BackendTls::fingerprint`.
+    pub handshake: Fingerprint,
+    /// Of the certificate that was presented, if any.
+    pub certificate: Option<Fingerprint>,
+    /// The Gateway.
+    pub gateway: ObjectName,
 }
 
 /// Who a backend has to be, and who we are to it.

@@ -1,65 +1,65 @@
 //! TLS to backends (BackendTLSPolicy, GEP-1897, GEP-713).
 
 use gateway_core::admit::GrpcStatus;
-use gateway_core::compile::{Need, Options};
-use gateway_core::snapshot::{Backend, BackendTls, PeerName, Presents, Security, Trust};
+use gateway_core::compile::Options;
+use gateway_core::snapshot::{Backend, BackendTls, CertifiedName, PeerName, Presents, Security, Trust};
 use gateway_core::status::{Status, merge};
 use gateway_core::support::{Capability, Support};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 
 use super::client_validation::{authority, config_map};
 use super::trust::bundle;
 use super::world::{World, id, options, service};
 
-const GATEWAY: &str = "
+pub(super) const GATEWAY: &str = "
 ---
 {apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: gw, namespace: team}, spec: {gatewayClassName: c, listeners: [{name: http, port: 80, protocol: HTTP}]}}
 ";
 
-fn route(kind: &str, name: &str, rules: &str) -> String {
+pub(super) fn route(kind: &str, name: &str, rules: &str) -> String {
     format!(
         "\n---\n{{apiVersion: gateway.networking.k8s.io/v1, kind: {kind}, metadata: {{name: {name}, namespace: team}}, spec: {{parentRefs: [{{name: gw}}], rules: {rules}}}}}\n"
     )
 }
 
 /// A Gateway, a route of it to Service `s` and that Service.
-fn base() -> String {
+pub(super) fn base() -> String {
     let rules = "[{backendRefs: [{name: s, port: 80}]}]";
     format!("{GATEWAY}{}{}", route("HTTPRoute", "r", rules), service("team", "s", "10.0.0.1"))
 }
 
 /// A policy `team/name` with these targets and this validation.
-fn policy(name: &str, meta: &str, targets: &str, validation: &str) -> String {
+pub(super) fn policy(name: &str, meta: &str, targets: &str, validation: &str) -> String {
     format!(
         "\n---\n{{apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, metadata: {{name: {name}, namespace: team, {meta}}}, spec: {{targetRefs: [{targets}], validation: {{hostname: abc.example.com, {validation}}}}}}}\n"
     )
 }
 
-const S: &str = "{group: '', kind: Service, name: s}";
-const SYSTEM: &str = "wellKnownCACertificates: System";
-const REF: &str = "caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}]";
+pub(super) const S: &str = "{group: '', kind: Service, name: s}";
+pub(super) const SYSTEM: &str = "wellKnownCACertificates: System";
+pub(super) const REF: &str = "caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}]";
 
-fn backend<'s>(world: &'s World, name: &str) -> &'s Arc<Backend> {
+pub(super) fn backend<'s>(world: &'s World, name: &str) -> &'s Arc<Backend> {
     world.snapshot.backends().find(|backend| backend.name.to_string() == name).unwrap_or_else(|| panic!("{name} is in use"))
 }
 
-fn tls(world: &World, name: &str) -> Arc<BackendTls> {
+pub(super) fn tls(world: &World, name: &str) -> Arc<BackendTls> {
     let security = &backend(world, name).security;
     let Security::Tls(tls) = security else { panic!("{security:?}") };
     Arc::clone(tls)
 }
 
-fn why_broken(world: &World, name: &str) -> String {
+pub(super) fn why_broken(world: &World, name: &str) -> String {
     let security = &backend(world, name).security;
     let Security::Broken(why) = security else { panic!("{security:?}") };
     why.to_string()
 }
 
-const P: &str = "BackendTLSPolicy team/p";
+pub(super) const P: &str = "BackendTLSPolicy team/p";
 
 #[test]
-fn backend_tls_policy_says_the_server_name_the_name_to_prove_and_the_authorities() {
+fn a_policy_says_the_server_name_the_name_to_prove_and_the_authorities() {
     let world = World::of(&(base() + &policy("p", "", S, REF) + &config_map("team", "ca", &authority("one"))));
     let spoken = tls(&world, "team/s:80");
     assert_eq!(&*spoken.identity.server_name, "abc.example.com");
@@ -72,22 +72,35 @@ fn backend_tls_policy_says_the_server_name_the_name_to_prove_and_the_authorities
     assert_eq!(world.get("http://h/", &[]), "team/s:80 /");
 }
 
+/// HTTP and HTTPS in front. A backend that proves another name or was signed by others is the policy's business no more: it stays
+/// accepted. The ConfigMap is missing, created, blank, restored, gone.
 #[test]
-fn backend_tls_policy_follows_its_config_map_as_it_is_created_blanked_and_restored() {
-    let mut world = World::of(&(base() + &policy("p", "", S, REF)));
-    let states =
-        |world: &World| (world.condition(P, "Accepted"), world.condition(P, "ResolvedRefs"), world.get("http://h/", &[]));
-    let bad = ("!NoValidCACertificate".to_owned(), "!InvalidCACertificateRef".to_owned(), "500".to_owned());
-    let good = ("Accepted".to_owned(), "ResolvedRefs".to_owned(), "team/s:80 /".to_owned());
+fn backend_tls_policy() {
+    let front = GATEWAY.replace(
+        "port: 80, protocol: HTTP}",
+        "port: 80, protocol: HTTP}, {name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: cert}]}}",
+    );
+    let yaml = base().replace(GATEWAY, &front) + &super::certificates::secret("team", "cert", "h") + &policy("p", "", S, REF);
+    let mut world = World::of(&yaml);
+    let states = |world: &World| {
+        let answers = (world.get("http://h/", &[]), world.get("https://h/", &[]));
+        (world.condition(P, "Accepted"), world.condition(P, "ResolvedRefs"), answers)
+    };
+    let bad = ("!NoValidCACertificate".to_owned(), "!InvalidCACertificateRef".to_owned(), ("500".to_owned(), "500".to_owned()));
+    let served = || "team/s:80 /".to_owned();
+    let good = ("Accepted".to_owned(), "ResolvedRefs".to_owned(), (served(), served()));
     assert_eq!(states(&world), bad);
     world.put(&config_map("team", "ca", &authority("one")));
     assert_eq!(states(&world), good);
-    let first = tls(&world, "team/s:80").fingerprint;
+    let first = tls(&world, "team/s:80");
+    assert!(first.identity.is_proven_by([CertifiedName::Dns("abc.example.com")]));
+    assert!(!first.identity.is_proven_by([CertifiedName::Dns("wrong.example.com")]), "the performer answers an error");
     world.put(&config_map("team", "ca", "''"));
     assert_eq!(states(&world), bad);
     world.put(&config_map("team", "ca", &authority("two")));
     assert_eq!(states(&world), good);
-    assert_ne!(tls(&world, "team/s:80").fingerprint, first, "no connection checked against other authorities is used again");
+    let other = tls(&world, "team/s:80").fingerprint;
+    assert_ne!(other, first.fingerprint, "no connection checked against other authorities is used again");
     world.remove("ConfigMap team/ca");
     assert_eq!(states(&world), bad);
     assert_eq!(world.condition("HTTPRoute team/r", "ResolvedRefs"), "ResolvedRefs", "the route's reference is good");
@@ -127,18 +140,9 @@ fn backend_tls_policy_conflict_resolution() {
     assert_eq!(name(&world, "team/s:80"), "b.example.com");
 }
 
+/// A GRPCRoute offers HTTP/2 alone.
 #[test]
-fn a_broken_policy_keeps_its_place_and_no_younger_one_has_a_say() {
-    let broken = policy("a", "", S, REF);
-    let world = World::of(&(base() + &broken + &policy("b", "", S, SYSTEM)));
-    assert_eq!(world.condition("BackendTLSPolicy team/a", "Accepted"), "!NoValidCACertificate");
-    assert_eq!(world.condition("BackendTLSPolicy team/b", "Accepted"), "!Conflicted");
-    assert_eq!(world.get("http://h/", &[]), "500");
-    assert!(why_broken(&world, "team/s:80").contains("BackendTLSPolicy team/a"));
-}
-
-#[test]
-fn backend_tls_policy_grpc_route_offers_http2_alone() {
+fn backend_tls_policy_grpc_route() {
     let rules = "[{backendRefs: [{name: s, port: 80}]}]";
     let yaml =
         format!("{GATEWAY}{}{}{}", route("GRPCRoute", "g", rules), service("team", "s", "10.0.0.1"), policy("p", "", S, SYSTEM));
@@ -154,8 +158,9 @@ fn backend_tls_policy_grpc_route_offers_http2_alone() {
     assert_eq!((refusal.reason.status().as_u16(), refusal.reason.grpc_status()), (500, GrpcStatus::Unavailable));
 }
 
+/// Nothing is sent in clear.
 #[test]
-fn backend_tls_policy_invalid_ca_certificate_ref_is_never_spoken_in_clear() {
+fn backend_tls_policy_invalid_ca_certificate_ref() {
     for (held, why) in [("", "does not exist"), (&*config_map("team", "ca", "nonsense"), "holds 0 certificates")] {
         let world = World::of(&(base() + &policy("p", "", S, REF) + held));
         assert_eq!(world.condition(P, "ResolvedRefs"), "!InvalidCACertificateRef");
@@ -166,7 +171,7 @@ fn backend_tls_policy_invalid_ca_certificate_ref_is_never_spoken_in_clear() {
 }
 
 #[test]
-fn backend_tls_policy_invalid_kind_of_authority() {
+fn backend_tls_policy_invalid_kind() {
     let refs = "caCertificateRefs: [{group: example.com, kind: Odd, name: ca}]";
     let world = World::of(&(base() + &policy("p", "", S, refs)));
     assert_eq!(world.condition(P, "ResolvedRefs"), "!InvalidKind");
@@ -207,8 +212,9 @@ fn backend_tls_policy_preserve_foreign_status() {
     assert_eq!(left["ancestors"], json!([foreign]));
 }
 
+/// Names take the place of the host name as what is proven; that stays what is asked for.
 #[test]
-fn backend_tls_policy_san_validation_replaces_the_host_name_as_what_is_proven() {
+fn backend_tls_policy_san_validation() {
     let names = "subjectAltNames: [{type: Hostname, hostname: '*.Example.org'}, {type: URI, uri: 'spiffe://abc.example.com/id'}]";
     let names = names.replace("Example", "example");
     let world = World::of(&(base() + &policy("p", "", S, &format!("{SYSTEM}, {names}"))));
@@ -242,8 +248,9 @@ fn connected(world: &World, port: u16, server_name: Option<&str>) -> Result<Arc<
     }
 }
 
+/// The same for TCPRoutes; where TLS passes through, the handshake is the client's own. §9 item 30: "its failure cases on TLSRoute Terminate".
 #[test]
-fn backend_tls_policy_tls_route_terminate_and_tcp_route_and_no_passthrough() {
+fn backend_tls_policy_tls_route_terminate() {
     let stream = |kind: &str, name: &str, section: &str, hosts: &str| {
         format!(
             "\n---\n{{apiVersion: gateway.networking.k8s.io/v1, kind: {kind}, metadata: {{name: {name}, namespace: team}}, spec: {{parentRefs: [{{name: gw, sectionName: {section}}}], {hosts}rules: [{{backendRefs: [{{name: s, port: 80}}]}}]}}}}\n"
@@ -268,6 +275,7 @@ fn backend_tls_policy_tls_route_terminate_and_tcp_route_and_no_passthrough() {
     assert!(connected(&broken, 8443, Some("pass.example.com")).is_ok(), "the client's own handshake passes through");
 }
 
+/// §9 item 29: "partial CA refs"; item 64: "update, deletion without cached anchors"; §10 row 25.
 #[test]
 fn some_usable_references_are_enough_and_the_others_are_told() {
     let refs = "caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}, {group: certificates.k8s.io, kind: ClusterTrustBundle, name: roots}, {group: '', kind: Secret, name: x}]";
@@ -285,6 +293,7 @@ fn some_usable_references_are_enough_and_the_others_are_told() {
     assert_eq!(world.get("http://h/", &[]), "500");
 }
 
+/// §9 item 64: "absent API"; §10 row 26.
 #[test]
 fn the_kind_of_a_missing_api_for_cluster_trust_bundles_is_invalid_kind_on_policies() {
     use gateway_core::compile::{Bundle, Change, Fact};
@@ -297,101 +306,6 @@ fn the_kind_of_a_missing_api_for_cluster_trust_bundles_is_invalid_kind_on_polici
     assert_eq!(world.condition(P, "Accepted"), "!NoValidCACertificate");
     world.apply([Change::Fact(Fact::Bundle(Bundle::of("v1.7.0", true)))]);
     assert_eq!(world.condition(P, "Accepted"), "Accepted");
-}
-
-#[test]
-fn a_target_that_does_not_exist_is_said_to_the_gateways_whose_routes_name_it() {
-    let mut world = World::of(&(GATEWAY.to_owned() + &route("HTTPRoute", "r", "[{backendRefs: [{name: s, port: 80}]}]")));
-    world.put(&policy("p", "", S, SYSTEM));
-    assert_eq!(world.condition(P, "Accepted"), "!TargetNotFound");
-    assert!(world.message(P, "Accepted").contains("Service team/s does not exist"));
-    world.put(&service("team", "s", "10.0.0.1"));
-    assert_eq!(world.condition(P, "Accepted"), "Accepted");
-    world.put(&policy("p", "", "{group: '', kind: Service, name: s, sectionName: odd}", SYSTEM));
-    assert_eq!(world.condition(P, "Accepted"), "!TargetNotFound", "a port of that name does not");
-    assert_eq!(world.get("http://h/", &[]), "team/s:80 /", "and the ports there are stay as they are");
-}
-
-#[test]
-fn a_policy_of_several_targets_has_a_say_in_each() {
-    let rules = "[{backendRefs: [{name: s, port: 80}, {name: t, port: 80}]}]";
-    let yaml = GATEWAY.to_owned()
-        + &route("HTTPRoute", "r", rules)
-        + &service("team", "s", "10.0.0.1")
-        + &service("team", "t", "10.0.0.2");
-    let both = format!("{S}, {{group: '', kind: Service, name: t}}");
-    let mut world = World::of(&(yaml + &policy("p", "", &both, SYSTEM) + &policy("a", "", S, SYSTEM)));
-    assert!(matches!(backend(&world, "team/t:80").security, Security::Tls(_)));
-    assert_eq!(world.condition(P, "Accepted"), "Accepted", "it is in force for one of them");
-    assert!(world.message(P, "Accepted").contains("not everywhere: BackendTLSPolicy team/a targets Service team/s too"));
-    world.remove("BackendTLSPolicy team/a");
-    assert_eq!(world.message(P, "Accepted"), "the policy is in force");
-}
-
-#[test]
-fn each_gateway_whose_routes_use_the_service_is_an_ancestor_and_needs_the_policy() {
-    let second = GATEWAY.replace("name: gw,", "name: other,").replace("port: 80", "port: 81");
-    let routed = route("HTTPRoute", "r2", "[{backendRefs: [{name: s, port: 80}]}]").replace("name: gw", "name: other");
-    let mut world = World::of(&(base() + &second + &policy("p", "", S, REF) + &config_map("team", "ca", &authority("one"))));
-    let ancestors = |world: &World| {
-        let Status::Policy(status) = &world.compiler.statuses()[&id(P)] else { panic!("it has one") };
-        status.ancestors.iter().map(|one| one.ancestor_ref.name.clone()).collect::<Vec<_>>()
-    };
-    assert_eq!(ancestors(&world), ["gw"]);
-    let update = world.put(&routed);
-    assert_eq!(ancestors(&world), ["gw", "other"]);
-    let other = id("Gateway team/other").name;
-    let need = |what: &str, joined: bool| Need { gateway: other.clone(), object: id(what), joined };
-    for what in [P, "ConfigMap team/ca", "Service team/s"] {
-        assert!(update.needs.contains(&need(what, true)), "{what}: {:?}", update.needs);
-    }
-    let update = world.remove("HTTPRoute team/r2");
-    assert_eq!(ancestors(&world), ["gw"]);
-    for what in [P, "ConfigMap team/ca", "Service team/s"] {
-        assert!(update.needs.contains(&need(what, false)), "{what}: {:?}", update.needs);
-    }
-    // A route that is not accepted leads nowhere.
-    world.put(&routed.replace("parentRefs: [{name: other", "parentRefs: [{sectionName: odd, name: other"));
-    assert_eq!(ancestors(&world), ["gw"]);
-}
-
-#[test]
-fn the_list_of_ancestors_ends_at_sixteen_and_beyond_it_nothing_is_sent() {
-    let gateways: String = (0..3)
-        .map(|n| {
-            let name = format!("g{n}");
-            GATEWAY.replace("name: gw,", &format!("name: {name},")).replace("port: 80,", &format!("port: 8{n}, "))
-                + &route("HTTPRoute", &name, "[{backendRefs: [{name: s, port: 80}]}]")
-                    .replace("name: gw", &format!("name: {name}"))
-        })
-        .collect();
-    let others = |count: usize| {
-        let entry =
-            |n: usize| json!({"ancestorRef": {"name": format!("x{n}")}, "controllerName": "x.example/c", "conditions": []});
-        json!({"ancestors": (0..count).map(entry).collect::<Vec<Value>>()})
-    };
-    let with = |count: usize| {
-        let text = policy("p", "", S, SYSTEM);
-        let mut value: Value = serde_saphyr::from_str(text.trim().trim_start_matches("---")).unwrap();
-        value["status"] = others(count);
-        format!("\n---\n{value}\n")
-    };
-    let mut world = World::of(&(gateways + &service("team", "s", "10.0.0.1") + &with(14)));
-    let answers = |world: &World| [80, 81, 82].map(|port| world.get(&format!("http://h:{port}/"), &[]));
-    assert_eq!(answers(&world), ["team/s:80 /", "team/s:80 /", "500"]);
-    let Status::Policy(status) = &world.compiler.statuses()[&id(P)] else { panic!("it has one") };
-    assert_eq!(status.ancestors.len(), 2);
-    let merged = merge(&world.compiler.statuses()[&id(P)], Some(&others(14)), "2026-01-01T00:00:00Z").unwrap();
-    assert_eq!(merged["ancestors"].as_array().unwrap().len(), 16);
-    assert!(world.compiler.problems()[&id(P)][0].contains("no room for Gateway team/g2"));
-    // Others leave room, or take more.
-    world.put(&with(13));
-    assert_eq!(answers(&world), ["team/s:80 /", "team/s:80 /", "team/s:80 /"]);
-    assert!(!world.compiler.problems().contains_key(&id(P)));
-    world.put(&with(16));
-    assert_eq!(answers(&world), ["500", "500", "500"]);
-    world.remove(P);
-    assert_eq!(answers(&world), ["team/s:80 /", "team/s:80 /", "team/s:80 /"]);
 }
 
 #[test]
@@ -425,6 +339,7 @@ fn authorities_by_a_name_that_is_not_known_and_options_of_ours_that_are_not_are_
     assert_eq!((world.condition(P, "Accepted"), world.get("http://h/", &[])), ("!Invalid".into(), "500".into()));
 }
 
+/// §10 row 14.
 #[test]
 fn app_protocol_wss_needs_a_policy_and_others_decide_what_is_offered() {
     type Expected = Result<&'static [&'static str], &'static str>;
@@ -455,6 +370,7 @@ fn app_protocol_wss_needs_a_policy_and_others_decide_what_is_offered() {
     }
 }
 
+/// §9 item 30: "mirrors, external auth".
 #[test]
 fn the_policy_holds_for_mirrors_and_external_authorization_too() {
     let rules = "[{filters: [{type: RequestMirror, requestMirror: {backendRef: {name: s, port: 80}}}, {type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: s, port: 80}, http: {}}}], backendRefs: [{name: t, port: 80}]}]";
@@ -475,12 +391,154 @@ fn the_policy_holds_for_mirrors_and_external_authorization_too() {
     assert_eq!(world.get("http://h/", &[]), "503", "who cannot be asked lets nobody pass");
 }
 
+/// §9 item 29: "IP endpoints": the name asked for is the policy's, whatever the endpoints are. Item 4: they come and go.
 #[test]
-fn what_is_no_service_is_no_target() {
-    let odd = "{group: example.com, kind: Service, name: s}";
-    let world = World::of(&(base() + &policy("p", "", odd, SYSTEM)));
-    assert_eq!(world.get("http://h/", &[]), "team/s:80 /");
-    let problems = &world.compiler.problems()[&id(P)];
-    assert!(problems[0].contains("targetRef Service.example.com s is without effect"), "{problems:?}");
-    assert!(problems[1].contains("no Gateway leads to what it targets"), "{problems:?}");
+fn endpoints_are_addresses_and_come_and_go_while_the_name_asked_for_stays() {
+    let mut world = World::of(&(base() + &policy("p", "", S, SYSTEM)));
+    let spoken = tls(&world, "team/s:80");
+    let slice = |address: &str, conditions: &str| {
+        format!(
+            "\n---\n{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {{name: s-1, namespace: team, labels: {{kubernetes.io/service-name: s}}}}, addressType: IPv6, endpoints: [{{addresses: ['{address}'], conditions: {{{conditions}}}}}], ports: [{{port: 8443}}]}}"
+        )
+    };
+    world.put(&slice("fd00::1", "ready: true"));
+    let now = backend(&world, "team/s:80");
+    assert_eq!(*now.endpoints, ["[fd00::1]:8443".parse().unwrap()]);
+    assert!(Arc::ptr_eq(&tls(&world, "team/s:80").identity, &spoken.identity));
+    assert_eq!(&*spoken.identity.server_name, "abc.example.com");
+    world.put(&slice("fd00::1", "ready: false"));
+    assert_eq!(world.get("http://h/", &[]), "503");
+    world.put(&slice("fd00::1", "ready: false, serving: true, terminating: true"));
+    assert_eq!(world.get("http://h/", &[]), "team/s:80 /", "one that still serves while it terminates is better than none");
+}
+
+/// §9 item 29: "`System` roots".
+#[test]
+fn the_authorities_of_the_system_are_trusted_where_the_policy_names_them() {
+    let world = World::of(&(base() + &policy("p", "", S, SYSTEM)));
+    assert_eq!(tls(&world, "team/s:80").identity.trust, Trust::System);
+    assert_eq!((world.condition(P, "Accepted"), world.condition(P, "ResolvedRefs")), ("Accepted".into(), "ResolvedRefs".into()));
+}
+
+/// §9 item 30: "GRPC over HTTPS listeners".
+#[test]
+fn calls_over_https_reach_their_backend_over_http2_and_tls() {
+    let front =
+        GATEWAY.replace("port: 80, protocol: HTTP}", "port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: cert}]}}");
+    let yaml = front
+        + &super::certificates::secret("team", "cert", "h")
+        + &route("GRPCRoute", "g", "[{backendRefs: [{name: s, port: 80}]}]")
+        + &service("team", "s", "10.0.0.1")
+        + &policy("p", "", S, SYSTEM);
+    let world = World::of(&yaml);
+    let forward = world.forwarded("POST", "https://h/s.S/M", &["content-type: application/grpc"]);
+    let Security::Tls(spoken) = &forward.backend.security else { panic!("it is not in clear") };
+    assert_eq!((spoken.alpn, &*spoken.identity.server_name), (&["h2"][..], "abc.example.com"));
+}
+
+/// §9 item 46: "port name mapping, named targetPort, SCTP port", "missing port".
+#[test]
+fn a_section_is_the_name_of_a_port_whatever_its_number_and_target_port() {
+    let ports = "\n---\n{apiVersion: v1, kind: Service, metadata: {name: s, namespace: team}, spec: {ports: [{name: web, port: 80, targetPort: pods-web}, {name: admin, port: 81, targetPort: 9000}, {name: web2, port: 82, protocol: SCTP}]}}";
+    let rules = "[{matches: [{path: {value: /web}}], backendRefs: [{name: s, port: 80}]}, {matches: [{path: {value: /admin}}], backendRefs: [{name: s, port: 81}]}, {matches: [{path: {value: /sctp}}], backendRefs: [{name: s, port: 82}]}]";
+    let section = |name: &str| format!("{{group: '', kind: Service, name: s, sectionName: {name}}}");
+    let mut world =
+        World::of(&(GATEWAY.to_owned() + &route("HTTPRoute", "r", rules) + ports + &policy("p", "", &section("web"), SYSTEM)));
+    assert_eq!(&*tls(&world, "team/s:80").identity.server_name, "abc.example.com");
+    assert_eq!(backend(&world, "team/s:81").security, Security::Clear, "keep the two apart");
+    assert_ne!(backend(&world, "team/s:80").fingerprint, backend(&world, "team/s:81").fingerprint);
+    assert_eq!(world.condition("HTTPRoute team/r", "ResolvedRefs"), "!BackendNotFound", "SCTP is no port for HTTP");
+    assert_eq!(world.get("http://h/sctp", &[]), "500");
+    for not_a_name in ["pods-web", "'80'"] {
+        world.put(&policy("p", "", &section(not_a_name), SYSTEM));
+        assert_eq!(world.condition(P, "Accepted"), "!TargetNotFound", "{not_a_name}");
+        assert!(
+            world.message(P, "Accepted").contains("its ports are named web, admin, web2"),
+            "{}",
+            world.message(P, "Accepted")
+        );
+        assert_eq!(backend(&world, "team/s:80").security, Security::Clear);
+    }
+    world.put(&policy("p", "", &section("pods-web"), SYSTEM));
+    world.put(&ports.replace("name: web,", "name: pods-web,"));
+    assert_eq!(world.condition(P, "Accepted"), "Accepted", "the port got the name");
+    assert_eq!(&*tls(&world, "team/s:80").identity.server_name, "abc.example.com");
+}
+
+#[test]
+fn a_udp_port_has_no_tls_and_its_flows_stay_as_they_are() {
+    let gateway = GATEWAY.replace("port: 80, protocol: HTTP", "port: 53, protocol: UDP");
+    let udp = "\n---\n{apiVersion: v1, kind: Service, metadata: {name: s, namespace: team}, spec: {ports: [{port: 80, protocol: UDP}]}}";
+    let yaml = gateway + &route("UDPRoute", "u", "[{backendRefs: [{name: s, port: 80}]}]") + udp + &policy("p", "", S, REF);
+    let world = World::of(&yaml);
+    assert_eq!(backend(&world, "team/s:80").security, Security::Clear);
+    assert_eq!(world.condition(P, "Accepted"), "!NoValidCACertificate");
+}
+
+/// §9 item 64: "update", of either kind of source; whoever was refused before is asked again.
+#[test]
+fn another_authority_makes_another_handshake() {
+    let refs = "caCertificateRefs: [{group: certificates.k8s.io, kind: ClusterTrustBundle, name: 'example.com:signer:roots'}]";
+    let named = |pem: &str| bundle("v1", "example.com:signer:roots", pem);
+    let mut world = World::of(&(base() + &policy("p", "", S, refs) + &named(&authority("one"))));
+    let (one, whole) = (tls(&world, "team/s:80").fingerprint, backend(&world, "team/s:80").fingerprint);
+    world.put(&named(&authority("two")));
+    assert_ne!(tls(&world, "team/s:80").fingerprint, one);
+    assert_ne!(backend(&world, "team/s:80").fingerprint, whole);
+    world.put(&named("nonsense"));
+    assert_eq!(
+        (world.condition(P, "ResolvedRefs"), world.condition(P, "Accepted")),
+        ("!InvalidCACertificateRef".into(), "!NoValidCACertificate".into())
+    );
+    assert!(why_broken(&world, "team/s:80").contains("ClusterTrustBundle example.com:signer:roots"));
+}
+
+/// GEP-3155: "Backend connection pools" are those of one Gateway and of what it presents.
+#[test]
+fn no_two_gateways_and_no_two_certificates_share_a_connection() {
+    let with = |name: &str, port: u16, cert: &str| {
+        GATEWAY.replace("name: gw,", &format!("name: {name},")).replace("port: 80", &format!("port: {port}")).replace(
+            "gatewayClassName: c,",
+            &format!("gatewayClassName: c, tls: {{backend: {{clientCertificateRef: {{name: {cert}}}}}}},"),
+        ) + &route("HTTPRoute", name, "[{backendRefs: [{name: s, port: 80}]}]").replace("name: gw}", &format!("name: {name}}}"))
+    };
+    let yaml = with("one", 80, "a")
+        + &with("two", 81, "a")
+        + &super::certificates::secret("team", "a", "a")
+        + &super::certificates::secret("team", "b", "b")
+        + &service("team", "s", "10.0.0.1")
+        + &policy("p", "", S, SYSTEM);
+    let mut world = World::of(&yaml);
+    let key = |world: &World, port: u16| {
+        let forward = world.forwarded("GET", &format!("http://h:{port}/"), &[]);
+        let Security::Tls(spoken) = &forward.backend.security else { panic!("it is not in clear") };
+        assert!(spoken.certificate(&forward.listener).is_some(), "the Gateway's own is presented");
+        spoken.pool_key(&forward.listener)
+    };
+    let (one, two) = (key(&world, 80), key(&world, 81));
+    assert_ne!(one, two);
+    assert_eq!((one.handshake, one.certificate), (two.handshake, two.certificate));
+    world.put(&with("one", 80, "b"));
+    assert_ne!(key(&world, 80), one, "it presents another");
+    assert_eq!(key(&world, 81), two);
+}
+
+/// A policy that nobody else uses is nobody else's business.
+#[test]
+fn a_change_of_a_policy_touches_its_targets_and_its_own_status_alone() {
+    let rules = "[{backendRefs: [{name: s, port: 80}, {name: t, port: 80}]}]";
+    let yaml = GATEWAY.to_owned()
+        + &route("HTTPRoute", "r", rules)
+        + &service("team", "s", "10.0.0.1")
+        + &service("team", "t", "10.0.0.2");
+    let mut world = World::of(&(yaml + &policy("p", "generation: 1", S, SYSTEM)));
+    let (s, t) = (Arc::clone(backend(&world, "team/s:80")), Arc::clone(backend(&world, "team/t:80")));
+    let update = world.put(&policy("p", "generation: 2", S, SYSTEM).replace("abc.example.com", "x.example.com"));
+    assert_eq!(update.statuses.keys().map(ToString::to_string).collect::<Vec<_>>(), [P]);
+    assert!(update.problems.is_empty() && update.needs.is_empty());
+    assert!(Arc::ptr_eq(&t, backend(&world, "team/t:80")) && !Arc::ptr_eq(&s, backend(&world, "team/s:80")));
+    assert_eq!(s.id, backend(&world, "team/s:80").id, "routes go on leading to it");
+    let snapshot = Arc::clone(&world.snapshot);
+    world.put(&policy("p", "generation: 3", S, SYSTEM).replace("abc.example.com", "x.example.com"));
+    assert!(Arc::ptr_eq(&snapshot, &world.snapshot), "the same again changes no traffic");
 }

@@ -11,6 +11,7 @@ mod cors;
 mod default_gateways;
 mod dependencies;
 mod diff;
+mod direct_policies;
 mod external_auth;
 mod filters;
 mod grants;

@@ -18,14 +18,14 @@ use super::super::ties::Ties;
 use super::super::tls_options::tls_options;
 use super::super::trust::{Authorities, AuthorityRef, Cause};
 use super::super::{Options, violation};
-use super::{Asks, Policy, others, services};
+use super::{Asks, Held, Policy, backends};
 
 /// Judges a policy by itself.
 pub(super) fn judge(policy: &BackendTlsPolicy, objects: &Objects, authorities: &mut Authorities, options: &Options) -> Policy {
     let namespace = policy.meta.name.namespace();
     let refs = policy.spec.target_refs.iter();
     let refs = refs.map(|target| (&*target.group, &*target.kind, &*target.name, target.section_name.as_deref()));
-    let (targets, remarks) = services(namespace, refs);
+    let (targets, remarks) = backends(namespace, refs);
     let mut ties = Ties::default();
     let read = validation(
         &policy.spec.validation,
@@ -52,7 +52,7 @@ pub(super) fn judge(policy: &BackendTlsPolicy, objects: &Objects, authorities: &
         asks: Asks::Tls(identity.map_err(|(_, message)| format!("BackendTLSPolicy {}: {message}", policy.meta.name).into())),
         ties,
         remarks,
-        others: others(policy.status.as_ref(), &options.controller_name),
+        held: Held::of(policy.status.as_ref(), &options.controller_name),
         barred: Arc::from([]),
         needed: Vec::new(),
     }

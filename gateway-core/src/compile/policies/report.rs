@@ -18,7 +18,7 @@ use super::super::fault::Fault;
 use super::super::objects::Objects;
 use super::super::reach::Reach;
 use super::super::status::condition;
-use super::{Policies, Policy, Target};
+use super::{Policies, Policy, TARGETS, Target};
 
 /// The Gateways that lead to what a policy targets.
 #[derive(Debug, Default)]
@@ -29,19 +29,42 @@ pub(in crate::compile) struct Ancestors {
     pub(in crate::compile) barred: Vec<ObjectName>,
 }
 
-/// How many entries of other controllers a stored status holds.
-pub(in crate::compile) fn others(stored: Option<&Value>, controller_name: &str) -> usize {
-    let entries = stored.and_then(|stored| stored.get("ancestors")).and_then(Value::as_array);
-    let is_other = |entry: &&Value| entry.get("controllerName").and_then(Value::as_str) != Some(controller_name);
-    entries.map_or(0, |entries| entries.iter().filter(is_other).count())
+/// What the list of ancestors in a stored status holds.
+#[derive(Clone, Debug, Default)]
+pub(in crate::compile) struct Held {
+    /// How many entries of other controllers.
+    others: usize,
+    /// The Gateways in our entries.
+    own: BTreeSet<ObjectName>,
 }
 
-/// The ancestors of a policy.
+impl Held {
+    pub(in crate::compile) fn of(stored: Option<&Value>, controller_name: &str) -> Self {
+        let mut held = Self::default();
+        for entry in stored.and_then(|stored| stored.get("ancestors")).and_then(Value::as_array).into_iter().flatten() {
+            if entry.get("controllerName").and_then(Value::as_str) != Some(controller_name) {
+                held.others += 1;
+                continue;
+            }
+            let text = |field: &str| entry.get("ancestorRef")?.get(field)?.as_str();
+            held.own.extend(text("namespace").zip(text("name")).map(|(namespace, name)| ObjectName::new(namespace, name)));
+        }
+        held
+    }
+}
+
+/// The ancestors of a policy. Where not all have room, those that have an entry keep it.
 pub(in crate::compile) fn ancestors(policy: &Policy, reach: &Reach) -> Ancestors {
     let all: BTreeSet<&ObjectName> = policy.targets.iter().flat_map(|target| reach.gateways(&target.object)).collect();
-    let room = MOST_ANCESTORS.saturating_sub(policy.others);
+    let room = MOST_ANCESTORS.saturating_sub(policy.held.others);
     let mut told: Vec<ObjectName> = all.into_iter().cloned().collect();
-    let barred = told.split_off(told.len().min(room));
+    if told.len() <= room {
+        return Ancestors { told, barred: Vec::new() };
+    }
+    told.sort_by_key(|gateway| !policy.held.own.contains(gateway));
+    let mut barred = told.split_off(room);
+    told.sort_unstable();
+    barred.sort_unstable();
     Ancestors { told, barred }
 }
 
@@ -129,17 +152,27 @@ fn standing(id: &ObjectId, target: &Target, policies: &Policies, objects: &Objec
 }
 
 fn exists(target: &Target, objects: &Objects) -> Result<(), Fault> {
-    if target.object.kind != Kind::Service {
-        return Ok(());
-    }
+    let name = &target.object.name;
+    let ports = if target.object.kind == Kind::Service {
+        objects.services.get(name).map(|service| &service.spec.ports)
+    } else if target.object.kind == Kind::ServiceImport {
+        objects.service_imports.get(name).map(|import| &import.spec.ports)
+    } else {
+        return Err((Reason::Invalid, format!("{} is no target: {TARGETS}", target.object)));
+    };
     let missing = |what: String| Err((Reason::TargetNotFound, what));
-    let Some(service) = objects.services.get(&target.object.name) else {
+    let Some(ports) = ports else {
         return missing(format!("{} does not exist", target.object));
     };
     match &target.section {
-        Some(section) if !service.spec.ports.iter().any(|port| *port.name == **section) => {
-            let names: Vec<&str> = service.spec.ports.iter().map(|port| &*port.name).collect();
-            missing(format!("{} has no port named {section}; its ports are named {}", target.object, names.join(", ")))
+        Some(section) if !ports.iter().any(|port| *port.name == **section) => {
+            let names: Vec<&str> = ports.iter().map(|port| &*port.name).filter(|name| !name.is_empty()).collect();
+            let names = if names.is_empty() {
+                "none of its ports has a name".to_owned()
+            } else {
+                format!("its ports are named {}", names.join(", "))
+            };
+            missing(format!("{} has no port named {section}; {names}", target.object))
         }
         Some(_) | None => Ok(()),
     }

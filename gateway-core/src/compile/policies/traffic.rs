@@ -16,7 +16,7 @@ use super::super::fault::Fault;
 use super::super::ties::Ties;
 use super::super::translate::persistence;
 use super::super::{Options, violation};
-use super::{Asks, Policy, Target, others, services};
+use super::{Asks, Held, Policy, Target, backends};
 
 /// What a policy asks of traffic to a backend.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,7 +37,7 @@ impl Traffic {
 pub(super) fn judge(policy: &XBackendTrafficPolicy, options: &Options) -> Policy {
     let namespace = policy.meta.name.namespace();
     let refs = policy.spec.target_refs.iter().map(|target| (&*target.group, &*target.kind, &*target.name, None));
-    let (targets, remarks) = services(namespace, refs);
+    let (targets, remarks) = backends(namespace, refs);
     let violation = violation::of_object(&policy.meta).map(|message| (Reason::Invalid, message));
     let traffic = violation.map_or_else(|| read(policy, &targets, options), Err);
     Policy {
@@ -49,7 +49,7 @@ pub(super) fn judge(policy: &XBackendTrafficPolicy, options: &Options) -> Policy
         asks: Asks::Traffic(traffic.unwrap_or_default()),
         ties: Ties::default(),
         remarks,
-        others: others(policy.status.as_ref(), &options.controller_name),
+        held: Held::of(policy.status.as_ref(), &options.controller_name),
         barred: Arc::from([]),
         needed: Vec::new(),
     }

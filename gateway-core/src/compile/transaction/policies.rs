@@ -4,15 +4,15 @@
 
 use std::sync::Arc;
 
-use crate::name::{Kind, ObjectId, ObjectName};
+use crate::name::{ObjectId, ObjectName};
 use crate::status::Status;
 
-use super::super::policies::{self, Ancestors};
+use super::super::policies::{self, Ancestors, Replaced};
 use super::super::{Options, backends};
 use super::{Dirty, State, links};
 
 impl State {
-    /// Judges policies by themselves. Those that target the same are phrased again, as another may have its say now.
+    /// Judges policies by themselves. Those that target the same are phrased again where another has its say now.
     pub(super) fn judge_policies(&mut self, dirty: &mut Dirty, options: &Options) {
         for id in std::mem::take(&mut dirty.policies) {
             let mut new = policies::judge(&id, &self.objects, &mut self.authorities, options);
@@ -21,18 +21,14 @@ impl State {
                 new.needed = std::mem::take(&mut old.needed);
             }
             let after = new.as_ref().map(|policy| policy.ties.clone()).unwrap_or_default();
-            let (old, touched) = self.policies.replace(&id, new);
+            let Replaced { old, targets, rivals } = self.policies.replace(&id, new);
             let before = old.as_ref().map(|policy| policy.ties.clone()).unwrap_or_default();
             self.dependents.relink(&id, links(&before.uses, &before.crosses, &[]), links(&after.uses, &after.crosses, &[]));
             if let Some(old) = old {
                 old.needed.iter().for_each(|(gateway, object)| self.needs.leave(gateway, object));
             }
-            for object in touched {
-                dirty.policed.extend(self.policies.on(&object).cloned());
-                if object.kind == Kind::Service {
-                    dirty.backends.insert(object);
-                }
-            }
+            dirty.backends.extend(targets);
+            dirty.policed.extend(rivals);
             dirty.policed.insert(id);
         }
     }
