@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use crate::args;
 use crate::question::Question;
 use crate::state::State;
+use crate::target::Target;
 
 /// Binds the admin server's address, unless it is that of a socket which a former process left.
 pub(crate) async fn bind(address: SocketAddr, left: &mut Vec<std::net::TcpListener>) -> anyhow::Result<TcpListener> {
@@ -93,19 +94,20 @@ impl Admin {
 
     /// Which rule of the running configuration would answer.
     fn explain(&self, query: &str) -> Result<Page, String> {
-        let (mut method, mut url, mut headers, mut is_json) = (Method::GET, None, Vec::new(), true);
+        let (mut method, mut url, mut headers, mut is_json) = (None, None, Vec::new(), true);
         for (name, value) in parameters(query) {
             match name.as_str() {
-                "method" => method = args::method(&value)?,
-                "url" => url = Some(args::url(&value)?),
+                "method" => method = Some(args::method(&value)?),
+                "url" => url = Some(value.parse()?),
                 "header" => headers.push(value.parse()?),
                 "format" => is_json = value != "text",
                 other => return Err(format!("{other} is not known; /explain takes method, url, header and format")),
             }
         }
-        let url = url.ok_or("url is missing: /explain?method=GET&url=http://host/path")?;
+        let target: Target = url.ok_or("url is missing: /explain?url=http://host/path&method=GET")?;
+        target.check_head(method.is_some() || !headers.is_empty())?;
         let snapshot = Arc::clone(&self.gateway.live().load());
-        let explained = Question { method, url, headers }.ask(&snapshot, &self.ports);
+        let explained = Question { target, method, headers }.ask(&snapshot, &self.ports);
         Ok(match is_json {
             true => Page { status: StatusCode::OK, kind: JSON, body: format!("{:#}\n", explained.json) },
             false => Page::text(StatusCode::OK, explained.text + "\n"),
@@ -179,7 +181,7 @@ const INDEX: &str = "\
 /healthz   whether changes are followed
 /readyz    whether a configuration is applied and every socket was tried
 /status    what became of every object (?format=text for people)
-/explain   which rule would answer: ?method=GET&url=http://host/path&header=Name:%20value&format=text
+/explain   which route would take it: ?url=http://host/path&method=GET&header=Name:%20value&format=text
 /metrics   counters
 ";
 

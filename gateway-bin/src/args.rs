@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use gateway_core::name::ObjectName;
-use http::{HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderName, HeaderValue, Method};
+
+use crate::target::Target;
 
 /// Serves plain Gateway API manifests, and judges them.
 #[derive(Debug, Parser)]
@@ -29,7 +31,7 @@ pub(crate) enum Mode {
     Run(Box<Run>),
     /// Judge the manifests without serving them; status 1 when anything is not accepted
     Validate(Validate),
-    /// Say which rule would answer a request, and why the others would not; status 1 when none would
+    /// Say which route would take a request, a connection or a datagram, and why the others would not; status 1 when none would
     Explain(Explain),
     /// Say which requests two sets of manifests answer differently, and which statuses change; status 1 when anything differs, 2 when
     /// something cannot be read
@@ -40,12 +42,18 @@ impl Command {
     /// The command line of this process.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let command = Self::try_parse()?;
-        if let Mode::Run(flags) = &command.mode
-            && let Some(clash) = clash(&flags.port_map)
-        {
-            return Err(clap::Error::raw(clap::error::ErrorKind::ValueValidation, clash).with_cmd(&Self::command()));
+        let clash = match &command.mode {
+            Mode::Run(flags) => clash(&flags.port_map),
+            Mode::Explain(flags) => {
+                let checked = flags.url.check_head(flags.method.is_some() || !flags.headers.is_empty());
+                checked.err().map(|why| format!("{why}\n"))
+            }
+            Mode::Validate(_) | Mode::Diff(_) => None,
+        };
+        match clash {
+            Some(clash) => Err(clap::Error::raw(clap::error::ErrorKind::ValueValidation, clash).with_cmd(&Self::command())),
+            None => Ok(command),
         }
-        Ok(command)
     }
 }
 
@@ -156,21 +164,24 @@ pub(crate) struct Validate {
     /// How to show the conditions
     #[arg(short, long, value_enum, default_value_t = ValidateOutput::Table)]
     pub(crate) output: ValidateOutput,
+
+    #[command(flatten)]
+    pub(crate) judging: Judging,
 }
 
 /// `gateway explain`.
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The request's method
-    #[arg(value_parser = method)]
-    pub(crate) method: Method,
-
-    /// The request's URL, as in `http://shop.example.com:8080/cart?item=1`
-    #[arg(value_parser = url)]
-    pub(crate) url: Uri,
+    /// Where it would arrive: a request by `http://host/path` or `https://…`, a call by `grpc://host/service/method` or `grpcs://…`, a
+    /// connection by `tls://name:port` or `tcp://:port`, a datagram by `udp://:port`
+    pub(crate) url: Target,
 
     #[command(flatten)]
     pub(crate) given: Given,
+
+    /// The request's method; without it GET, and POST for calls
+    #[arg(short = 'X', long, value_parser = method)]
+    pub(crate) method: Option<Method>,
 
     /// A header of the request: `Name: value`
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
@@ -179,6 +190,9 @@ pub(crate) struct Explain {
     /// How to show the explanation
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
+
+    #[command(flatten)]
+    pub(crate) judging: Judging,
 }
 
 /// `gateway diff`.
@@ -202,6 +216,26 @@ pub(crate) struct Diff {
     /// How to show the differences
     #[arg(short, long, value_enum, default_value_t = Output::Text, alias = "format")]
     pub(crate) output: Output,
+
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+}
+
+/// For whom manifests are judged that are not served.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Judging {
+    /// What is taken to be performed
+    #[arg(long, value_enum, default_value_t = Performed::Run)]
+    pub(crate) support: Performed,
+}
+
+/// What a data plane performs; what it does not gets its condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Performed {
+    /// What `gateway run` performs
+    Run,
+    /// All of the Gateway API that can be judged, whoever performs it
+    All,
 }
 
 /// What a field that the API does not have does to its object, in the words of kubectl.
@@ -359,16 +393,6 @@ impl FromStr for Header {
 
 pub(crate) fn method(text: &str) -> Result<Method, String> {
     Method::from_bytes(text.to_ascii_uppercase().as_bytes()).map_err(|_| "not an HTTP method".into())
-}
-
-pub(crate) fn url(text: &str) -> Result<Uri, String> {
-    let expected = "expected http://host/path or https://host/path";
-    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let uri: Uri = whole.parse().map_err(|err| format!("{expected}: {err}"))?;
-    match uri.scheme_str() {
-        Some("http" | "https") => Ok(uri),
-        Some(_) | None => Err(expected.into()),
-    }
 }
 
 fn controller_name(text: &str) -> Result<String, String> {

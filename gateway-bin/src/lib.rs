@@ -21,6 +21,7 @@ mod run;
 mod serve;
 mod setup;
 mod state;
+mod target;
 mod tools;
 mod unserved;
 

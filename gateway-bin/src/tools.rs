@@ -12,13 +12,14 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gateway_core::compile::{Bound, Change, Compiler, Extensions, Fact, Update};
+use gateway_core::compile::{Bound, Change, Compiler, Extensions, Fact, Options, Update};
 use gateway_core::resource::{Gateway, Object};
 use gateway_core::snapshot::{Settings, Snapshot};
-use gateway_pingora::Builder;
+use gateway_core::support::Support;
+use gateway_pingora::{Builder, SUPPORT};
 
 use crate::addresses::Allotment;
-use crate::args::Reading;
+use crate::args::{Judging, Performed, Reading};
 use crate::board::{Board, Proof};
 use crate::files::Files;
 use crate::setup;
@@ -49,20 +50,24 @@ impl Offline {
     }
 }
 
-/// Reads and compiles the manifests as `run` would.
-fn compile(paths: &[PathBuf], flags: &Reading, builder: Builder) -> anyhow::Result<Offline> {
+/// Reads and compiles the manifests as `run` would, for a data plane that performs this much.
+fn compile(paths: &[PathBuf], flags: &Reading, judging: Judging, builder: Builder) -> anyhow::Result<Offline> {
     let gateway = builder.build()?;
-    Ok(compile_with(paths, flags, gateway.extensions()))
+    Ok(compile_with(paths, flags, judging, gateway.extensions()))
 }
 
 /// The same with the kinds of filter that are known.
-fn compile_with(paths: &[PathBuf], flags: &Reading, extensions: &Extensions) -> Offline {
+fn compile_with(paths: &[PathBuf], flags: &Reading, judging: Judging, extensions: &Extensions) -> Offline {
     let mut files = Files::new(paths, setup::reader(flags, extensions), &flags.backends);
     files.read_stdin();
     let mut changes = files.read_all(true, &BTreeSet::new(), |_| ());
     changes.append(&mut Allotment::new(&flags.addresses).settle(gateways(&files)));
     changes.push(Change::Fact(Fact::Time(setup::since_1970())));
-    let mut compiler = Compiler::new(setup::options(flags, extensions, Settings::default()));
+    let support = match judging.support {
+        Performed::Run => SUPPORT,
+        Performed::All => Support::ALL,
+    };
+    let mut compiler = Compiler::new(Options { support, ..setup::options(flags, extensions, Settings::default()) });
     let mut board = Board::new(Proof::Unserved);
     let first = compiler.apply(changes);
     board.absorb(&first);

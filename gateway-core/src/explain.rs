@@ -22,7 +22,7 @@ use crate::snapshot::{Tier, Turn};
 
 mod stream;
 
-pub use stream::{StreamExplanation, StreamOutcome, explain_datagram, explain_stream};
+pub use stream::{StreamExplanation, StreamOutcome, Tls, explain_datagram, explain_stream};
 pub(crate) use tasks::{edited, limits, repeated, stays};
 
 /// Why a request is answered as it is.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use gateway_core::name::ObjectName;
-use gateway_core::resource::{Service, TransportProtocol};
+use gateway_core::resource::{Service, ServicePort, TransportProtocol};
 use serde_json::{Value, json};
 
 use crate::args::Backend;
@@ -41,11 +41,15 @@ impl Backends {
                 manifests.push(synthesised(name, ports.keys().copied()));
             }
             for (port, endpoints) in ports {
-                let named = match among_files {
-                    Some(service) => service.spec.port(*port, &TransportProtocol::Tcp).map_or("", |port| &port.name).to_owned(),
-                    None => port_name(*port),
+                let served = match among_files {
+                    Some(service) => {
+                        TRANSPORTS.iter().filter_map(|transport| service.spec.port(*port, transport)).cloned().collect()
+                    }
+                    None => synthesised_ports(*port),
                 };
-                manifests.extend(slices(name, *port, &named, endpoints));
+                if !served.is_empty() {
+                    manifests.extend(slices(name, *port, &served, endpoints));
+                }
             }
         }
         manifests
@@ -54,20 +58,29 @@ impl Backends {
     /// What the flags name that no Service among the files has, each as (Service, port).
     pub(crate) fn astray<'a>(&self, service: impl Fn(&ObjectName) -> Option<&'a Service>) -> Vec<(ObjectName, u16)> {
         let lacks = |name: &ObjectName, port: u16| {
-            service(name).is_some_and(|service| service.spec.port(port, &TransportProtocol::Tcp).is_none())
+            service(name).is_some_and(|service| TRANSPORTS.iter().all(|transport| service.spec.port(port, transport).is_none()))
         };
         let all = self.0.iter().flat_map(|(name, ports)| ports.keys().map(move |port| (name, *port)));
         all.filter(|(name, port)| lacks(name, *port)).map(|(name, port)| (name.clone(), port)).collect()
     }
 }
 
+/// What an address may be reached by. Nobody says by which: a flag stands for both.
+const TRANSPORTS: [TransportProtocol; 2] = [TransportProtocol::Tcp, TransportProtocol::Udp];
+
 /// A Service with several ports must name them.
-fn port_name(port: u16) -> String {
-    format!("port-{port}")
+fn synthesised_ports(port: u16) -> Vec<ServicePort> {
+    let named = |transport: TransportProtocol| {
+        let name = format!("port-{port}-{}", transport.as_str().to_ascii_lowercase());
+        ServicePort { name, port, protocol: transport, app_protocol: None }
+    };
+    TRANSPORTS.map(named).into()
 }
 
 fn synthesised(name: &ObjectName, ports: impl Iterator<Item = u16>) -> Value {
-    let ports: Vec<_> = ports.map(|port| json!({"name": port_name(port), "port": port})).collect();
+    let ports = ports.flat_map(synthesised_ports);
+    let ports: Vec<_> =
+        ports.map(|port| json!({"name": port.name, "port": port.port, "protocol": port.protocol.as_str()})).collect();
     json!({
         "apiVersion": "v1",
         "kind": "Service",
@@ -79,7 +92,7 @@ fn synthesised(name: &ObjectName, ports: impl Iterator<Item = u16>) -> Value {
 fn slices<'a>(
     name: &'a ObjectName,
     port: u16,
-    port_name: &'a str,
+    served: &[ServicePort],
     endpoints: &BTreeSet<SocketAddr>,
 ) -> impl Iterator<Item = Value> + 'a {
     let mut groups: BTreeMap<(&str, u16), Vec<Value>> = BTreeMap::new();
@@ -87,7 +100,10 @@ fn slices<'a>(
         let family = if endpoint.is_ipv4() { "IPv4" } else { "IPv6" };
         groups.entry((family, endpoint.port())).or_default().push(json!({"addresses": [endpoint.ip().to_string()]}));
     }
+    let served: Vec<_> = served.iter().map(|port| (port.name.clone(), port.protocol.as_str().to_owned())).collect();
     groups.into_iter().map(move |((family, target), endpoints)| {
+        let ports: Vec<_> =
+            served.iter().map(|(name, protocol)| json!({"name": name, "port": target, "protocol": protocol})).collect();
         let own = format!("{}-{port}-{}-{target}", name.name(), family.to_ascii_lowercase());
         json!({
             "apiVersion": "discovery.k8s.io/v1",
@@ -98,7 +114,7 @@ fn slices<'a>(
                 "labels": {"kubernetes.io/service-name": name.name(), "endpointslice.kubernetes.io/managed-by": "gateway-backend-flag"},
             },
             "addressType": family,
-            "ports": [{"name": port_name, "port": target}],
+            "ports": ports,
             "endpoints": endpoints,
         })
     })
@@ -117,9 +133,16 @@ mod tests {
         let manifests = Backends::new(&flags).manifests(|_| None);
         let kinds: Vec<_> = manifests.iter().map(|manifest| manifest["kind"].as_str().unwrap()).collect();
         assert_eq!(kinds, ["Service", "EndpointSlice", "EndpointSlice", "EndpointSlice"]);
-        assert_eq!(manifests[0]["spec"]["ports"], json!([{"name": "port-80", "port": 80}, {"name": "port-81", "port": 81}]));
+        let port = |name: &str, port: u16, protocol: &str| json!({"name": name, "port": port, "protocol": protocol});
+        let ports = [
+            port("port-80-tcp", 80, "TCP"),
+            port("port-80-udp", 80, "UDP"),
+            port("port-81-tcp", 81, "TCP"),
+            port("port-81-udp", 81, "UDP"),
+        ];
+        assert_eq!(manifests[0]["spec"]["ports"], json!(ports));
         assert_eq!(manifests[1]["endpoints"], json!([{"addresses": ["127.0.0.1"]}, {"addresses": ["127.0.0.2"]}]));
-        assert_eq!(manifests[1]["ports"], json!([{"name": "port-80", "port": 9000}]));
+        assert_eq!(manifests[1]["ports"], json!([port("port-80-tcp", 9000, "TCP"), port("port-80-udp", 9000, "UDP")]));
         assert_eq!(manifests[2]["addressType"], "IPv6");
     }
 }

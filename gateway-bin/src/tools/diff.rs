@@ -31,7 +31,7 @@ pub(crate) fn diff(flags: &Diff, builder: Builder) -> anyhow::Result<ExitCode> {
     let gateway = builder.build()?;
     let side = |path: &Path| -> Offline {
         let paths: Vec<PathBuf> = flags.both.iter().cloned().chain([path.to_owned()]).collect();
-        compile_with(&paths, &flags.reading, gateway.extensions())
+        compile_with(&paths, &flags.reading, flags.judging, gateway.extensions())
     };
     let (old, new) = (side(&flags.old), side(&flags.new));
     let problems: BTreeSet<Problem> = [&old, &new].into_iter().flat_map(|side| side.files.problems()).collect();

@@ -1,7 +1,8 @@
-//! `gateway explain`: which rule would answer a request, and why the others would not.
+//! `gateway explain`: which route would take a request, a connection or a datagram, and why the others would not.
 //!
-//! In: a request and manifests. Out: the listener, the candidates from the best on with what each came to, what is done, on standard
-//! output; problems of the files on standard error. The status is 0 when a rule forwards or answers, 1 otherwise.
+//! In: a URL, what else a request has, and manifests. Out: the listener, the candidates from the best on with what each came to, what
+//! is done, on standard output; problems of the files on standard error. The status is 0 when it is forwarded or answered, or when
+//! a connection comes about on which HTTP is spoken, 1 otherwise.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -14,11 +15,11 @@ use super::compile;
 use crate::args::{Explain, Output};
 use crate::question::Question;
 
-/// Explains the request.
+/// Explains what becomes of it.
 pub(crate) fn explain(flags: &Explain, builder: Builder) -> anyhow::Result<ExitCode> {
-    let offline = compile(&flags.given.paths, &flags.given.reading, builder)?;
+    let offline = compile(&flags.given.paths, &flags.given.reading, flags.judging, builder)?;
     offline.tell_problems();
-    let question = Question { method: flags.method.clone(), url: flags.url.clone(), headers: flags.headers.clone() };
+    let question = Question { target: flags.url.clone(), method: flags.method.clone(), headers: flags.headers.clone() };
     let explained = question.ask(&offline.snapshot, &BTreeMap::new());
     let text = match flags.output {
         Output::Text => format!("{}\n", explained.text),

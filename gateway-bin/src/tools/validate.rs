@@ -16,7 +16,7 @@ use crate::files::problem::Severity;
 
 /// Judges the manifests.
 pub(crate) fn validate(flags: &Validate, builder: Builder) -> anyhow::Result<ExitCode> {
-    let offline = compile(&flags.given.paths, &flags.given.reading, builder)?;
+    let offline = compile(&flags.given.paths, &flags.given.reading, flags.judging, builder)?;
     offline.tell_problems();
     offline.tell_foreign();
     let text = match flags.output {

@@ -22,8 +22,8 @@ fn flags_that_cannot_be_used_end_with_status_2_and_the_usage() {
         (&["run", "x", "--admin", "9901"], "expected IP:PORT"),
         (&["run", "x", "--drain-timeout", "30"], "expected a number with a unit"),
         (&["validate", "x", "-o", "html"], "[possible values: table, yaml]"),
-        (&["explain", "GET", "ftp://host/", "x"], "expected http://host/path"),
-        (&["explain", "GET", "http://host/", "x", "-H", "nameless"], "expected 'Name: value'"),
+        (&["explain", "ftp://host/", "x"], "\"ftp\" is no scheme that is known here"),
+        (&["explain", "http://host/", "x", "-H", "nameless"], "expected 'Name: value'"),
         (&["diff", "x"], "<NEW>"),
         (&["diff", "x", "y", "-o", "yaml"], "[possible values: text, json]"),
     ];

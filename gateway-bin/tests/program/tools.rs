@@ -90,55 +90,6 @@ fn the_admin_server_tells_what_became_of_every_object() {
 }
 
 #[test]
-fn explain_says_who_wins_and_why_the_others_do_not() {
-    let quickstart = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/quickstart");
-    let (status, stdout, stderr) =
-        output(&["explain", "GET", "http://localhost:8080/api/v1/items", quickstart, "-H", "X-Tester: yes"]);
-    assert_eq!((status, stderr.as_str()), (1, ""), "no endpoint yet: {stdout}");
-    for expected in [
-        "*:8080: Gateway quickstart/web listener http answers for localhost",
-        "HTTPRoute quickstart/store rule 2 (api) match 0, host *, prefix /api/v1: wins",
-        "HTTPRoute quickstart/store rule 1 (testers)",
-        "holds, but ranks lower",
-        "refused with 503: the backend has no endpoint",
-    ] {
-        assert!(stdout.contains(expected), "{expected:?} is not in\n{stdout}");
-    }
-    let flag = "quickstart/store:80=127.0.0.1:9";
-    let (status, stdout, _) = output(&["explain", "get", "localhost:8080/api/v1/items", quickstart, "--backend", flag]);
-    assert_eq!(status, 0);
-    for expected in
-        ["first: rewrite matched prefix to /", "first: request headers: set x-api-version: v1", "endpoints: 127.0.0.1:9"]
-    {
-        assert!(stdout.contains(expected), "{expected:?} is not in\n{stdout}");
-    }
-}
-
-#[test]
-fn explain_answers_as_json_and_for_ports_nobody_opened() {
-    let folder = Folder::new();
-    folder.write("gateway.yaml", GATEWAY).write("r.yaml", route("r", "/", "one"));
-    let (status, stdout, _) = output(&["explain", "GET", "http://host:8080/", folder.root(), "-o", "json"]);
-    assert_eq!(status, 0);
-    let json: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((&json["candidates"][0]["verdict"], &json["outcome"]["status"]), (&"won".into(), &200.into()), "{json}");
-    let (status, stdout, _) = output(&["explain", "GET", "http://host/", folder.root()]);
-    assert_eq!((status, stdout.as_str()), (1, "nothing listens on port 80; open are *:8080\n"));
-}
-
-#[test]
-fn the_admin_server_explains_the_running_configuration() {
-    let folder = Folder::new();
-    folder.write("gateway.yaml", GATEWAY).write("r.yaml", route("r", "/", "one"));
-    let running = run(&[folder.root()]);
-    let url = format!("http://{}:8080/x", running.address);
-    let json: Value = serde_json::from_str(&running.admin(&format!("/explain?method=GET&url={url}&header=A:%20b"))).unwrap();
-    assert_eq!(json["candidates"][0]["route"], "HTTPRoute x/r", "{json}");
-    assert!(running.admin("/explain?method=GET").starts_with("url is missing"));
-    assert!(running.admin("/explain?url=gopher://x").starts_with("expected http://host/path"));
-}
-
-#[test]
 fn diff_says_which_requests_are_answered_differently_and_which_statuses_change() {
     let (old, new) = (Folder::new(), Folder::new());
     old.write("gateway.yaml", GATEWAY).write("r.yaml", route("r", "/cart", "one"));

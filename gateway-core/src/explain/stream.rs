@@ -43,14 +43,26 @@ pub enum StreamOutcome {
         backend: String,
         /// How many endpoints it has.
         endpoints: usize,
-        /// Whether TLS ends here first.
-        ends_tls: bool,
+        /// What becomes of its TLS.
+        tls: Tls,
     },
     /// A connection is closed, a flow dropped.
     Refuse {
         /// What went wrong.
         because: String,
     },
+}
+
+/// What becomes of the TLS of what is forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Tls {
+    /// Nobody looks for any.
+    Unseen,
+    /// It ends here: the backend gets what was encrypted.
+    Ends,
+    /// It passes through: the backend ends it.
+    Passes,
 }
 
 /// Explains what `decide_stream` says of a connection now. Takes no turn.
@@ -77,7 +89,11 @@ fn explain_site(snapshot: &Snapshot, socket: &Socket, site: &Site, name: Option<
         Ok(StreamForward { backend, listener, .. }) => StreamOutcome::Forward {
             backend: backend.name.to_string(),
             endpoints: backend.endpoints.len(),
-            ends_tls: listener.protocol == Protocol::TlsTerminate,
+            tls: match listener.protocol {
+                Protocol::TlsTerminate => Tls::Ends,
+                Protocol::TlsPassthrough => Tls::Passes,
+                Protocol::Http | Protocol::Https | Protocol::Tcp | Protocol::Udp => Tls::Unseen,
+            },
         },
         Err(refusal) => StreamOutcome::Refuse { because: refusal.reason.to_string() },
     };
@@ -119,8 +135,12 @@ impl fmt::Display for StreamOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http => f.write_str("HTTP is spoken"),
-            Self::Forward { backend, endpoints, ends_tls } => {
-                let bytes = if *ends_tls { "TLS ends here, then forwarded" } else { "forwarded" };
+            Self::Forward { backend, endpoints, tls } => {
+                let bytes = match tls {
+                    Tls::Unseen => "forwarded",
+                    Tls::Ends => "TLS ends here, then forwarded",
+                    Tls::Passes => "TLS passes through, forwarded",
+                };
                 let plural = if *endpoints == 1 { "" } else { "s" };
                 write!(f, "{bytes} to {backend}, which has {endpoints} endpoint{plural}")
             }

@@ -575,7 +575,7 @@ fn an_explanation_lists_the_routes_a_connection_met() {
 TLS ends here, then forwarded to infra/s:80, which has 1 endpoint";
     assert_eq!(explanation.to_string(), expected);
     let json = serde_json::to_value(&explanation).unwrap();
-    assert_eq!(json["outcome"], serde_json::json!({"does": "forward", "backend": "infra/s:80", "endpoints": 1, "endsTls": true}));
+    assert_eq!(json["outcome"], serde_json::json!({"does": "forward", "backend": "infra/s:80", "endpoints": 1, "tls": "ends"}));
 }
 
 /// § 9 items 41 and 58: listeners of ListenerSets carry streams as those of Gateways do, told apart by name on one port.
