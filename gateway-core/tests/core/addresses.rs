@@ -77,9 +77,8 @@ fn state(world: &World) -> [String; 3] {
     ["Accepted", "Programmed", "AddressesAssigned"].map(|kind| world.condition("Gateway infra/gw", kind))
 }
 
-/// GatewayStaticAddresses.
 #[test]
-fn an_unsupported_type_is_not_accepted_an_unusable_value_not_programmed_and_the_usable_one_is_shown_alone() {
+fn gateway_static_addresses_of_an_unsupported_type_of_an_unusable_and_of_a_usable_value() {
     let all = "[{type: test/fake-invalid-type, value: x}, {value: 10.0.0.1}, {value: 10.0.0.2}]";
     let mut world = plain(all);
     assert_eq!(state(&world), ["!UnsupportedAddress", "!Invalid", "absent"]);
@@ -125,9 +124,8 @@ fn invalid_parameters_go_before_unsupported_addresses_and_these_before_listeners
     }
 }
 
-/// GatewayOptionalAddressValue.
 #[test]
-fn an_entry_without_value_is_satisfied_by_any_address_of_its_type_and_no_two_by_the_same() {
+fn gateway_optional_address_value_is_satisfied_by_any_address_of_the_type_and_no_two_by_the_same() {
     let two = "[{type: IPAddress}, {type: Hostname}]";
     let mut world = plain(two);
     answer(&mut world, two, &["10.0.0.1", "front.example.com"]);

@@ -144,9 +144,8 @@ fn parameters_of_a_class_that_cannot_be_used_are_invalid_parameters() {
     assert_eq!(world.condition("GatewayClass c", "Accepted"), "!InvalidParameters");
 }
 
-/// GatewayInvalidParametersRef.
 #[test]
-fn parameters_of_a_gateway_that_cannot_be_used_are_invalid_parameters_and_nothing_is_served() {
+fn gateway_invalid_parameters_ref_serves_nothing() {
     let gateway = |reference: &str| {
         GATEWAY.replace("gatewayClassName: c,", &format!("gatewayClassName: c, infrastructure: {{parametersRef: {reference}}},"))
     };
@@ -199,9 +198,8 @@ fn every_class_of_our_controller_is_judged_and_no_other() {
     assert_eq!(world.snapshot.sockets().count(), 0);
 }
 
-/// GatewayClassObservedGenerationBump.
 #[test]
-fn conditions_of_a_class_follow_its_generation_when_only_its_description_changes() {
+fn gateway_class_observed_generation_bump_when_only_the_description_changes() {
     let described = |generation: u32| {
         class(&format!(", description: number {generation}"))
             .replace("{name: c}", &format!("{{name: c, generation: {generation}}}"))
@@ -227,9 +225,9 @@ fn labels_and_annotations_that_nobody_copies_are_remarked() {
     assert_eq!(remarks(&World::of(&marked)), 0, "whoever deploys the data plane copies them");
 }
 
-/// GatewayNameMaximumLength; § 9, item 38.
+/// § 9, item 38.
 #[test]
-fn a_gateway_and_a_class_with_names_of_253_characters_are_judged_like_any_other() {
+fn gateway_name_maximum_length_and_that_of_a_class() {
     let long = ["a", "b", "c", "d"].map(|letter| letter.repeat(63)).join(".")[..253].to_owned();
     let class = class("").replace("{name: c}", &format!("{{name: {long}}}"));
     let gateway = GATEWAY

@@ -95,24 +95,30 @@ fn serves(world: &World, what: &str) {
 const SAME: &str = "{from: Same}";
 const ALL: &str = "{from: All}";
 
-/// ListenerSetDefaultNotAllowed, ListenerSetAllowedNamespaceNone.
-#[test]
-fn a_gateway_that_allows_none_takes_no_set_which_is_the_default() {
-    for allowed in ["", "{from: None}"] {
-        let world = World::of(&(gateway(allowed) + &set("infra/ls", &format!("[{}]", http("l", 80, "a.example.com")))));
-        assert_eq!(standing(&world, "ListenerSet infra/ls"), both("!NotAllowed", "!NotAllowed"));
-        assert_eq!(attached_sets(&world), 0);
-        assert_eq!(standing(&world, "ListenerSet infra/ls#l"), both("!NotAllowed", "!NotAllowed"));
-        assert_eq!(world.condition("ListenerSet infra/ls#l", "ResolvedRefs"), "?Pending");
-        assert!(world.message("ListenerSet infra/ls", "Accepted").contains("Same, Selector or All"));
-        assert_eq!(world.get("http://a.example.com/", &[]), "404");
-        serves(&world, "Gateway infra/gw#own");
-    }
+/// A set that its Gateway does not take.
+fn refused(allowed: &str) {
+    let world = World::of(&(gateway(allowed) + &set("infra/ls", &format!("[{}]", http("l", 80, "a.example.com")))));
+    assert_eq!(standing(&world, "ListenerSet infra/ls"), both("!NotAllowed", "!NotAllowed"));
+    assert_eq!(attached_sets(&world), 0);
+    assert_eq!(standing(&world, "ListenerSet infra/ls#l"), both("!NotAllowed", "!NotAllowed"));
+    assert_eq!(world.condition("ListenerSet infra/ls#l", "ResolvedRefs"), "?Pending");
+    assert!(world.message("ListenerSet infra/ls", "Accepted").contains("Same, Selector or All"));
+    assert_eq!(world.get("http://a.example.com/", &[]), "404");
+    serves(&world, "Gateway infra/gw#own");
 }
 
-/// ListenerSetAllowedNamespaceSame.
 #[test]
-fn a_gateway_that_allows_its_own_namespace_takes_sets_of_that_alone() {
+fn listener_set_default_not_allowed() {
+    refused("");
+}
+
+#[test]
+fn listener_set_allowed_namespace_none() {
+    refused("{from: None}");
+}
+
+#[test]
+fn listener_set_allowed_namespace_same_takes_sets_of_that_namespace_alone() {
     let world = World::of(
         &(gateway(SAME)
             + &set("infra/allowed", &format!("[{}]", http("l", 80, "a.example.com")))
@@ -123,9 +129,9 @@ fn a_gateway_that_allows_its_own_namespace_takes_sets_of_that_alone() {
     assert_eq!(attached_sets(&world), 1);
 }
 
-/// ListenerSetAllowedNamespaceSelector. § 9 item 9: relabelling a namespace.
+/// § 9 item 9: relabelling a namespace.
 #[test]
-fn a_selector_takes_sets_of_labelled_namespaces_and_follows_their_labels() {
+fn listener_set_allowed_namespace_selector_follows_the_labels_of_namespaces() {
     let selector = "{from: Selector, selector: {matchLabels: {listeners: allowed}}}";
     let mut world = World::of(
         &(gateway(selector)
@@ -156,9 +162,8 @@ fn a_selector_takes_sets_of_labelled_namespaces_and_follows_their_labels() {
     assert_eq!(attached_sets(&world), 2, "an empty selector selects all");
 }
 
-/// ListenerSetAllowedRoutesNamespaces.
 #[test]
-fn same_means_the_namespace_of_the_set_and_not_of_the_gateway() {
+fn listener_set_allowed_routes_namespaces_same_is_that_of_the_set() {
     let listeners = "[
       {name: all, port: 80, protocol: HTTP, hostname: all.example.com, allowedRoutes: {namespaces: {from: All}}},
       {name: same, port: 80, protocol: HTTP, hostname: same.example.com},
@@ -186,9 +191,8 @@ fn same_means_the_namespace_of_the_set_and_not_of_the_gateway() {
     }
 }
 
-/// ListenerSetAllowedRoutesSupportedKinds.
 #[test]
-fn a_passthrough_entry_that_lists_http_routes_has_invalid_route_kinds() {
+fn listener_set_allowed_routes_supported_kinds_of_a_passthrough_entry() {
     let listeners = "[{name: tls, port: 443, protocol: TLS, hostname: a.example.com, tls: {mode: Passthrough}, allowedRoutes: {kinds: [{kind: HTTPRoute}]}}]";
     let world = World::of(&(gateway(ALL) + &set("team/ls", listeners)));
     assert_eq!(world.condition("ListenerSet team/ls#tls", "ResolvedRefs"), "!InvalidRouteKinds");
@@ -196,9 +200,8 @@ fn a_passthrough_entry_that_lists_http_routes_has_invalid_route_kinds() {
     assert!(status.listeners()[0].supported_kinds.is_empty());
 }
 
-/// ListenerSetHostnameConflict: Gateway before the first set before the later one.
 #[test]
-fn of_equal_hostnames_the_gateways_goes_first_then_that_of_the_older_set() {
+fn listener_set_hostname_conflict_the_gateway_goes_first_then_the_older_set() {
     let listeners = "[
       {name: own, port: 80, protocol: HTTP, hostname: gateway.example.com},
       {name: contested, port: 80, protocol: HTTP, hostname: contested.example.com}]";
@@ -242,9 +245,9 @@ fn of_equal_hostnames_the_gateways_goes_first_then_that_of_the_older_set() {
     assert_eq!(standing(&world, "Gateway infra/gw"), both("Accepted", "Programmed"), "what sets do is not the Gateway's fault");
 }
 
-/// ListenerSetProtocolConflict: HTTP against TCP on one port.
+/// HTTP against TCP on one port.
 #[test]
-fn of_protocols_that_cannot_share_a_port_the_first_stays() {
+fn listener_set_protocol_conflict_the_first_stays() {
     let tcp = |name: &str, port: u16| format!("{{name: {name}, port: {port}, protocol: TCP}}");
     let all = [
         gateway(ALL),
@@ -278,9 +281,8 @@ fn protocol_and_hostname_in_conflict_at_once_are_a_listener_conflict() {
     conflicted(&world, "ListenerSet team/ls#protocol", "ProtocolConflict");
 }
 
-/// ListenerSetDualParentRefIndependence.
 #[test]
-fn parent_refs_to_a_gateway_and_to_its_set_are_judged_each_alone() {
+fn listener_set_dual_parent_ref_independence() {
     let parents = "[{name: gw, namespace: infra, sectionName: nobody}, {kind: ListenerSet, name: ls}]";
     let world = World::of(
         &(gateway(ALL) + &set("team/ls", &format!("[{}]", http("l", 80, "a.example.com"))) + &route("r", "team", parents, "/")),
@@ -292,9 +294,8 @@ fn parent_refs_to_a_gateway_and_to_its_set_are_judged_each_alone() {
     assert_eq!(world.get("http://gateway.example.com/", &[]), "404");
 }
 
-/// ListenerSetGatewayParentSectionNameNotFound.
 #[test]
-fn a_gateway_parent_never_reaches_a_listener_of_a_set() {
+fn listener_set_gateway_parent_section_name_not_found() {
     let world = World::of(
         &(gateway(ALL)
             + &set("infra/ls", &format!("[{}]", http("of-set", 80, "a.example.com")))
@@ -305,9 +306,9 @@ fn a_gateway_parent_never_reaches_a_listener_of_a_set() {
     assert_eq!(world.attached_to("ListenerSet infra/ls", "of-set"), 0);
 }
 
-/// ListenerSetHTTPRouting: 36 pairs of host and path.
+/// 36 pairs of host and path.
 #[test]
-fn routes_reach_only_listeners_of_the_parents_they_name() {
+fn listener_set_http_routing_reaches_only_listeners_of_the_parents_that_are_named() {
     let owners = ["gateway", "first", "second"];
     let hosts = |owner: &str| {
         let listeners: Vec<String> =
@@ -347,9 +348,8 @@ fn routes_reach_only_listeners_of_the_parents_they_name() {
     assert_eq!(pairs, 36);
 }
 
-/// ListenerSetReferenceGrant.
 #[test]
-fn a_set_needs_a_grant_of_its_own_and_inherits_none_from_its_gateway() {
+fn listener_set_reference_grant_is_its_own_and_inherited_from_nobody() {
     let grant = |kind: &str, namespace: &str| {
         let name = format!("{}-{namespace}", kind.to_lowercase());
         format!(
@@ -396,9 +396,8 @@ fn a_set_with_one_usable_listener_is_accepted_and_names_the_others() {
     assert_eq!(standing(&world, "ListenerSet team/ls#bare"), both("Accepted", "!Invalid"));
 }
 
-/// ListenerSetRouteStatusScopedToParentRef.
 #[test]
-fn the_status_of_a_route_lists_only_the_parents_it_declares() {
+fn listener_set_route_status_scoped_to_parent_ref() {
     let world = World::of(
         &(gateway(ALL)
             + &set("team/ls", &format!("[{}]", http("l", 80, "a.example.com")))

@@ -129,9 +129,9 @@ fn a_port_that_cannot_be_bound_is_unavailable_until_it_can() {
     assert_eq!(world.condition("Gateway infra/gw", "Programmed"), "!Pending");
 }
 
-/// GatewayHTTPListenerIsolation: four tiers of listeners, four paths, each known to one of them.
+/// Four tiers of listeners, four paths, each known to one of them.
 #[test]
-fn a_host_with_a_more_specific_listener_never_falls_back_to_a_less_specific_one() {
+fn gateway_http_listener_isolation_never_falls_back_to_a_less_specific_listener() {
     let tiers = [
         ("empty", None),
         ("wide", Some("*.example.com")),
@@ -164,9 +164,9 @@ spec: {{parentRefs: [{{name: gw, sectionName: {name}}}], rules: [{{matches: [{{p
     }
 }
 
-/// HTTPRouteHTTPSListenerDetectMisdirectedRequests, the whole table.
+/// The whole table.
 #[test]
-fn a_request_for_a_host_of_another_https_listener_is_misdirected() {
+fn http_route_https_listener_detect_misdirected_requests() {
     let hosts = [
         ("empty", None),
         ("second", Some("second-example.org")),

@@ -125,9 +125,8 @@ fn precedence_is_path_then_method_then_headers_then_queries_then_age_then_name_t
     assert_eq!(winner(&by_name, "GET", "http://h/a", &[]), "v1", "then the first by name");
 }
 
-/// HTTPRouteRuleOrder.
 #[test]
-fn of_equal_rules_the_earlier_wins_even_when_its_backend_does_not_exist() {
+fn http_route_rule_order_the_earlier_wins_even_when_its_backend_does_not_exist() {
     let (one, other) = (
         "{headers: [{name: a, value: '1'}, {name: b, value: '2'}]}",
         "{headers: [{name: b, value: '2'}, {name: a, value: '1'}]}",
@@ -136,11 +135,12 @@ fn of_equal_rules_the_earlier_wins_even_when_its_backend_does_not_exist() {
     assert_eq!(winner(&good, "GET", "http://h/", &["a: 1", "b: 2"]), "v1");
     let broken = world(&[("r", "", "[]", &format!("{}, {}", to("missing", one), to("v2", other)))]);
     assert_eq!(winner(&broken, "GET", "http://h/", &["a: 1", "b: 2"]), "500");
+    assert_eq!(broken.condition("HTTPRoute infra/r", "ResolvedRefs"), "!BackendNotFound");
 }
 
-/// HTTPRouteMultipleRoutesAttachmentSameHostnameIntersection, both listeners.
+/// On listeners of both sorts of names.
 #[test]
-fn the_hostname_as_written_on_the_route_decides_before_the_path_and_traffic_falls_through() {
+fn http_route_multiple_routes_attachment_same_hostname_intersection() {
     for (port, worse, better) in [(81, "'*.example.com'", "abc.example.com"), (82, "'*.com'", "'*.example.com'")] {
         let world = world(&[
             (

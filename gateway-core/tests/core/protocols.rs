@@ -3,7 +3,7 @@
 
 use gateway_core::compile::Options;
 use gateway_core::snapshot::Protocol;
-use gateway_core::support::{Capability, Support};
+use gateway_core::support::{Capability, Installed, Support};
 
 use super::certificates::secret;
 use super::world::{World, id, options};
@@ -186,7 +186,6 @@ fn https_and_tls_share_a_port_and_are_told_apart_by_name() {
     }
 }
 
-/// TLSRouteMixedTerminationSameNamespace and its like.
 #[test]
 fn a_tls_mode_that_is_not_performed_is_an_unsupported_value_and_beside_the_other_mode_a_protocol_conflict() {
     let passthrough = format!("  - {{name: passthrough, port: 443, protocol: TLS, hostname: a.example.com, {PASSTHROUGH}}}\n");
@@ -213,7 +212,6 @@ fn a_tls_mode_that_is_not_performed_is_an_unsupported_value_and_beside_the_other
     assert_eq!((standing(&mixed, "passthrough"), standing(&mixed, "terminate")), (accepted.clone(), accepted));
 }
 
-/// GatewayInvalidRouteKind, TLSRouteListenerPassthroughSupportedKinds.
 #[test]
 fn supported_kinds_are_those_of_the_protocol_that_are_allowed_and_others_are_invalid() {
     let rows: [(&str, &[&str]); 5] = [
@@ -239,7 +237,7 @@ fn supported_kinds_are_those_of_the_protocol_that_are_allowed_and_others_are_inv
     }
 }
 
-/// § 10 row 1. TLSRouteInvalidNoMatchingListener, TCPRouteInvalidNonTCPListener, UDPRouteNotAllowedByListeners.
+/// § 10 row 1.
 #[test]
 fn a_route_of_a_kind_that_the_protocol_does_not_carry_is_not_allowed_by_the_listeners() {
     for (kind, sections) in [
@@ -259,7 +257,6 @@ fn a_route_of_a_kind_that_the_protocol_does_not_carry_is_not_allowed_by_the_list
     }
 }
 
-/// TCPRouteParentRefAttachAll, TLSRoutes without a section, and the same of the other kinds.
 #[test]
 fn a_route_without_a_section_attaches_to_every_listener_that_takes_its_kind() {
     for (kind, carriers) in [
@@ -310,4 +307,49 @@ fn overlapping_hostnames_on_a_port_are_told_to_every_affected_https_listener_and
     let message = world.message("Gateway infra/gw#wild", "OverlappingTLSConfig");
     assert!(message.starts_with("hosts in common with foo, deep on port 443"), "{message}");
     assert_eq!(world.condition("Gateway infra/gw", "Accepted"), "Accepted", "it is no fault");
+}
+
+const MIXED: &str = "  - {name: end, port: 443, protocol: TLS, hostname: tls.example.com, tls: {mode: Terminate, certificateRefs: [{name: cert}]}}
+  - {name: pass, port: 443, protocol: TLS, hostname: sub.tls.example.com, tls: {mode: Passthrough}}";
+
+/// Both modes on one port are for those that claim it; for others both listeners fall.
+#[test]
+fn tls_route_listener_mixed_termination_not_supported() {
+    for only in [Capability::TlsTerminate, Capability::TlsPassthrough] {
+        let world = performing(&[only], MIXED);
+        for name in ["end", "pass"] {
+            assert_eq!(standing(&world, name), ("!ProtocolConflict".to_owned(), "ProtocolConflict".to_owned()), "{only:?}");
+        }
+        assert!(Support::of(&[only]).features(Installed::NEWEST).all(|feature| feature != "TLSRouteModeMixed"));
+    }
+    let world = World::of(&gateway(MIXED));
+    assert_eq!([standing(&world, "end").0, standing(&world, "pass").0], ["Accepted", "Accepted"]);
+}
+
+#[test]
+fn tls_route_listener_terminate_not_supported() {
+    let listener = "  - {name: end, port: 443, protocol: TLS, hostname: tls.example.com, tls: {mode: Terminate, certificateRefs: [{name: cert}]}}";
+    let without = performing(&[Capability::TlsPassthrough], listener);
+    assert_eq!(standing(&without, "end").0, "!UnsupportedValue");
+    assert_eq!(without.condition("Gateway infra/gw", "Accepted"), "!ListenersNotValid");
+    let with = performing(&[Capability::TlsTerminate], listener);
+    assert_eq!(standing(&with, "end").0, "Accepted");
+}
+
+#[test]
+fn tls_route_listener_passthrough_supported_kinds() {
+    let world = World::of(&gateway(
+        "  - {name: pass, port: 443, protocol: TLS, tls: {mode: Passthrough}, allowedRoutes: {kinds: [{kind: TCPRoute}, {kind: TLSRoute}]}}",
+    ));
+    assert_eq!(supported_kinds(&world, "pass"), ["TLSRoute"]);
+    assert_eq!(world.condition("Gateway infra/gw#pass", "ResolvedRefs"), "!InvalidRouteKinds");
+}
+
+#[test]
+fn tls_route_listener_terminate_supported_kinds() {
+    let world =
+        World::of(&gateway("  - {name: end, port: 443, protocol: TLS, tls: {mode: Terminate, certificateRefs: [{name: cert}]}}"));
+    assert_eq!(standing(&world, "end").0, "Accepted");
+    assert_eq!(supported_kinds(&world, "end"), ["TLSRoute"]);
+    assert_eq!(world.condition("Gateway infra/gw#end", "ResolvedRefs"), "ResolvedRefs");
 }

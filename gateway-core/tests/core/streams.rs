@@ -116,7 +116,6 @@ fn is(accepted: &str, resolved: &str) -> (String, String) {
     (accepted.to_owned(), resolved.to_owned())
 }
 
-/// TLSRouteSimpleSameNamespace.
 #[test]
 fn tls_route_simple_same_namespace() {
     let world = world(PASSTHROUGH, &(tls("r", "[abc.example.com]", "[{name: s, port: 80}]") + &services(&["s"])));
@@ -127,7 +126,6 @@ fn tls_route_simple_same_namespace() {
     assert_eq!(connect(&world, 443, None), NO_ROUTE);
 }
 
-/// TLSRouteTerminateSimpleSameNamespace, TLSRouteListenerTerminateSupportedKinds.
 #[test]
 fn tls_route_terminate_simple_same_namespace() {
     let world = world(TERMINATE, &(tls("r", "[a.example.com]", "[{name: s, port: 80}]") + &services(&["s"])));
@@ -136,7 +134,6 @@ fn tls_route_terminate_simple_same_namespace() {
     assert_eq!(connect(&world, 8443, None), NO_ROUTE, "without a server name no TLSRoute matches");
 }
 
-/// TLSRouteHostnameIntersection.
 #[test]
 fn tls_route_hostname_intersection() {
     let listeners = "
@@ -174,7 +171,6 @@ fn tls_route_hostname_intersection() {
     }
 }
 
-/// TLSRouteInvalidBackendRefNonexistent.
 #[test]
 fn tls_route_invalid_backend_ref_nonexistent() {
     let world = world(PASSTHROUGH, &tls("r", "[abc.example.com]", "[{name: none, port: 80}]"));
@@ -182,7 +178,6 @@ fn tls_route_invalid_backend_ref_nonexistent() {
     assert_eq!(connect(&world, 443, Some("abc.example.com")), "refused, r: the backend reference is invalid");
 }
 
-/// TLSRouteInvalidBackendRefUnknownKind.
 #[test]
 fn tls_route_invalid_backend_ref_unknown_kind() {
     let world = world(PASSTHROUGH, &tls("r", "[abc.example.com]", "[{group: odd.example, kind: Odd, name: s, port: 80}]"));
@@ -190,7 +185,6 @@ fn tls_route_invalid_backend_ref_unknown_kind() {
     assert_eq!(connect(&world, 443, Some("abc.example.com")), "refused, r: the backend reference is invalid");
 }
 
-/// TLSRouteInvalidNoMatchingListener.
 #[test]
 fn tls_route_invalid_no_matching_listener() {
     let listeners = "
@@ -210,7 +204,6 @@ fn tls_route_invalid_no_matching_listener() {
     }
 }
 
-/// TLSRouteInvalidNoMatchingListenerHostname.
 #[test]
 fn tls_route_invalid_no_matching_listener_hostname() {
     for hostname in ["abc.example.com", "'*.example.org'"] {
@@ -234,7 +227,7 @@ spec: {{from: [{{group: gateway.networking.k8s.io, kind: {kind}, namespace: infr
     )
 }
 
-/// TLSRouteInvalidReferenceGrant; § 9 item 42: and a right one.
+/// § 9 item 42: and a right one.
 #[test]
 fn tls_route_invalid_reference_grant() {
     let route = tls("r", "[abc.example.com]", "[{name: s, namespace: other, port: 80}]");
@@ -246,7 +239,6 @@ fn tls_route_invalid_reference_grant() {
     assert_eq!(connect(&world, 443, Some("abc.example.com")), "passed on, other/s");
 }
 
-/// TLSRouteMixedTerminationSameNamespace.
 #[test]
 fn tls_route_mixed_termination_same_namespace() {
     let listeners = "
@@ -265,7 +257,7 @@ fn tls_route_mixed_termination_same_namespace() {
     assert_eq!(connect(&world, 8883, None), NOBODY);
 }
 
-/// TLSRouteMultipleRoutesAttachmentSameHostnameIntersection; § 9 item 58: on a listener of either mode, with promotion.
+/// § 9 item 58: on a listener of either mode, with promotion.
 #[test]
 fn tls_route_multiple_routes_attachment_same_hostname_intersection() {
     for (own, older, newer) in
@@ -329,7 +321,6 @@ fn of_tls_routes_for_one_host_name_the_older_takes_all_and_the_next_is_promoted(
     assert_eq!(update.statuses.len(), 3, "the route that is gone, the one that was promoted, and the Gateway's count");
 }
 
-/// TCPRouteParentRefAttachAll.
 #[test]
 fn tcp_route_parent_ref_attach_all() {
     let listeners: String = (1..5).map(|n| format!("  - {{name: tcp-{n}, port: 900{n}, protocol: TCP}}\n")).collect();
@@ -340,142 +331,210 @@ fn tcp_route_parent_ref_attach_all() {
     }
 }
 
-/// TCPRouteParentRefPortAndSectionName, UDPRouteParentRefPortAndSectionName.
-#[test]
-fn tcp_and_udp_route_parent_ref_port_and_section_name() {
-    for (kind, protocol) in [("TCPRoute", "TCP"), ("UDPRoute", "UDP")] {
-        let listeners: String = (1..4).map(|n| format!("  - {{name: l-{n}, port: 900{n}, protocol: {protocol}}}\n")).collect();
-        let at = |name: &str, reference: &str| {
-            route(kind, name, "", &format!("[{{name: {name}, port: 80}}]")).replace("{name: gw}", reference)
-        };
-        let routes = at("s1", "{name: gw, port: 9001}")
-            + &at("s2", "{name: gw, sectionName: l-2}")
-            + &at("s3", "{name: gw, sectionName: l-3, port: 9003}");
-        let names = ["s1", "s2", "s3"];
-        let backends = if kind == "TCPRoute" { services(&names) } else { udp_services(&names) };
-        let world = world(&listeners, &(routes + &backends));
-        for (n, name) in (1..4).zip(names) {
-            let arrived = if kind == "TCPRoute" { connect(&world, 9000 + n, None) } else { send(&world, 9000 + n) };
-            assert_eq!(arrived, name, "{kind}");
-            assert_eq!(world.attached("infra/gw", &format!("l-{n}")), 1);
-        }
+/// By port, by section, by both.
+fn parent_ref_port_and_section_name(kind: &str, protocol: &str) {
+    let listeners: String = (1..4).map(|n| format!("  - {{name: l-{n}, port: 900{n}, protocol: {protocol}}}\n")).collect();
+    let at = |name: &str, reference: &str| {
+        route(kind, name, "", &format!("[{{name: {name}, port: 80}}]")).replace("{name: gw}", reference)
+    };
+    let routes = at("s1", "{name: gw, port: 9001}")
+        + &at("s2", "{name: gw, sectionName: l-2}")
+        + &at("s3", "{name: gw, sectionName: l-3, port: 9003}");
+    let names = ["s1", "s2", "s3"];
+    let backends = if kind == "TCPRoute" { services(&names) } else { udp_services(&names) };
+    let world = world(&listeners, &(routes + &backends));
+    for (n, name) in (1..4).zip(names) {
+        let arrived = if kind == "TCPRoute" { connect(&world, 9000 + n, None) } else { send(&world, 9000 + n) };
+        assert_eq!(arrived, name, "{kind}");
+        assert_eq!(world.attached("infra/gw", &format!("l-{n}")), 1);
     }
 }
 
-/// TCPRouteMultipleRoutesAttachment, UDPRouteMultipleRoutesAttachment; § 10 row 16: the older takes all, the other is idle and says so.
 #[test]
-fn tcp_and_udp_route_multiple_routes_attachment() {
-    for (kind, listener, name) in [("TCPRoute", TCP, "tcp"), ("UDPRoute", UDP, "udp")] {
-        let at = |name: &str, second, service: &str| {
-            aged(kind, name, &created(second), "", &format!("[{{name: {service}, port: 80}}]"))
-        };
-        let routes = at("a", 3, "s1") + &at("b", 2, "s2") + &at("c", 2, "s3");
-        let names = ["s1", "s2", "s3", "s4"];
-        let backends = if kind == "TCPRoute" { services(&names) } else { udp_services(&names) };
-        let mut world = world(listener, &(routes + &backends));
-        let arrive = |world: &World| if kind == "TCPRoute" { connect(world, 9000, None) } else { send(world, 5300) };
-        assert!((0..100).all(|_| arrive(&world) == "s2"));
-        assert_eq!(world.attached("infra/gw", name), 3, "losers count");
-        for route in ["a", "b", "c"] {
-            assert_eq!(conditions(&world, &format!("{kind} infra/{route}")), is("Accepted", "ResolvedRefs"));
-        }
-        let message = |world: &World, route: &str| world.message(&format!("{kind} infra/{route}"), "Accepted");
-        let idle = |first: &str| format!("; idle on listener {name}: {kind} infra/{first} goes first and takes all");
-        assert!(message(&world, "a").ends_with(&idle("b")) && message(&world, "c").ends_with(&idle("b")));
-        assert!(!message(&world, "b").contains("idle"));
-        world.remove(&format!("{kind} infra/b"));
-        assert_eq!(arrive(&world), "s3", "the next in age is promoted");
-        assert!(message(&world, "a").ends_with(&idle("c")) && !message(&world, "c").contains("idle"));
-        let update = world.put(&at("d", 1, "s4"));
-        assert_eq!(arrive(&world), "s4");
-        assert!(message(&world, "a").ends_with(&idle("d")) && message(&world, "c").ends_with(&idle("d")));
-        assert_eq!(update.statuses.len(), 4, "the three routes of the listener and the Gateway's count");
-        let update = world.put(&at("e", 4, "s1"));
-        assert_eq!(update.statuses.len(), 2, "a younger one changes nothing for the others");
-    }
+fn tcp_route_parent_ref_port_and_section_name() {
+    parent_ref_port_and_section_name("TCPRoute", "TCP");
 }
 
-/// TCPRouteInvalidBackendRefNonexistent, UDPRouteInvalidBackendRefNonexistent.
 #[test]
-fn tcp_and_udp_route_invalid_backend_ref_nonexistent() {
-    let routes = route("TCPRoute", "t", "", "[{name: none, port: 80}]") + &route("UDPRoute", "u", "", "[{name: none, port: 80}]");
-    let world = world(&format!("{TCP}\n{UDP}"), &routes);
-    for route in ["TCPRoute infra/t", "UDPRoute infra/u"] {
-        assert_eq!(conditions(&world, route), is("Accepted", "!BackendNotFound"));
+fn udp_route_parent_ref_port_and_section_name() {
+    parent_ref_port_and_section_name("UDPRoute", "UDP");
+}
+
+/// § 10 row 16: the older takes all, the other is idle and says so.
+fn multiple_routes_attachment(kind: &str, listener: &str, name: &str) {
+    let at =
+        |name: &str, second, service: &str| aged(kind, name, &created(second), "", &format!("[{{name: {service}, port: 80}}]"));
+    let routes = at("a", 3, "s1") + &at("b", 2, "s2") + &at("c", 2, "s3");
+    let names = ["s1", "s2", "s3", "s4"];
+    let backends = if kind == "TCPRoute" { services(&names) } else { udp_services(&names) };
+    let mut world = world(listener, &(routes + &backends));
+    let arrive = |world: &World| if kind == "TCPRoute" { connect(world, 9000, None) } else { send(world, 5300) };
+    assert!((0..100).all(|_| arrive(&world) == "s2"));
+    assert_eq!(world.attached("infra/gw", name), 3, "losers count");
+    for route in ["a", "b", "c"] {
+        assert_eq!(conditions(&world, &format!("{kind} infra/{route}")), is("Accepted", "ResolvedRefs"));
     }
+    let message = |world: &World, route: &str| world.message(&format!("{kind} infra/{route}"), "Accepted");
+    let idle = |first: &str| format!("; idle on listener {name}: {kind} infra/{first} goes first and takes all");
+    assert!(message(&world, "a").ends_with(&idle("b")) && message(&world, "c").ends_with(&idle("b")));
+    assert!(!message(&world, "b").contains("idle"));
+    world.remove(&format!("{kind} infra/b"));
+    assert_eq!(arrive(&world), "s3", "the next in age is promoted");
+    assert!(message(&world, "a").ends_with(&idle("c")) && !message(&world, "c").contains("idle"));
+    let update = world.put(&at("d", 1, "s4"));
+    assert_eq!(arrive(&world), "s4");
+    assert!(message(&world, "a").ends_with(&idle("d")) && message(&world, "c").ends_with(&idle("d")));
+    assert_eq!(update.statuses.len(), 4, "the three routes of the listener and the Gateway's count");
+    let update = world.put(&at("e", 4, "s1"));
+    assert_eq!(update.statuses.len(), 2, "a younger one changes nothing for the others");
+}
+
+#[test]
+fn tcp_route_multiple_routes_attachment() {
+    multiple_routes_attachment("TCPRoute", TCP, "tcp");
+}
+
+#[test]
+fn udp_route_multiple_routes_attachment() {
+    multiple_routes_attachment("UDPRoute", UDP, "udp");
+}
+
+#[test]
+fn tcp_route_invalid_backend_ref_nonexistent() {
+    let world = world(TCP, &route("TCPRoute", "t", "", "[{name: none, port: 80}]"));
+    assert_eq!(conditions(&world, "TCPRoute infra/t"), is("Accepted", "!BackendNotFound"));
     assert_eq!(connect(&world, 9000, None), "refused, t: the backend reference is invalid");
+}
+
+#[test]
+fn udp_route_invalid_backend_ref_nonexistent() {
+    let world = world(UDP, &route("UDPRoute", "u", "", "[{name: none, port: 80}]"));
+    assert_eq!(conditions(&world, "UDPRoute infra/u"), is("Accepted", "!BackendNotFound"));
     assert_eq!(send(&world, 5300), "refused, u: the backend reference is invalid");
 }
 
-/// TCPRouteInvalidCrossNamespaceBackendRef, UDPRouteInvalidCrossNamespaceBackendRef, TCPRouteReferenceGrant, UDPRouteReferenceGrant.
+/// While a grant permits it, and not before nor after.
+fn reference_grant(kind: &str, listener: &str) {
+    let backend = if kind == "TCPRoute" { services(&["s"]) } else { udp_services(&["s"]) }.replace("infra", "other");
+    let mut world = world(listener, &(route(kind, "r", "", "[{name: s, namespace: other, port: 80}]") + &backend));
+    let arrive = |world: &World| if kind == "TCPRoute" { connect(world, 9000, None) } else { send(world, 5300) };
+    let what = format!("{kind} infra/r");
+    assert_eq!(conditions(&world, &what), is("Accepted", "!RefNotPermitted"));
+    assert_eq!(arrive(&world), "refused, r: the backend reference is invalid");
+    world.put(&grant(kind));
+    assert_eq!(conditions(&world, &what), is("Accepted", "ResolvedRefs"));
+    assert_eq!(arrive(&world), "other/s");
+    world.remove("ReferenceGrant other/grant");
+    assert_eq!(conditions(&world, &what), is("Accepted", "!RefNotPermitted"));
+    assert_eq!(arrive(&world), "refused, r: the backend reference is invalid");
+}
+
 #[test]
-fn tcp_and_udp_route_reference_grant() {
-    for (kind, listener) in [("TCPRoute", TCP), ("UDPRoute", UDP)] {
-        let backend = if kind == "TCPRoute" { services(&["s"]) } else { udp_services(&["s"]) }.replace("infra", "other");
-        let mut world = world(listener, &(route(kind, "r", "", "[{name: s, namespace: other, port: 80}]") + &backend));
-        let arrive = |world: &World| if kind == "TCPRoute" { connect(world, 9000, None) } else { send(world, 5300) };
-        let what = format!("{kind} infra/r");
-        assert_eq!(conditions(&world, &what), is("Accepted", "!RefNotPermitted"));
-        assert_eq!(arrive(&world), "refused, r: the backend reference is invalid");
-        world.put(&grant(kind));
-        assert_eq!(conditions(&world, &what), is("Accepted", "ResolvedRefs"));
-        assert_eq!(arrive(&world), "other/s");
-        world.remove("ReferenceGrant other/grant");
-        assert_eq!(conditions(&world, &what), is("Accepted", "!RefNotPermitted"));
-        assert_eq!(arrive(&world), "refused, r: the backend reference is invalid");
+fn tcp_route_reference_grant() {
+    reference_grant("TCPRoute", TCP);
+}
+
+#[test]
+fn udp_route_reference_grant() {
+    reference_grant("UDPRoute", UDP);
+}
+
+/// Without any grant, and with one for another kind of route.
+fn invalid_cross_namespace_backend_ref(kind: &str, listener: &str) {
+    let backend = if kind == "TCPRoute" { services(&["s"]) } else { udp_services(&["s"]) }.replace("infra", "other");
+    let mut world = world(listener, &(route(kind, "r", "", "[{name: s, namespace: other, port: 80}]") + &backend));
+    for grant in ["", &grant("HTTPRoute")] {
+        if !grant.is_empty() {
+            world.put(grant);
+        }
+        assert_eq!(conditions(&world, &format!("{kind} infra/r")), is("Accepted", "!RefNotPermitted"));
+        let arrived = if kind == "TCPRoute" { connect(&world, 9000, None) } else { send(&world, 5300) };
+        assert_eq!(arrived, "refused, r: the backend reference is invalid");
     }
 }
 
-/// TCPRouteInvalidNonTCPListener, UDPRouteNotAllowedByListeners.
 #[test]
-fn tcp_and_udp_route_not_allowed_by_listeners() {
+fn tcp_route_invalid_cross_namespace_backend_ref() {
+    invalid_cross_namespace_backend_ref("TCPRoute", TCP);
+}
+
+#[test]
+fn udp_route_invalid_cross_namespace_backend_ref() {
+    invalid_cross_namespace_backend_ref("UDPRoute", UDP);
+}
+
+/// A route of this kind that names a listener of another protocol.
+fn elsewhere(kind: &str, section: &str) -> World {
     let listeners = format!("  - {{name: http, port: 80, protocol: HTTP}}\n{PASSTHROUGH}\n{UDP}");
-    let at = |kind: &str, name: &str, section: &str| {
-        route(kind, name, "", "[{name: s, port: 80}]").replace("{name: gw}", &format!("{{name: gw, sectionName: {section}}}"))
-    };
-    let routes = at("TCPRoute", "t", "http") + &at("UDPRoute", "u", "tls") + &at("TCPRoute", "v", "udp");
-    let world = world(&listeners, &(routes + &services(&["s"])));
-    for (route, listener) in [("TCPRoute infra/t", "http"), ("UDPRoute infra/u", "tls"), ("TCPRoute infra/v", "udp")] {
-        assert_eq!(world.condition(route, "Accepted"), "!NotAllowedByListeners");
-        assert_eq!(world.attached("infra/gw", listener), 0);
-    }
-    assert_eq!(connect(&world, 80, None), "http");
-    assert_eq!(connect(&world, 443, Some("h")), NO_ROUTE);
-    assert_eq!(send(&world, 5300), NO_ROUTE);
+    let reference = format!("{{name: gw, sectionName: {section}}}");
+    let route = route(kind, "r", "", "[{name: s, port: 80}]").replace("{name: gw}", &reference);
+    let world = world(&listeners, &(route + &services(&["s"])));
+    assert_eq!(world.condition(&format!("{kind} infra/r"), "Accepted"), "!NotAllowedByListeners");
+    assert_eq!(world.attached("infra/gw", section), 0);
+    world
 }
 
-/// TCPRouteWeightedRouting, UDPRouteWeightedRouting; § 9 items 32, 33 and 42: shares are exact, invalid references take theirs, all
-/// weights zero is a refusal of all.
 #[test]
-fn tcp_udp_and_tls_routes_share_by_weight_and_invalid_references_refuse_their_share() {
-    for (kind, listener) in [("TCPRoute", TCP), ("UDPRoute", UDP), ("TLSRoute", PASSTHROUGH)] {
-        let names = ["s1", "s2", "s3"];
-        let backends = if kind == "UDPRoute" { udp_services(&names) } else { services(&names) };
-        let hosts = if kind == "TLSRoute" { "hostnames: [a.example.com], " } else { "" };
-        let shared = |targets: &[(&str, u32)]| {
-            let targets: Vec<_> =
-                targets.iter().map(|(name, weight)| format!("{{name: {name}, port: 80, weight: {weight}}}")).collect();
-            route(kind, "r", hosts, &format!("[{}]", targets.join(", ")))
-        };
-        let count = |world: &World, service: &str| {
-            let arrived = (0..500).map(|_| match kind {
-                "TCPRoute" => connect(world, 9000, None),
-                "UDPRoute" => send(world, 5300),
-                _ => connect(world, 443, Some("a.example.com")).replace("passed on, ", ""),
-            });
-            arrived.filter(|arrived| arrived == service).count()
-        };
-        let mut world = world(listener, &(shared(&[("s1", 70), ("s2", 30), ("s3", 0)]) + &backends));
-        assert_eq!([count(&world, "s1"), count(&world, "s2"), count(&world, "s3")], [350, 150, 0], "{kind}");
-        world.put(&shared(&[("s1", 3), ("none", 1), ("s2", 1)]));
-        assert_eq!(world.condition(&format!("{kind} infra/r"), "ResolvedRefs"), "!BackendNotFound");
-        assert_eq!([count(&world, "s1"), count(&world, "refused, r: the backend reference is invalid")], [300, 100], "{kind}");
-        world.put(&shared(&[("s1", 0), ("s2", 0)]));
-        assert_eq!(count(&world, "refused, r: all backendRefs of the rule have weight 0"), 500);
-    }
+fn tcp_route_invalid_non_tcp_listener() {
+    assert_eq!(connect(&elsewhere("TCPRoute", "http"), 80, None), "http");
+    assert_eq!(send(&elsewhere("TCPRoute", "udp"), 5300), NO_ROUTE);
 }
 
-/// UDPRoute, UDPRouteParentRefAttachAllListeners.
+#[test]
+fn udp_route_not_allowed_by_listeners() {
+    assert_eq!(connect(&elsewhere("UDPRoute", "tls"), 443, Some("h")), NO_ROUTE);
+}
+
+/// § 9 items 32, 33 and 42: shares are exact, invalid references take theirs, all weights zero is a refusal of all.
+fn weighted_routing(kind: &str, listener: &str) {
+    let names = ["s1", "s2", "s3"];
+    let backends = if kind == "UDPRoute" { udp_services(&names) } else { services(&names) };
+    let hosts = if kind == "TLSRoute" { "hostnames: [a.example.com], " } else { "" };
+    let shared = |targets: &[(&str, u32)]| {
+        let targets: Vec<_> =
+            targets.iter().map(|(name, weight)| format!("{{name: {name}, port: 80, weight: {weight}}}")).collect();
+        route(kind, "r", hosts, &format!("[{}]", targets.join(", ")))
+    };
+    let count = |world: &World, service: &str| {
+        let arrived = (0..500).map(|_| match kind {
+            "TCPRoute" => connect(world, 9000, None),
+            "UDPRoute" => send(world, 5300),
+            _ => connect(world, 443, Some("a.example.com")).replace("passed on, ", ""),
+        });
+        arrived.filter(|arrived| arrived == service).count()
+    };
+    let mut world = world(listener, &(shared(&[("s1", 70), ("s2", 30), ("s3", 0)]) + &backends));
+    assert_eq!([count(&world, "s1"), count(&world, "s2"), count(&world, "s3")], [350, 150, 0], "{kind}");
+    world.put(&shared(&[("s1", 3), ("none", 1), ("s2", 1)]));
+    assert_eq!(world.condition(&format!("{kind} infra/r"), "ResolvedRefs"), "!BackendNotFound");
+    assert_eq!([count(&world, "s1"), count(&world, "refused, r: the backend reference is invalid")], [300, 100], "{kind}");
+    world.put(&shared(&[("s1", 0), ("s2", 0)]));
+    assert_eq!(count(&world, "refused, r: all backendRefs of the rule have weight 0"), 500);
+}
+
+#[test]
+fn tcp_route_weighted_routing_and_the_share_of_invalid_references() {
+    weighted_routing("TCPRoute", TCP);
+}
+
+#[test]
+fn udp_route_weighted_routing_and_the_share_of_invalid_references() {
+    weighted_routing("UDPRoute", UDP);
+}
+
+#[test]
+fn tls_routes_share_by_weight_and_invalid_references_refuse_their_share() {
+    weighted_routing("TLSRoute", PASSTHROUGH);
+}
+
+#[test]
+fn udp_route() {
+    let world = world(UDP, &(route("UDPRoute", "r", "", "[{name: s, port: 80}]") + &udp_services(&["s"])));
+    assert_eq!(conditions(&world, "UDPRoute infra/r"), is("Accepted", "ResolvedRefs"));
+    assert_eq!(world.attached("infra/gw", "udp"), 1);
+    assert_eq!(send(&world, 5300), "s");
+}
+
 #[test]
 fn udp_route_parent_ref_attach_all_listeners() {
     let listeners: String = (1..4).map(|n| format!("  - {{name: udp-{n}, port: 530{n}, protocol: UDP}}\n")).collect();
