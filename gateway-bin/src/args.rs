@@ -261,10 +261,12 @@ pub(crate) enum LogFormat {
 /// How `validate` shows conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ValidateOutput {
-    /// A line a condition
+    /// A line a condition, then what is not as asked for
     Table,
-    /// Statuses as an API server would hold them
+    /// Statuses as an API server would hold them, and what else is known
     Yaml,
+    /// The same as one JSON object
+    Json,
 }
 
 /// How `explain` shows its reasons, and `diff` what differs.

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use gateway_core::compile::Update;
 use gateway_core::condition::{Condition, ConditionType, Truth};
 use gateway_core::name::{EXPERIMENTAL_GROUP, Kind, OWN_GROUP, ObjectId};
-use gateway_core::resource::ParentRef;
 use gateway_core::status::{Part, Status};
 use serde_json::{Value, json};
 
@@ -111,15 +110,17 @@ impl Board {
     pub(crate) fn verdict(&self, id: &ObjectId) -> Option<Verdict> {
         let is_attached_nowhere = match self.statuses.get(id) {
             Some(Status::Route(status)) => status.parents.is_empty(),
-            Some(Status::GatewayClass(_) | Status::Gateway(_) | Status::ListenerSet(_) | Status::Policy(_)) => false,
-            None => is_route(&id.kind) || id.kind == Kind::ListenerSet,
+            Some(Status::Policy(status)) => status.ancestors.is_empty() && attaches(&id.kind),
+            Some(Status::GatewayClass(_) | Status::Gateway(_) | Status::ListenerSet(_)) => false,
+            None => attaches(&id.kind),
         };
         let rows = self.rows(id);
         let mut faults: Vec<_> = rows.iter().filter(|row| is_fault(row.condition) && !follows(row, &rows)).map(fault).collect();
         if is_attached_nowhere {
             faults.extend_from_slice(self.remarks(id));
             if faults.is_empty() {
-                faults.push("it attaches to no Gateway that is known here".into());
+                let attaches = if is_policy(&id.kind) { "it has a say at" } else { "it attaches to" };
+                faults.push(format!("{attaches} no Gateway that is known here"));
             }
         }
         if faults.is_empty() && !self.statuses.contains_key(id) {
@@ -182,35 +183,22 @@ pub(crate) fn is_route(kind: &Kind) -> bool {
     matches!(kind, Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute)
 }
 
+fn is_policy(kind: &Kind) -> bool {
+    matches!(kind, Kind::BackendTlsPolicy | Kind::XBackendTrafficPolicy | Kind::XTelemetryPolicy)
+}
+
+/// Whether objects of a kind are for a Gateway, or for nothing.
+pub(crate) fn attaches(kind: &Kind) -> bool {
+    is_route(kind) || is_policy(kind) || *kind == Kind::ListenerSet
+}
+
 fn rows(status: &Status) -> Vec<Row<'_>> {
-    let rows = |(part, conditions)| {
-        let part: String = match part {
-            Part::Whole => String::new(),
-            Part::Listener(name) => format!("listener {name}"),
-            Part::Parent(parent) => parent_name(parent),
-            Part::Ancestor(gateway) => format!("{} {}/{}", gateway.kind, gateway.namespace, gateway.name),
-        };
+    let rows = |(part, conditions): (Part<'_>, _)| {
+        let part = part.to_string();
         let conditions: &[Condition] = conditions;
         conditions.iter().map(move |condition| Row { part: part.clone(), condition })
     };
     status.parts().into_iter().flat_map(rows).collect()
-}
-
-fn parent_name(parent: &ParentRef) -> String {
-    let mut name = format!("{} ", parent.kind);
-    if let Some(namespace) = &parent.namespace {
-        name.push_str(namespace);
-        name.push('/');
-    }
-    name.push_str(&parent.name);
-    if let Some(section) = &parent.section_name {
-        name.push_str(" listener ");
-        name.push_str(section);
-    }
-    if let Some(port) = parent.port {
-        name.push_str(&format!(" port {port}"));
-    }
-    name
 }
 
 /// What it means that a condition holds.

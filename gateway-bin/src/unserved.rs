@@ -1,35 +1,126 @@
-//! Which backends that routes refer to nobody serves.
+//! Which backends that are referred to nobody serves.
 //!
 //! In: the objects in force. Out: Services, with the port, that are missing or have no endpoint, and the flag that would serve each.
-//! Advice for people: what requests meet is the compiler's to say.
+//! Routes of every kind count, with the targets of their filters, and the filters of listeners. Advice for people: what requests meet
+//! is the compiler's to say.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use gateway_core::name::ObjectId;
-use gateway_core::resource::{BackendObjectRef, EndpointSlice, Object, ServiceType, TransportProtocol};
-use gateway_core::snapshot::BackendName;
+use gateway_core::name::{ObjectId, ObjectName};
+use gateway_core::resource::{
+    BackendObjectRef, BackendRef, EndpointSlice, GrpcFilter, GrpcFilterPayload, HttpFilter, HttpFilterPayload, Listener, Object,
+    ServiceType, TransportProtocol,
+};
+use gateway_core::snapshot::Transport;
 
-/// The backends of HTTPRoutes that nobody serves; no other kind of route is served yet.
-pub(crate) fn unserved(objects: &HashMap<ObjectId, Object>) -> BTreeSet<BackendName> {
-    let mut wanted = BTreeSet::new();
+/// A port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ServicePort {
+    pub(crate) service: ObjectName,
+    port: u16,
+}
+
+/// The backends that nobody serves.
+pub(crate) fn unserved(objects: &HashMap<ObjectId, Object>) -> BTreeSet<ServicePort> {
+    let served = served(objects);
+    let mut unserved = BTreeSet::new();
     for object in objects.values() {
         let namespace = object.meta().name.namespace();
-        if let Object::HttpRoute(route) = object {
-            let refs = route.spec.rules.iter().flat_map(|rule| &rule.backend_refs);
-            wanted.extend(refs.filter_map(|backend| service(&backend.object, namespace)));
-        }
+        let transport = if matches!(object, Object::UdpRoute(_)) { Transport::Udp } else { Transport::Tcp };
+        let wanted = references(object).into_iter().filter_map(|reference| ServicePort::of(reference, namespace));
+        unserved.extend(wanted.filter(|port| !served.contains(&(port.clone(), transport))));
     }
-    let served = served(objects);
-    wanted.retain(|backend| !served.contains(backend));
-    wanted
+    unserved
 }
 
-fn service(backend: &BackendObjectRef, namespace: &str) -> Option<BackendName> {
-    let port = backend.port.filter(|_| backend.is_service())?;
-    Some(BackendName::service(backend.target(namespace), port))
+impl ServicePort {
+    fn of(backend: &BackendObjectRef, namespace: &str) -> Option<Self> {
+        let port = backend.port.filter(|_| backend.is_service())?;
+        Some(Self { service: backend.target(namespace), port })
+    }
+
+    /// The flag that would serve it.
+    pub(crate) fn flag(&self) -> String {
+        format!("--backend {}:{}=127.0.0.1:PORT", self.service, self.port)
+    }
 }
 
-fn served(objects: &HashMap<ObjectId, Object>) -> HashSet<BackendName> {
+/// The backends that an object refers to.
+fn references(object: &Object) -> Vec<&BackendObjectRef> {
+    match object {
+        Object::HttpRoute(route) => {
+            let of_rules = route.spec.rules.iter().flat_map(|rule| {
+                let targets = rule.backend_refs.iter().flat_map(|backend| of_filters(&backend.filters).chain([&backend.object]));
+                of_filters(&rule.filters).chain(targets)
+            });
+            of_rules.collect()
+        }
+        Object::GrpcRoute(route) => {
+            let of_rules = route.spec.rules.iter().flat_map(|rule| {
+                let targets = rule.backend_refs.iter().flat_map(|backend| of_calls(&backend.filters).chain([&backend.object]));
+                of_calls(&rule.filters).chain(targets)
+            });
+            of_rules.collect()
+        }
+        Object::TlsRoute(route) => plain(route.spec.rules.iter().map(|rule| &rule.backend_refs)),
+        Object::TcpRoute(route) => plain(route.spec.rules.iter().map(|rule| &rule.backend_refs)),
+        Object::UdpRoute(route) => plain(route.spec.rules.iter().map(|rule| &rule.backend_refs)),
+        Object::Gateway(gateway) => of_listeners(&gateway.spec.listeners),
+        Object::ListenerSet(set) => of_listeners(&set.spec.listeners),
+        Object::GatewayClass(_)
+        | Object::ReferenceGrant(_)
+        | Object::BackendTlsPolicy(_)
+        | Object::XBackendTrafficPolicy(_)
+        | Object::XTelemetryPolicy(_)
+        | Object::XBackend(_)
+        | Object::Namespace(_)
+        | Object::Service(_)
+        | Object::ServiceImport(_)
+        | Object::EndpointSlice(_)
+        | Object::Secret(_)
+        | Object::ConfigMap(_)
+        | Object::ClusterTrustBundle(_)
+        | Object::DirectResponse(_)
+        | Object::GatewayParameters(_)
+        | Object::Extension(_) => Vec::new(),
+    }
+}
+
+fn plain<'a>(rules: impl Iterator<Item = &'a Vec<BackendRef>>) -> Vec<&'a BackendObjectRef> {
+    rules.flatten().map(|backend| &backend.object).collect()
+}
+
+fn of_filters(filters: &[HttpFilter]) -> impl Iterator<Item = &BackendObjectRef> {
+    filters.iter().filter_map(|filter| match filter.payload() {
+        HttpFilterPayload::RequestMirror(mirror) => Some(&mirror.backend_ref),
+        HttpFilterPayload::ExternalAuth(auth) => Some(&auth.backend_ref),
+        HttpFilterPayload::RequestHeaderModifier(_)
+        | HttpFilterPayload::ResponseHeaderModifier(_)
+        | HttpFilterPayload::RequestRedirect(_)
+        | HttpFilterPayload::UrlRewrite(_)
+        | HttpFilterPayload::Cors(_)
+        | HttpFilterPayload::ExtensionRef(_)
+        | HttpFilterPayload::DirectResponse(_)
+        | HttpFilterPayload::Unknown(_) => None,
+    })
+}
+
+fn of_calls(filters: &[GrpcFilter]) -> impl Iterator<Item = &BackendObjectRef> {
+    filters.iter().filter_map(|filter| match filter.payload() {
+        GrpcFilterPayload::RequestMirror(mirror) => Some(&mirror.backend_ref),
+        GrpcFilterPayload::RequestHeaderModifier(_)
+        | GrpcFilterPayload::ResponseHeaderModifier(_)
+        | GrpcFilterPayload::ExtensionRef(_)
+        | GrpcFilterPayload::Unknown(_) => None,
+    })
+}
+
+fn of_listeners(listeners: &[Listener]) -> Vec<&BackendObjectRef> {
+    let filters = listeners.iter().filter_map(|listener| listener.filters.as_ref()).flat_map(|filters| &filters.requests);
+    filters.filter_map(|filter| filter.external_auth.as_ref()).map(|auth| &auth.backend_ref).collect()
+}
+
+fn served(objects: &HashMap<ObjectId, Object>) -> HashSet<(ServicePort, Transport)> {
     let mut slices: HashMap<(&str, &str), Vec<&EndpointSlice>> = HashMap::new();
     for object in objects.values() {
         if let Object::EndpointSlice(slice) = object
@@ -45,16 +136,17 @@ fn served(objects: &HashMap<ObjectId, Object>) -> HashSet<BackendName> {
         let name = &service.meta.name;
         let own = slices.get(&(name.namespace(), name.name())).map_or(&[][..], Vec::as_slice);
         let elsewhere = service.spec.service_type == ServiceType::ExternalName;
-        for port in service.spec.ports.iter().filter(|port| port.protocol == TransportProtocol::Tcp) {
-            if elsewhere || own.iter().any(|slice| slice.ports.iter().any(|offered| offered.name == port.name)) {
-                served.insert(BackendName::service(name.clone(), port.port));
+        for port in &service.spec.ports {
+            let transport = match port.protocol {
+                TransportProtocol::Tcp => Transport::Tcp,
+                TransportProtocol::Udp => Transport::Udp,
+                TransportProtocol::Sctp | TransportProtocol::Other(_) => continue,
+            };
+            let mut offered = own.iter().flat_map(|slice| &slice.ports);
+            if elsewhere || offered.any(|offered| offered.name == port.name && offered.protocol == port.protocol) {
+                served.insert((ServicePort { service: name.clone(), port: port.port }, transport));
             }
         }
     }
     served
-}
-
-/// The flag that would serve a backend.
-pub(crate) fn flag(backend: &BackendName) -> String {
-    format!("--backend {backend}=127.0.0.1:PORT")
 }

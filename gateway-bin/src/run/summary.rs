@@ -12,9 +12,9 @@ use gateway_core::name::{Kind, ObjectId, ObjectName};
 use gateway_core::resource::{Gateway, HttpMatch, HttpRoute, Listener, ListenerSet, Object, PathMatchType, Protocol};
 use gateway_core::snapshot::Socket;
 
-use crate::board::{Board, Verdict, is_route};
+use crate::board::{Board, Verdict, attaches, is_route};
 use crate::files::Files;
-use crate::unserved::{flag, unserved};
+use crate::unserved::unserved;
 
 /// Everything the summary speaks of.
 #[derive(Debug)]
@@ -160,7 +160,7 @@ impl Scene<'_> {
 
     fn faults(&self) -> impl Iterator<Item = (ObjectId, Vec<String>)> {
         let mut ids: Vec<_> = self.board.objects().into_iter().cloned().collect();
-        ids.extend(self.objects().keys().filter(|id| is_route(&id.kind)).cloned());
+        ids.extend(self.objects().keys().filter(|id| attaches(&id.kind)).cloned());
         ids.sort();
         ids.dedup();
         ids.into_iter().filter_map(|id| match self.board.verdict(&id) {
@@ -176,7 +176,7 @@ impl Scene<'_> {
         }
         let _ = writeln!(text, "\nwithout endpoints; each flag would serve one:");
         for backend in unserved.iter().take(MOST_FAULTS) {
-            let _ = writeln!(text, "  {}: {}", backend.object, flag(backend));
+            let _ = writeln!(text, "  Service {}: {}", backend.service, backend.flag());
         }
         more(text, unserved.len(), MOST_FAULTS, "Services");
     }

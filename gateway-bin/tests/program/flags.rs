@@ -21,7 +21,7 @@ fn flags_that_cannot_be_used_end_with_status_2_and_the_usage() {
         (&["run", "x", "--trusted-proxies", "10.0.0.0/40"], "expected a network in CIDR form"),
         (&["run", "x", "--admin", "9901"], "expected IP:PORT"),
         (&["run", "x", "--drain-timeout", "30"], "expected a number with a unit"),
-        (&["validate", "x", "-o", "html"], "[possible values: table, yaml]"),
+        (&["validate", "x", "-o", "html"], "[possible values: table, yaml, json]"),
         (&["explain", "ftp://host/", "x"], "\"ftp\" is no scheme that is known here"),
         (&["explain", "http://host/", "x", "-H", "nameless"], "expected 'Name: value'"),
         (&["diff", "x"], "<NEW>"),
