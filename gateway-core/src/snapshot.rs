@@ -30,6 +30,7 @@ mod rule;
 mod split;
 mod table;
 mod timeouts;
+mod tracing;
 mod trust;
 
 use std::fmt;
@@ -55,6 +56,7 @@ pub use rule::{Action, Rule, RuleId, Target};
 pub use split::{Split, Turn};
 pub(crate) use table::{Asks, Bucket, Candidate, Columns, Gate, HEADER_COLUMNS, Print, QUERY_COLUMNS};
 pub use timeouts::{Timeout, Timeouts};
+pub use tracing::{AttributeKey, AttributeValue, ExportHeaders, ExportProtocol, Rate, Sampling, SpanAttribute, Spans, Tracing};
 pub use trust::TrustSet;
 
 /// What a running gateway knows at one moment.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::name::{Kind, ObjectId, ObjectName};
 use crate::resource::{AllowedListeners, DefaultGateways, GatewayTls};
 use crate::snapshot::matching::Age;
-use crate::snapshot::{Certificate, Listener, ListenerId, Protocol, Settings, Writer};
+use crate::snapshot::{Certificate, Listener, ListenerId, Protocol, Settings, Tracing, Writer};
 
 use super::age::age;
 use super::attach::Surface;
@@ -38,6 +38,8 @@ pub(super) struct Gateways {
     sets: BTreeMap<ObjectName, SetState>,
     /// What the sets of a Gateway were judged with.
     terms: BTreeMap<ObjectName, Terms>,
+    /// Which requests of a Gateway become spans.
+    tracings: BTreeMap<ObjectName, Arc<Tracing>>,
     rooms: Rooms,
     defaults: BTreeSet<ObjectName>,
     claims: Claims,
@@ -80,6 +82,7 @@ impl Gateways {
             states: BTreeMap::new(),
             sets: BTreeMap::new(),
             terms: BTreeMap::new(),
+            tracings: BTreeMap::new(),
             rooms: Rooms::default(),
             defaults: BTreeSet::new(),
             claims: Claims::default(),
@@ -232,6 +235,24 @@ impl Gateways {
         true
     }
 
+    /// Whether a Gateway of ours is accepted, as it was when this was looked at last.
+    pub(super) fn is_accepted(&self, gateway: &ObjectName) -> bool {
+        self.terms.get(gateway).is_some_and(|terms| terms.is_open)
+    }
+
+    /// Takes note which requests of a Gateway become spans. Returns whether that is anything else than before, so that its listeners
+    /// and those of its sets have to be published again.
+    pub(super) fn trace(&mut self, gateway: &ObjectName, tracing: Option<&Arc<Tracing>>) -> bool {
+        if self.tracings.get(gateway) == tracing {
+            return false;
+        }
+        match tracing {
+            Some(tracing) => drop(self.tracings.insert(gateway.clone(), Arc::clone(tracing))),
+            None => drop(self.tracings.remove(gateway)),
+        }
+        true
+    }
+
     /// Judges what was claimed anew and given back: who conflicts, who overlaps. Returns the holders that were judged anew, and those
     /// for which it made a difference.
     pub(super) fn merge(&mut self) -> BTreeSet<ObjectId> {
@@ -250,11 +271,13 @@ impl Gateways {
             let nobody = (Age::default(), holder.name.clone());
             return self.placed.put(holder, Vec::new(), &nobody, writer);
         };
+        let tracing = self.tracings.get(&host.object.meta.name);
         let valid = self.listeners(holder).unwrap_or_default().iter().filter(|listener| listener.is_valid());
         let wanted = valid.filter_map(|listener| {
             let sockets = sockets(host, listener);
             let protocol = listener.protocol.filter(|_| !sockets.is_empty())?;
-            Some((traffic(holder, host, listener, protocol), sockets))
+            let tracing = tracing.filter(|_| protocol.is_http());
+            Some((Listener { tracing: tracing.cloned(), ..traffic(holder, host, listener, protocol) }, sockets))
         });
         let wanted = wanted.collect();
         let seniority = (age(&host.object.meta), host.object.meta.name.clone());
@@ -371,6 +394,7 @@ fn traffic(holder: &ObjectId, host: &GatewayState, listener: &ListenerState, pro
         validation: listener.validation.clone(),
         filters: listener.filters.clone(),
         client_certificate: host.client_certificate.clone(),
+        tracing: None,
         settings: host.settings.clone(),
     }
 }

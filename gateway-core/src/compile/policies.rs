@@ -8,6 +8,7 @@
 
 mod backend_tls;
 mod report;
+pub(super) mod telemetry;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use crate::name::{Kind, ObjectId, ObjectName};
 use crate::snapshot::matching::Age;
-use crate::snapshot::{BackendIdentity, BackendTls, Security, Seed};
+use crate::snapshot::{BackendIdentity, BackendTls, Security, Seed, Tracing};
 
 use super::Options;
 use super::fault::Fault;
@@ -68,6 +69,8 @@ pub(super) struct Policy {
     pub(super) barred: Arc<[ObjectName]>,
     /// What Gateways need because of it, sorted.
     pub(super) needed: Vec<(ObjectName, ObjectId)>,
+    /// What it makes Gateways lead to.
+    pub(super) ways: Vec<(ObjectName, ObjectId)>,
 }
 
 /// What a policy asks for.
@@ -77,6 +80,12 @@ pub(super) enum Asks {
     Tls(Result<Arc<BackendIdentity>, Arc<str>>),
     /// How much may be retried, and how clients stay with an endpoint.
     Traffic(Traffic),
+    /// Which requests become spans; `None` for what is done where nothing is said.
+    Tracing {
+        tracing: Option<Arc<Tracing>>,
+        /// What it does not do though it is in force.
+        told: Vec<String>,
+    },
 }
 
 /// What changes when a policy is replaced.
@@ -182,12 +191,22 @@ impl Policies {
         of(Some(port.into())).or_else(|| of(None))
     }
 
+    /// What the XTelemetryPolicy that applies to a Gateway asks for, where it is in force.
+    pub(super) fn tracing(&self, gateway: &ObjectName) -> Option<&Arc<Tracing>> {
+        let object = ObjectId::new(Kind::Gateway, gateway.clone());
+        let policy = self.known.get(self.first(&Kind::XTelemetryPolicy, &Target { object, section: None })?)?;
+        match &policy.asks {
+            Asks::Tracing { tracing, .. } => tracing.as_ref().filter(|_| !policy.barred.contains(gateway)),
+            Asks::Tls(_) | Asks::Traffic(_) => None,
+        }
+    }
+
     /// What the XBackendTrafficPolicy that applies to an object asks for.
     pub(super) fn traffic(&self, object: &ObjectId) -> Option<&Traffic> {
         let id = self.first(&Kind::XBackendTrafficPolicy, &Target { object: object.clone(), section: None })?;
         match &self.known.get(id)?.asks {
             Asks::Traffic(traffic) => Some(traffic),
-            Asks::Tls(_) => None,
+            Asks::Tls(_) | Asks::Tracing { .. } => None,
         }
     }
 }
@@ -201,7 +220,7 @@ impl Policy {
                 Security::Tls(Arc::new(BackendTls { barred: Arc::clone(&self.barred), ..tls }))
             }
             Asks::Tls(Err(why)) => Security::Broken(Arc::clone(why)),
-            Asks::Traffic(_) => Security::Clear,
+            Asks::Traffic(_) | Asks::Tracing { .. } => Security::Clear,
         }
     }
 }

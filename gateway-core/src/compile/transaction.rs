@@ -1,7 +1,7 @@
 //! One transaction: what changed, who depends on it, in which order they are judged again.
 //!
 //! ```text
-//! changes ─► learn ─► Dirty ─► classes ─► policies ─► backends ─► gateways ─► sets ─► routes ─► statuses ─► Update
+//! changes ─► learn ─► Dirty ─► classes ─► policies ─► backends ─► gateways ─► sets ─► telemetry ─► routes ─► statuses ─► Update
 //! ```
 //! In: changes. Out: an `Update`. Each stage may only add work for stages after it, so that one pass is enough.
 
@@ -39,6 +39,7 @@ mod parents;
 mod policies;
 mod routes;
 mod said;
+mod telemetry;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,7 +95,7 @@ struct Dirty {
     classes_used: BTreeMap<ObjectName, bool>,
     gateways: BTreeSet<ObjectName>,
     sets: BTreeSet<ObjectName>,
-    /// Policies to be judged.
+    /// Policies to be judged: those for backends before these, those for Gateways after these.
     policies: BTreeSet<ObjectId>,
     /// Policies of which something else may have to be said.
     policed: BTreeSet<ObjectId>,
@@ -195,6 +196,7 @@ impl State {
         self.judge_policies(&mut dirty, options);
         self.judge_backends(&mut dirty, options);
         self.judge_gateways(&mut dirty, options);
+        self.judge_telemetry(&mut dirty, options);
         for id in std::mem::take(&mut dirty.routes) {
             self.judge_route(&id, &mut dirty, options);
         }

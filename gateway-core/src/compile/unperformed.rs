@@ -5,7 +5,6 @@ use crate::name::Kind;
 /// What to say of an object of this kind; `None` for kinds that are performed.
 pub(super) fn remark(kind: &Kind) -> Option<&'static str> {
     match kind {
-        Kind::XTelemetryPolicy => Some("it has no effect: traces are not exported"),
         Kind::XBackend | Kind::ServiceImport => {
             Some("it is not served; a backendRef that names it is answered 500, a Service with EndpointSlices is served")
         }
@@ -19,6 +18,7 @@ pub(super) fn remark(kind: &Kind) -> Option<&'static str> {
         | Kind::UdpRoute
         | Kind::BackendTlsPolicy
         | Kind::XBackendTrafficPolicy
+        | Kind::XTelemetryPolicy
         | Kind::ReferenceGrant
         | Kind::Namespace
         | Kind::Service

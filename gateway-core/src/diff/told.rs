@@ -158,6 +158,7 @@ fn of_listener(snapshot: &Snapshot, listener: &Listener) -> Words {
         validation,
         filters: guards,
         client_certificate,
+        tracing,
         settings,
     } = listener;
     let TlsOptions { minimum_version, cipher_suites } = tls;
@@ -185,6 +186,7 @@ fn of_listener(snapshot: &Snapshot, listener: &Listener) -> Words {
     tell("client validation", validation);
     tell("filters", filters(snapshot, guards));
     tell("certificate for backends", own);
+    tell("tracing", tracing.as_ref().map(|tracing| snapshot.outline_tracing(tracing)));
     tell("settings", of_settings(settings));
     words
 }

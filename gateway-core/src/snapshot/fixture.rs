@@ -36,6 +36,7 @@ pub(crate) fn listener(name: &str, hostname: Option<&str>) -> Listener {
         filters: Ok(Arc::default()),
         tls: crate::snapshot::TlsOptions::default(),
         client_certificate: None,
+        tracing: None,
         settings: Arc::new(Settings::default()),
     }
 }

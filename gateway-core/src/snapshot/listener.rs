@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::filters::ListenerFilter;
 use super::fingerprint::Fingerprint;
+use super::tracing::Tracing;
 use super::trust::TrustSet;
 use crate::name::{ObjectId, ObjectName};
 
@@ -90,6 +91,8 @@ pub struct Listener {
     pub filters: Result<Arc<[ListenerFilter]>, Arc<str>>,
     /// What the Gateway presents on TLS connections to backends (`spec.tls.backend`, GEP-3155).
     pub client_certificate: Option<Arc<Certificate>>,
+    /// Which requests become spans (XTelemetryPolicy); `None` for what the data plane does where nothing is said.
+    pub tracing: Option<Arc<Tracing>>,
     /// The Gateway's settings.
     pub settings: Arc<Settings>,
 }

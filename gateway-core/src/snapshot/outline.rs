@@ -9,7 +9,7 @@ use super::listeners::Listeners;
 use super::matching::Match;
 use super::rule::{Action, Rule, Target};
 use super::table::Table;
-use super::{Backend, BackendId, Security, Snapshot};
+use super::{Backend, BackendId, Fingerprint, Rate, Sampling, Security, Snapshot, Spans, Tracing};
 
 impl Snapshot {
     /// All that the snapshot holds: sockets, listeners, hosts and candidates in order, rules, backends by name. Snapshots that
@@ -35,8 +35,9 @@ impl Snapshot {
             let validation = listener.validation.as_ref().map(|validation| validation.fingerprint);
             let filters = listener.filters.as_ref().map(|filters| self.outline_filters(filters));
             let own = listener.client_certificate.as_ref().map(|certificate| certificate.fingerprint);
+            let tracing = listener.tracing.as_ref().map(|tracing| self.outline_tracing(tracing));
             lines.push(format!(
-                "  {}, {:?} {hostname}:{}, certificates {certificates:?}, clients {validation:?}, filters {filters:?}, own {own:?}, {:?}, {:?}",
+                "  {}, {:?} {hostname}:{}, certificates {certificates:?}, clients {validation:?}, filters {filters:?}, own {own:?}, {:?}, {tracing:?}, {:?}",
                 listener.id, listener.protocol, listener.port, listener.tls, listener.settings
             ));
             self.outline_table(&site.table, lines);
@@ -72,6 +73,26 @@ impl Snapshot {
         };
         debug_assert!(written.is_ok(), "writing to a string does not fail");
         line
+    }
+
+    /// Which requests become spans, in words; the values of headers are hidden.
+    pub(crate) fn outline_tracing(&self, tracing: &Tracing) -> String {
+        let Tracing::Enabled(spans) = tracing else { return "no request becomes a span".to_owned() };
+        let Spans { collector, protocol, headers, sampling, service_name, span_name, attributes } = spans;
+        let Sampling { own, parents } = sampling;
+        let share = |rate: &Rate| {
+            let (numerator, denominator) = rate.fraction();
+            format!("{numerator} of {denominator}")
+        };
+        let collector = collector.map_or_else(|| "nobody".to_owned(), |id| self.name_of(id));
+        let headers = Fingerprint::of(headers.0.iter().flat_map(|(name, value)| [name.as_ref(), value.as_bytes()]));
+        let parents = parents
+            .as_ref()
+            .map_or_else(|| "parents do not count".to_owned(), |rate| format!("{} of sampled parents", share(rate)));
+        format!(
+            "{} of traces, {parents}, to {collector} by {protocol:?} with headers {headers}, service {service_name:?}, span {span_name:?}, {attributes:?}",
+            share(own)
+        )
     }
 
     fn outline_filters(&self, filters: &[ListenerFilter]) -> Vec<String> {

@@ -55,6 +55,7 @@ pub(super) fn judge(policy: &BackendTlsPolicy, objects: &Objects, authorities: &
         held: Held::of(policy.status.as_ref(), &options.controller_name),
         barred: Arc::from([]),
         needed: Vec::new(),
+        ways: Vec::new(),
     }
 }
 

@@ -51,21 +51,26 @@ impl Held {
         }
         held
     }
+
+    /// Those of all Gateways, by name, for which there is room.
+    pub(super) fn fit(&self, all: Vec<ObjectName>) -> Ancestors {
+        let room = MOST_ANCESTORS.saturating_sub(self.others);
+        let mut told = all;
+        if told.len() <= room {
+            return Ancestors { told, barred: Vec::new() };
+        }
+        told.sort_by_key(|gateway| !self.own.contains(gateway));
+        let mut barred = told.split_off(room);
+        told.sort_unstable();
+        barred.sort_unstable();
+        Ancestors { told, barred }
+    }
 }
 
-/// The ancestors of a policy. Where not all have room, those that have an entry keep it.
+/// The ancestors of a policy: the Gateways that lead to what it targets. Where not all have room, those that have an entry keep it.
 pub(in crate::compile) fn ancestors(policy: &Policy, reach: &Reach) -> Ancestors {
     let all: BTreeSet<&ObjectName> = policy.targets.iter().flat_map(|target| reach.gateways(&target.object)).collect();
-    let room = MOST_ANCESTORS.saturating_sub(policy.held.others);
-    let mut told: Vec<ObjectName> = all.into_iter().cloned().collect();
-    if told.len() <= room {
-        return Ancestors { told, barred: Vec::new() };
-    }
-    told.sort_by_key(|gateway| !policy.held.own.contains(gateway));
-    let mut barred = told.split_off(room);
-    told.sort_unstable();
-    barred.sort_unstable();
-    Ancestors { told, barred }
+    policy.held.fit(all.into_iter().cloned().collect())
 }
 
 /// The status of a policy for these ancestors.
@@ -186,4 +191,4 @@ fn named(target: &Target) -> String {
 }
 
 /// How many entries `status.ancestors` of a policy may have.
-const MOST_ANCESTORS: usize = 16;
+pub(super) const MOST_ANCESTORS: usize = 16;

@@ -52,6 +52,7 @@ pub(super) fn judge(policy: &XBackendTrafficPolicy, options: &Options) -> Policy
         held: Held::of(policy.status.as_ref(), &options.controller_name),
         barred: Arc::from([]),
         needed: Vec::new(),
+        ways: Vec::new(),
     }
 }
 

@@ -56,8 +56,8 @@ impl State {
             }
             Object::Secret(_) => self.certificates.forget(&id.name),
             Object::Extension(_) => drop(self.handles.remove(&id)),
-            Object::BackendTlsPolicy(_) | Object::XBackendTrafficPolicy(_) => dirty.touch(&id),
-            Object::DirectResponse(_) | Object::GatewayParameters(_) | Object::XTelemetryPolicy(_) | Object::XBackend(_) => {}
+            Object::BackendTlsPolicy(_) | Object::XBackendTrafficPolicy(_) | Object::XTelemetryPolicy(_) => dirty.touch(&id),
+            Object::DirectResponse(_) | Object::GatewayParameters(_) | Object::XBackend(_) => {}
             Object::ServiceImport(_) => dirty.policed.extend(self.policies.on(&id).cloned()),
             Object::ConfigMap(_) | Object::ClusterTrustBundle(_) => self.authorities.forget(&id),
         }

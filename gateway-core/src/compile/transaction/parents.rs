@@ -37,6 +37,7 @@ impl State {
         for id in changed.iter().filter(|id| id.kind == Kind::Gateway) {
             if self.gateways.renew_terms(&id.name) {
                 dirty.sets.extend(self.dependents.sets(id).map(|set| set.name.clone()));
+                dirty.policies.extend(self.policies.on(id).cloned());
             }
         }
         loop {
@@ -85,6 +86,8 @@ impl State {
             },
         };
         self.link(&id, object.is_some().then_some(linked), dirty);
+        // Whether it exists, and whether it is ours.
+        dirty.policies.extend(self.policies.on(&id).cloned());
         let was_default = self.gateways.is_default(name);
         if self.gateways.replace(name, state) {
             dirty.routes.extend(self.dependents.routes(&id).cloned());

@@ -1,10 +1,11 @@
-//! Policies judged again, and what is said of them.
+//! Policies for backends judged again, and what is said of them.
 //!
 //! In: marks in `Dirty`. Out: backends to be looked at again, statuses of policies, and what Gateways need because of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::name::{ObjectId, ObjectName};
+use crate::name::{Kind, ObjectId, ObjectName};
 use crate::status::Status;
 
 use super::super::policies::{self, Ancestors, Replaced};
@@ -14,7 +15,11 @@ use super::{Dirty, State, links};
 impl State {
     /// Judges policies by themselves. Those that target the same are phrased again where another has its say now.
     pub(super) fn judge_policies(&mut self, dirty: &mut Dirty, options: &Options) {
-        for id in std::mem::take(&mut dirty.policies) {
+        let (for_gateways, policies) =
+            std::mem::take(&mut dirty.policies).into_iter().partition(|id| id.kind == Kind::XTelemetryPolicy);
+        dirty.policies = for_gateways;
+        let policies: BTreeSet<ObjectId> = policies;
+        for id in policies {
             let mut new = policies::judge(&id, &self.objects, &mut self.authorities, options);
             if let Some((new, old)) = new.as_mut().zip(self.policies.get_mut(&id)) {
                 new.barred = Arc::clone(&old.barred);
@@ -39,6 +44,10 @@ impl State {
             dirty.policed.extend(self.policies.on(&object).cloned());
         }
         for id in std::mem::take(&mut dirty.policed) {
+            if id.kind == Kind::XTelemetryPolicy {
+                self.phrase_telemetry(id, dirty, options);
+                continue;
+            }
             let Some(policy) = self.policies.get(&id) else {
                 dirty.statuses.push((id.clone(), None));
                 dirty.problems.push((id, Vec::new()));
