@@ -132,7 +132,10 @@ fn other() -> impl Strategy<Value = String> {
         let endpoints: Vec<String> = endpoints.into_iter().map(|(host, ready)| format!("{{addresses: [10.0.0.{host}], conditions: {{ready: {ready}}}}}")).collect();
         format!("apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: {name}, namespace: {namespace}, labels: {{kubernetes.io/service-name: {service}}}}}\naddressType: IPv4\nports: [{{port: 8080}}, {{name: u, port: 9090, protocol: UDP}}]\nendpoints: [{}]\n", endpoints.join(", "))
     });
-    let grant = (pick(&["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "Gateway", "ListenerSet"]), pick(&["Service", "Secret"])).prop_map(|(from, to)| format!("apiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {{name: grant, namespace: two}}\nspec: {{from: [{{group: gateway.networking.k8s.io, kind: {from}, namespace: one}}], to: [{{group: '', kind: {to}}}]}}\n"));
+    let grant = (pick(&["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "Gateway", "ListenerSet", "XTelemetryPolicy"]), pick(&["Service", "Secret"])).prop_map(|(from, to)| {
+        let group = if from == "XTelemetryPolicy" { "gateway.networking.x-k8s.io" } else { "gateway.networking.k8s.io" };
+        format!("apiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {{name: grant, namespace: two}}\nspec: {{from: [{{group: {group}, kind: {from}, namespace: one}}], to: [{{group: '', kind: {to}}}]}}\n")
+    });
     let class = pick(&["", "parametersRef: {group: odd.example, kind: Odd, name: x}"]).prop_map(|parameters| format!("apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {{name: c}}\nspec:\n  controllerName: example.com/c\n  {parameters}\n"));
     let sign = any::<bool>().prop_map(|is_broken| {
         format!(
@@ -174,6 +177,8 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         "BackendTLSPolicy one/p1",
         "BackendTLSPolicy two/p2",
         "XBackendTrafficPolicy one/p1",
+        "XTelemetryPolicy one/p1",
+        "XTelemetryPolicy one/p2",
         "ConfigMap one/ca",
         "ClusterTrustBundle roots",
     ];

@@ -31,6 +31,7 @@ mod protocols;
 mod requests;
 mod stored;
 mod streams;
+mod telemetry_policies;
 mod timeouts;
 mod trust;
 mod world;

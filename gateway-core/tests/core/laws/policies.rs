@@ -39,6 +39,18 @@ fn validation() -> impl Strategy<Value = Value> {
     ]
 }
 
+fn tracing() -> impl Strategy<Value = Value> {
+    let to = |reference: Value| json!({"mode": "Enabled", "provider": {"backendRef": reference}});
+    prop_oneof![
+        3 => Just(to(json!({"name": "s1", "port": 80}))),
+        2 => Just(to(json!({"name": "s2", "namespace": "two", "port": 80}))),
+        1 => Just(to(json!({"name": "none", "port": 80}))),
+        1 => Just(json!({"mode": "Disabled"})),
+        1 => Just(json!({"mode": "Later"})),
+        1 => Just(json!({})),
+    ]
+}
+
 /// A stored status with so many entries of another controller.
 fn stored() -> impl Strategy<Value = Value> {
     prop_oneof![4 => Just(0), 1 => Just(14), 1 => Just(15), 1 => Just(16)].prop_map(|count: usize| {
@@ -96,11 +108,23 @@ pub(super) fn policy() -> impl Strategy<Value = String> {
             "status": status, "spec": spec,
         })
     });
+    let gateway = |name: &'static str| json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": name});
+    let gateways = prop_oneof![
+        3 => Just(vec![gateway("g1")]),
+        1 => Just(vec![gateway("g2"), gateway("g1")]),
+        1 => Just(vec![gateway("none"), json!({"group": "", "kind": "Service", "name": "s1"})]),
+    ];
+    let telemetry = (metadata(), gateways, tracing(), stored()).prop_map(|(metadata, targets, tracing, status)| {
+        json!({
+            "apiVersion": "gateway.networking.x-k8s.io/v1alpha1", "kind": "XTelemetryPolicy", "metadata": metadata, "status": status,
+            "spec": {"targetRefs": targets, "tracing": tracing},
+        })
+    });
     let map = (pick(NAMESPACES), pick(&[PEM, "", "nonsense"])).prop_map(|(namespace, pem)| {
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ca", "namespace": namespace}, "data": {"ca.crt": pem}})
     });
     let roots = pick(&[PEM, "nonsense"]).prop_map(|pem| {
         json!({"apiVersion": "certificates.k8s.io/v1", "kind": "ClusterTrustBundle", "metadata": {"name": "roots"}, "spec": {"trustBundle": pem}})
     });
-    prop_oneof![5 => tls, 2 => traffic, 2 => map, 1 => roots].prop_map(|object| object.to_string())
+    prop_oneof![5 => tls, 2 => traffic, 3 => telemetry, 2 => map, 1 => roots].prop_map(|object| object.to_string())
 }
