@@ -3,6 +3,7 @@
 mod addresses;
 mod attachment;
 mod backend_tls_policies;
+mod backend_traffic_policies;
 mod backends;
 mod certificates;
 mod classes;
