@@ -21,7 +21,7 @@ use tokio_rustls::server::TlsStream;
 
 use gateway_core::admit::{Reason, Refusal};
 use gateway_core::decide::StreamForward;
-use gateway_core::snapshot::{Backend, Security};
+use gateway_core::snapshot::Security;
 
 use crate::observe::{Counters, Fault, Sink, StreamRecord};
 use crate::upstream::{Attempt, Upstreams};
@@ -87,7 +87,7 @@ impl Streams {
     /// Forwards a connection, `begun` first, until both sides are done.
     pub(crate) async fn forward(&self, client: Client, visit: Visit, forward: StreamForward, begun: Vec<u8>) {
         let mut story = Story::new(visit, &forward);
-        let endpoint = match self.connect(&forward.backend, &mut story).await {
+        let endpoint = match self.connect(&forward, &mut story).await {
             Ok((endpoint, attempt)) => {
                 attempt.succeeded();
                 // In flight as long as the stream lasts.
@@ -139,10 +139,13 @@ impl Streams {
     }
 
     /// Connects to an endpoint, to another where one cannot be reached.
-    async fn connect(&self, backend: &Arc<Backend>, story: &mut Story) -> Result<(TcpStream, Attempt), Fault> {
-        if let Security::Tls(_) = &backend.security {
+    async fn connect(&self, forward: &StreamForward, story: &mut Story) -> Result<(TcpStream, Attempt), Fault> {
+        let backend = &forward.backend;
+        match forward.security() {
+            Security::Clear => {}
             // `SUPPORT` keeps it away; nothing that should be over TLS goes in clear all the same.
-            return Err(Fault::Internal("TLS to backends is not performed".into()));
+            Security::Tls(_) => return Err(Fault::Internal("TLS to backends is not performed".into())),
+            Security::Broken(why) => return Err(Fault::Refused(Reason::BrokenBackend(Arc::clone(why)))),
         }
         let mut tried = Vec::new();
         let mut last = Fault::Refused(Reason::NoEndpoint);

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use pingora_core::upstreams::peer::HttpPeer;
 
-use gateway_core::snapshot::{Backend, BackendName, BackendProtocol, Security, Snapshot};
+use gateway_core::snapshot::{Backend, BackendName, BackendProtocol, Snapshot};
 
 use crate::observe::Counters;
 pub(crate) use endpoint::Attempt;
@@ -64,13 +64,9 @@ impl Upstreams {
         }
     }
 
-    /// Chooses an endpoint that is not in `tried`; `None` when there is none.
+    /// Chooses an endpoint that is not in `tried`; `None` when there is none. Whether anything may be sent there in clear is asked
+    /// before.
     pub(crate) fn pick(&self, backend: &Arc<Backend>, tried: &[SocketAddr]) -> Option<Attempt> {
-        match &backend.security {
-            Security::Clear => {}
-            // TLS to backends is not spoken here, and nothing goes out in clear in its stead.
-            Security::Tls(_) | Security::Broken(_) => return None,
-        }
         let group = self.group(backend);
         let endpoint = choose(&group.endpoints, tried)?;
         Some(Attempt::begin(Arc::clone(endpoint)))

@@ -17,7 +17,7 @@ use super::{backend, choose};
 use crate::admit::{Reason, Refusal};
 use crate::snapshot::matching::Match;
 use crate::snapshot::{
-    Action, Backend, Listener, Listeners, Protocol, Rule, Site, Snapshot, Socket, Target, Tier, Transport, Turn,
+    Action, Backend, Listener, Listeners, Protocol, Rule, Security, Site, Snapshot, Socket, Target, Tier, Transport, Turn,
 };
 
 /// What is known of a connection before its first byte is answered.
@@ -48,9 +48,16 @@ pub struct StreamForward {
     pub rule: Arc<Rule>,
     /// The listener.
     pub listener: Arc<Listener>,
-    /// The backend that was chosen. It has at least one endpoint. At a listener that passes TLS through, the client's own handshake
-    /// reaches it, and `Backend::security` is no matter.
+    /// The backend that was chosen. It has at least one endpoint.
     pub backend: Arc<Backend>,
+}
+
+impl StreamForward {
+    /// Whether the bytes go over TLS of ours: as the backend has it, unless the listener passes TLS through, when the client's own
+    /// handshake reaches the backend.
+    pub fn security(&self) -> &Security {
+        if self.listener.protocol == Protocol::TlsPassthrough { &Security::Clear } else { &self.backend.security }
+    }
 }
 
 /// Decides a connection. `turns` as for `decide`: one for each connection.

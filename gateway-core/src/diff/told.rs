@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::condition::{Condition, Truth};
 use crate::name::ObjectId;
-use crate::snapshot::{Backend, Listener, Settings, Snapshot, TlsOptions};
+use crate::snapshot::{Backend, Listener, Security, Settings, Snapshot, TlsOptions};
 use crate::status::{ListenerStatus, Status};
 
 use super::words::filters;
@@ -213,9 +213,18 @@ fn of_backend(backend: &Backend) -> Words {
     [
         (whole("endpoints"), endpoints),
         (whole("protocol"), format!("{:?}", backend.protocol)),
+        (whole("security"), secured(&backend.security)),
         (whole("everything but endpoints"), backend.fingerprint.to_string()),
     ]
     .into()
+}
+
+fn secured(security: &Security) -> String {
+    match security {
+        Security::Clear => "in clear".to_owned(),
+        Security::Tls(tls) => format!("TLS to {}", tls.identity.server_name),
+        Security::Broken(why) => format!("nothing is sent: {why}"),
+    }
 }
 
 impl fmt::Display for Altered {

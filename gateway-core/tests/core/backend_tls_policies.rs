@@ -235,14 +235,14 @@ const TERMINATE: &str = "
   {name: tcp, port: 9000, protocol: TCP}]}}
 ";
 
-/// The backend of a connection, or the reason why there is none.
-fn connected(world: &World, port: u16, server_name: Option<&str>) -> Result<Arc<Backend>, String> {
+/// How a connection goes on to its backend, or the reason why it does not.
+fn connected(world: &World, port: u16, server_name: Option<&str>) -> Result<Security, String> {
     use gateway_core::decide::{StreamArrival, StreamDecision, decide_stream};
     use gateway_core::snapshot::{Socket, Transport, Turn};
     let socket = Socket { address: None, port, transport: Transport::Tcp };
     let arrival = StreamArrival { socket, server_name: server_name.map(Into::into) };
     match decide_stream(&world.snapshot, &arrival, Turn::take) {
-        StreamDecision::Forward(forward) => Ok(forward.backend),
+        StreamDecision::Forward(forward) => Ok(forward.security().clone()),
         StreamDecision::Refuse(refusal) => Err(refusal.reason.to_string()),
         StreamDecision::Http(_) => panic!("it is no HTTP"),
     }
@@ -264,15 +264,18 @@ fn backend_tls_policy_tls_route_terminate() {
         + &service("team", "s", "10.0.0.1");
     let world = World::of(&(yaml.clone() + &policy("p", "", S, SYSTEM)));
     let ended = connected(&world, 8443, Some("end.example.com")).unwrap();
-    let Security::Tls(spoken) = &ended.security else { panic!("it is encrypted again") };
+    let Security::Tls(spoken) = &ended else { panic!("it is encrypted again") };
     assert_eq!((&*spoken.identity.server_name, spoken.alpn.len()), ("abc.example.com", 0));
-    assert!(matches!(connected(&world, 9000, None).unwrap().security, Security::Tls(_)));
+    assert!(matches!(connected(&world, 9000, None).unwrap(), Security::Tls(_)));
     assert_eq!(world.condition(P, "Accepted"), "Accepted");
     let broken = World::of(&(yaml + &policy("p", "", S, REF)));
     for (port, name) in [(8443, Some("end.example.com")), (9000, None)] {
         assert!(connected(&broken, port, name).unwrap_err().contains("no certificate authority is usable"));
     }
-    assert!(connected(&broken, 8443, Some("pass.example.com")).is_ok(), "the client's own handshake passes through");
+    for world in [&world, &broken] {
+        let passed = connected(world, 8443, Some("pass.example.com"));
+        assert_eq!(passed, Ok(Security::Clear), "the client's own handshake passes through");
+    }
 }
 
 /// §9 item 29: "partial CA refs"; item 64: "update, deletion without cached anchors"; §10 row 25.

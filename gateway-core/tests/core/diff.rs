@@ -568,3 +568,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_policy_that_changes_how_a_backend_is_spoken_to_is_told_by_what_it_does() {
+    use super::backend_tls_policies::{P, REF, S, SYSTEM, base, policy};
+    let told = |before: &str, after: &str| {
+        let difference = between(&World::of(before), &World::of(after));
+        let security = difference.backends.iter().map(ToString::to_string).filter(|line| line.contains("security"));
+        (security.collect::<Vec<_>>(), requests(&difference).len(), difference.statuses.iter().any(|one| one.of.to_string() == P))
+    };
+    let (clear, with, broken) = (base(), base() + &policy("p", "", S, SYSTEM), base() + &policy("p", "", S, REF));
+    let (security, changed, is_told) = told(&clear, &with);
+    assert!(security[0].contains("security: in clear → TLS to abc.example.com"), "{security:?}");
+    assert_eq!((changed, is_told), (0, true), "requests go where they went");
+    let (security, changed, _) = told(&with, &broken);
+    assert!(security[0].contains("→ nothing is sent: BackendTLSPolicy team/p"), "{security:?}");
+    assert!(changed > 0, "they are answered 500");
+}
