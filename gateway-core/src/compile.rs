@@ -20,6 +20,7 @@ mod class;
 mod client_validation;
 mod counts;
 mod dependents;
+mod endpoints;
 mod fault;
 mod gateway;
 mod gateways;
@@ -46,11 +47,11 @@ mod tls_options;
 mod transaction;
 mod translate;
 mod trust;
-mod unperformed;
 mod violation;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -75,6 +76,8 @@ pub struct Options {
     pub support: Support,
     /// The kinds of extension filter the data plane knows.
     pub extensions: Extensions,
+    /// Whether Services of type ExternalName lead anywhere, and where host names may lead.
+    pub external_names: ExternalNames,
     /// Whether to build the snapshot; statuses come either way.
     pub traffic: bool,
     /// What proves that a listener is programmed.
@@ -92,6 +95,7 @@ impl Default for Options {
             controller_name: CONTROLLER_NAME.into(),
             support: Support::NONE,
             extensions: Extensions::default(),
+            external_names: ExternalNames::default(),
             traffic: true,
             proof: Proof::Sockets,
             settings: Settings::default(),
@@ -110,6 +114,19 @@ pub enum Classes {
     Named,
     /// All, whatever controller they name; a Gateway whose class is not known is ours too. For files, where nobody else reads.
     All,
+}
+
+/// Whether Services of type ExternalName lead anywhere, and where the host names of backends may lead. Whoever may write a Service
+/// could reach through one what only the gateway can (CVE-2021-25740).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExternalNames {
+    /// Such Services do not. XBackends, which are made for it, lead to addresses elsewhere.
+    #[default]
+    Refused,
+    /// They do, and like XBackends to addresses elsewhere: not of this machine, the local network segment, or Services of the cluster.
+    Elsewhere,
+    /// They do, and all may lead to any address.
+    Anywhere,
 }
 
 /// How many listeners a Gateway and its ListenerSets hold together. Those beyond get `TooManyListeners`: the Gateway's own go first,
@@ -150,6 +167,8 @@ pub enum Fact {
     ServiceRanges(Option<Vec<Network>>),
     /// What time it is, in seconds since 1970. Without this fact no certificate is too old or too new.
     Time(i64),
+    /// What a host name resolves to. `None` takes it back: it is not known any more.
+    Resolved(Arc<str>, Option<Arc<[IpAddr]>>),
     /// The Gateway API bundle that is installed; without this fact, the one this crate was written for.
     Bundle(Bundle),
 }
@@ -285,6 +304,8 @@ pub struct Update {
     pub problems: BTreeMap<ObjectId, Vec<String>>,
     /// What Gateways began or ceased to depend on.
     pub needs: Vec<Need>,
+    /// Host names that backends began (`true`) or ceased to lead to, in lower case. They are wanted resolved (`Fact::Resolved`).
+    pub names: BTreeMap<Arc<str>, bool>,
     /// Classes that Gateways began (`true`) or ceased to name, whether the class exists or not. While any does, the finalizer
     /// `gateway-exists-finalizer.gateway.networking.k8s.io` belongs on the class.
     pub classes: BTreeMap<ObjectName, bool>,

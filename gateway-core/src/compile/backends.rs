@@ -20,6 +20,7 @@ use super::hashed::Hashed;
 use super::objects::Objects;
 use super::policies::Policies;
 use super::resolve;
+use super::{ExternalNames, Options};
 
 /// Every backend in use.
 #[derive(Debug)]
@@ -29,6 +30,35 @@ pub(super) struct Backends {
     next: u32,
     /// Objects whose entries gained or lost their last endpoint.
     touched: BTreeSet<ObjectId>,
+    names: Names,
+}
+
+/// The host names that entries lead to, counted.
+#[derive(Debug, Default)]
+struct Names {
+    held: BTreeMap<Arc<str>, u32>,
+    /// Whether what was touched in this transaction was held before it.
+    before: BTreeMap<Arc<str>, bool>,
+}
+
+impl Names {
+    fn exchange(&mut self, old: Option<&Arc<str>>, new: Option<&Arc<str>>) {
+        for name in [old, new].into_iter().flatten() {
+            let is_held = self.held.contains_key(name);
+            self.before.entry(Arc::clone(name)).or_insert(is_held);
+        }
+        if let Some(new) = new {
+            *self.held.entry(Arc::clone(new)).or_insert(0) += 1;
+        }
+        if let Some(old) = old
+            && let Some(count) = self.held.get_mut(old)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.held.remove(old);
+            }
+        }
+    }
 }
 
 /// A port of an object in one of its uses.
@@ -49,6 +79,12 @@ pub(super) struct Found {
     pub(super) endpoints: Arc<[SocketAddr]>,
     pub(super) persistence: Option<Arc<Persistence>>,
     pub(super) retry_budget: Option<RetryBudget>,
+    /// The host name that has to be resolved for it.
+    pub(super) host: Option<Arc<str>>,
+}
+
+fn host(found: &Result<Found, Fault>) -> Option<&Arc<str>> {
+    found.as_ref().ok()?.host.as_ref()
 }
 
 /// What backends are made of.
@@ -57,11 +93,18 @@ pub(super) struct Sources<'a> {
     pub(super) objects: &'a Objects,
     pub(super) policies: &'a Policies,
     pub(super) support: Support,
+    pub(super) external_names: ExternalNames,
+}
+
+impl<'a> Sources<'a> {
+    pub(super) fn of(objects: &'a Objects, policies: &'a Policies, options: &Options) -> Self {
+        Self { objects, policies, support: options.support, external_names: options.external_names }
+    }
 }
 
 impl Backends {
     pub(super) fn new(seed: Seed) -> Self {
-        Self { entries: Hashed::with_hasher(seed), next: 0, touched: BTreeSet::new() }
+        Self { entries: Hashed::with_hasher(seed), next: 0, touched: BTreeSet::new(), names: Names::default() }
     }
 
     /// Takes note that an object uses a backend. Returns what it leads to.
@@ -76,6 +119,7 @@ impl Backends {
             let entry = Entry { id: BackendId(self.next), found: resolve::find(name, sources), users: BTreeSet::new() };
             self.next += 1;
             entry.publish(name, writer);
+            self.names.exchange(None, entry.host());
             self.touched.insert(name.object.clone());
             entry
         });
@@ -92,6 +136,7 @@ impl Backends {
             return;
         }
         writer.remove_backend(entry.id);
+        self.names.exchange(entry.host(), None);
         ports.remove(&port_of(name));
         if ports.is_empty() {
             self.entries.remove(&name.object);
@@ -111,25 +156,40 @@ impl Backends {
             if found.as_ref().err() != entry.found.as_ref().err() {
                 users.extend(entry.users.iter().cloned());
             }
-            let is_idle = |found: &Result<Found, Fault>| found.as_ref().map(|found| found.endpoints.is_empty()).ok();
-            if is_idle(&found) != is_idle(&entry.found) {
+            let said =
+                |found: &Result<Found, Fault>| found.as_ref().map(|found| (found.endpoints.is_empty(), found.host.clone())).ok();
+            if said(&found) != said(&entry.found) {
                 self.touched.insert(object.clone());
             }
-            entry.found = found;
+            let old = std::mem::replace(&mut entry.found, found);
+            self.names.exchange(host(&old), entry.host());
             entry.publish(&name, writer);
         }
         users
     }
 
-    /// Objects about which there may be something else to say than before, each with its ports in use that have no endpoint.
-    pub(super) fn take_touched(&mut self) -> BTreeMap<ObjectId, BTreeSet<u16>> {
-        let touched = std::mem::take(&mut self.touched);
-        let idle = |object: &ObjectId| {
-            let ports = self.entries.get(object).into_iter().flatten();
-            let idle = ports.filter(|(_, entry)| entry.found.as_ref().is_ok_and(|found| found.endpoints.is_empty()));
-            idle.filter_map(|((port, _), _)| *port).collect()
+    /// Objects about which there may be something else to say than before.
+    pub(super) fn take_touched(&mut self) -> BTreeSet<ObjectId> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// What is to be said of an object's ports in use that have no endpoint.
+    pub(super) fn said(&self, object: &ObjectId) -> BTreeSet<String> {
+        let ports = self.entries.get(object).into_iter().flatten();
+        let idle = ports.filter(|(_, entry)| entry.found.as_ref().is_ok_and(|found| found.endpoints.is_empty()));
+        let say = |((port, _), entry): (&Port, &Entry)| match (entry.host(), port) {
+            (Some(host), _) => format!("{host} resolves to no address that may be used; requests to it are answered 503"),
+            (None, Some(port)) => format!("port {port} has no ready endpoint; requests to it are answered 503"),
+            (None, None) => "it has no ready endpoint; requests to it are answered 503".to_owned(),
         };
-        touched.iter().map(|object| (object.clone(), idle(object))).collect()
+        idle.map(say).collect()
+    }
+
+    /// The host names that entries began or ceased to lead to since this was asked last.
+    pub(super) fn take_names(&mut self) -> BTreeMap<Arc<str>, bool> {
+        let before = std::mem::take(&mut self.names.before);
+        let changed = before.into_iter().map(|(name, was)| (self.names.held.contains_key(&name), was, name));
+        changed.filter(|(is, was, _)| is != was).map(|(is, _, name)| (name, is)).collect()
     }
 }
 
@@ -138,8 +198,12 @@ fn port_of(name: &BackendName) -> Port {
 }
 
 impl Entry {
+    fn host(&self) -> Option<&Arc<str>> {
+        host(&self.found)
+    }
+
     fn publish(&self, name: &BackendName, writer: &mut Writer) {
-        let Ok(Found { protocol, security, endpoints, persistence, retry_budget }) = self.found.clone() else {
+        let Ok(Found { protocol, security, endpoints, persistence, retry_budget, host: _ }) = self.found.clone() else {
             writer.remove_backend(self.id);
             return;
         };

@@ -3,6 +3,7 @@
 //! In: changes. Out: objects by kind and name, EndpointSlices by Service, grants by namespace. Judges nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::name::{GroupKind, Kind, ObjectId, ObjectName};
@@ -38,7 +39,10 @@ pub(super) struct Objects {
     pub(super) responses: BTreeMap<ObjectName, Arc<DirectResponse>>,
     pub(super) extensions: BTreeMap<ObjectId, Arc<Extension>>,
     slices: Hashed<ObjectName, Arc<EndpointSlice>>,
-    slices_of: Hashed<ObjectName, BTreeSet<ObjectName>>,
+    /// By Service, ServiceImport or XBackend.
+    slices_of: Hashed<ObjectId, BTreeSet<ObjectName>>,
+    /// By host name, the Services and XBackends that stand for it.
+    named: BTreeMap<Arc<str>, BTreeSet<ObjectId>>,
     grants: BTreeMap<ObjectName, Arc<ReferenceGrant>>,
     grants_in: BTreeMap<String, BTreeSet<ObjectName>>,
     pub(super) facts: Facts,
@@ -52,6 +56,8 @@ pub(super) struct Facts {
     pub(super) addresses: BTreeMap<ObjectName, Addresses>,
     pub(super) service_ranges: Option<Vec<Network>>,
     pub(super) bundle: Option<Bundle>,
+    /// What host names resolve to.
+    pub(super) resolved: BTreeMap<Arc<str>, Arc<[IpAddr]>>,
     /// In seconds since 1970; `None` until somebody tells.
     pub(super) now: Option<i64>,
 }
@@ -78,6 +84,7 @@ impl Objects {
             extensions: BTreeMap::new(),
             slices: Hashed::with_hasher(seed),
             slices_of: Hashed::with_hasher(seed),
+            named: BTreeMap::new(),
             grants: BTreeMap::new(),
             grants_in: BTreeMap::new(),
             facts: Facts::default(),
@@ -86,6 +93,16 @@ impl Objects {
 
     /// Keeps an object. Returns the one it replaces.
     pub(super) fn put(&mut self, object: Object) -> Option<Object> {
+        let (id, host) = (object.id(), external_name(&object));
+        let old = self.keep(object);
+        self.forget_name(old.as_ref());
+        if let Some(host) = host {
+            self.named.entry(host).or_default().insert(id);
+        }
+        old
+    }
+
+    fn keep(&mut self, object: Object) -> Option<Object> {
         let name = object.meta().name.clone();
         match object {
             Object::GatewayClass(new) => self.classes.insert(name, new).map(Object::GatewayClass),
@@ -105,8 +122,8 @@ impl Objects {
             Object::DirectResponse(new) => self.responses.insert(name, new).map(Object::DirectResponse),
             Object::EndpointSlice(new) => {
                 let old = self.forget_slice(&name);
-                if let Some(service) = service_of(&new) {
-                    self.slices_of.entry(service).or_default().insert(name.clone());
+                for owner in owners_of(&new) {
+                    self.slices_of.entry(owner).or_default().insert(name.clone());
                 }
                 self.slices.insert(name, new);
                 old
@@ -128,6 +145,27 @@ impl Objects {
 
     /// Forgets an object. Returns it.
     pub(super) fn remove(&mut self, id: &ObjectId) -> Option<Object> {
+        let old = self.forget(id);
+        self.forget_name(old.as_ref());
+        old
+    }
+
+    /// The Services and XBackends that stand for a host name.
+    pub(super) fn named(&self, host: &str) -> impl Iterator<Item = &ObjectId> {
+        self.named.get(host).into_iter().flatten()
+    }
+
+    fn forget_name(&mut self, old: Option<&Object>) {
+        let Some((old, host)) = old.and_then(|old| Some((old, external_name(old)?))) else { return };
+        if let Some(ids) = self.named.get_mut(&host) {
+            ids.remove(&old.id());
+            if ids.is_empty() {
+                self.named.remove(&host);
+            }
+        }
+    }
+
+    fn forget(&mut self, id: &ObjectId) -> Option<Object> {
         let name = &id.name;
         match &id.kind {
             Kind::GatewayClass => self.classes.remove(name).map(Object::GatewayClass),
@@ -162,9 +200,9 @@ impl Objects {
         }
     }
 
-    /// The EndpointSlices of a Service, by name.
-    pub(super) fn slices(&self, service: &ObjectName) -> impl Iterator<Item = &Arc<EndpointSlice>> + Clone {
-        self.slices_of.get(service).into_iter().flatten().filter_map(|name| self.slices.get(name))
+    /// The EndpointSlices of a Service, ServiceImport or XBackend, by name.
+    pub(super) fn slices(&self, owner: &ObjectId) -> impl Iterator<Item = &Arc<EndpointSlice>> + Clone {
+        self.slices_of.get(owner).into_iter().flatten().filter_map(|name| self.slices.get(name))
     }
 
     /// The ReferenceGrants in a namespace, by name.
@@ -179,12 +217,11 @@ impl Objects {
 
     fn forget_slice(&mut self, name: &ObjectName) -> Option<Object> {
         let old = self.slices.remove(name)?;
-        if let Some(service) = service_of(&old)
-            && let Some(names) = self.slices_of.get_mut(&service)
-        {
+        for owner in owners_of(&old) {
+            let Some(names) = self.slices_of.get_mut(&owner) else { continue };
             names.remove(name);
             if names.is_empty() {
-                self.slices_of.remove(&service);
+                self.slices_of.remove(&owner);
             }
         }
         Some(Object::EndpointSlice(old))
@@ -222,9 +259,29 @@ pub(super) fn is_same_but_for_status(one: &Object, other: &Object) -> bool {
     body && is_same_meta(one.meta(), other.meta())
 }
 
-/// The Service an EndpointSlice belongs to.
-pub(super) fn service_of(slice: &EndpointSlice) -> Option<ObjectName> {
-    Some(ObjectName::new(slice.meta.name.namespace(), slice.service()?))
+/// What an EndpointSlice belongs to.
+pub(super) fn owners_of(slice: &EndpointSlice) -> impl Iterator<Item = ObjectId> {
+    let owners =
+        [(Kind::Service, slice.service()), (Kind::ServiceImport, slice.service_import()), (Kind::XBackend, slice.xbackend())];
+    let namespace = slice.meta.name.namespace();
+    owners.into_iter().filter_map(move |(kind, name)| Some(ObjectId::new(kind, ObjectName::new(namespace, name?))))
+}
+
+/// The host name that a Service or an XBackend stands for, in lower case and without a dot at its end.
+pub(super) fn external_name(object: &Object) -> Option<Arc<str>> {
+    let name = if let Object::Service(service) = object {
+        service.spec.external_host()?
+    } else if let Object::XBackend(backend) = object {
+        backend.spec.external_host()?
+    } else {
+        return None;
+    };
+    Some(external_host(name))
+}
+
+/// A host name as it is resolved.
+pub(super) fn external_host(stated: &str) -> Arc<str> {
+    stated.trim_end_matches('.').to_ascii_lowercase().into()
 }
 
 /// The labels that selectors see of a namespace, whether it is among the objects or not.

@@ -1,4 +1,5 @@
-//! Direct policies (GEP-713): what each asks for, what it targets, and whose say counts where several target the same.
+//! Direct policies (GEP-713): what each asks for, what it targets, and whose say counts where several target the same. XBackends, which
+//! state of themselves what policies state of Services and report it in the same way, are among them, each its own only target.
 //!
 //! In: policies as they were judged one by one. Out: what holds for a target, and who has to be looked at again when a policy changes.
 //! Of several with the same target and section the first by age, then name, has its say; when it goes, the next one has. One for a
@@ -10,24 +11,27 @@ mod backend_tls;
 mod report;
 pub(super) mod telemetry;
 mod traffic;
+mod xbackend;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::name::{Kind, ObjectId, ObjectName};
 use crate::snapshot::matching::Age;
-use crate::snapshot::{BackendIdentity, BackendTls, Security, Seed, Tracing};
+use crate::snapshot::{BackendIdentity, BackendTls, Persistence, Security, Seed, Tracing};
 
 use super::Options;
+use super::certificates::Certificates;
 use super::fault::Fault;
 use super::hashed::Hashed;
 use super::objects::{Objects, kind_of};
 use super::ties::Ties;
 use super::trust::Authorities;
 
-use report::Held;
 pub(super) use report::{Ancestors, ancestors, remarks, status};
+use report::{Held, MOST_ANCESTORS, MOST_OF_XBACKENDS};
 pub(super) use traffic::Traffic;
+use xbackend::Own;
 
 /// Every policy, and what they contend for.
 #[derive(Debug)]
@@ -86,6 +90,8 @@ pub(super) enum Asks {
         /// What it does not do though it is in force.
         told: Vec<String>,
     },
+    /// What an XBackend states of itself.
+    Own(Own),
 }
 
 /// What changes when a policy is replaced.
@@ -197,8 +203,13 @@ impl Policies {
         let policy = self.known.get(self.first(&Kind::XTelemetryPolicy, &Target { object, section: None })?)?;
         match &policy.asks {
             Asks::Tracing { tracing, .. } => tracing.as_ref().filter(|_| !policy.barred.contains(gateway)),
-            Asks::Tls(_) | Asks::Traffic(_) => None,
+            Asks::Tls(_) | Asks::Traffic(_) | Asks::Own(_) => None,
         }
+    }
+
+    /// What an XBackend states of itself.
+    pub(super) fn own(&self, backend: &ObjectId) -> Option<&Policy> {
+        self.known.get(backend)
     }
 
     /// What the XBackendTrafficPolicy that applies to an object asks for.
@@ -206,7 +217,7 @@ impl Policies {
         let id = self.first(&Kind::XBackendTrafficPolicy, &Target { object: object.clone(), section: None })?;
         match &self.known.get(id)?.asks {
             Asks::Traffic(traffic) => Some(traffic),
-            Asks::Tls(_) | Asks::Tracing { .. } => None,
+            Asks::Tls(_) | Asks::Tracing { .. } | Asks::Own(_) => None,
         }
     }
 }
@@ -215,23 +226,49 @@ impl Policy {
     /// How a backend is spoken to that the policy applies to, offering these protocols.
     pub(super) fn security(&self, alpn: &'static [&'static str]) -> Security {
         match &self.asks {
-            Asks::Tls(Ok(identity)) => {
+            Asks::Tls(Ok(identity)) | Asks::Own(Own { tls: Some(Ok(identity)), .. }) => {
                 let tls = BackendTls::new(Arc::clone(identity), alpn);
                 Security::Tls(Arc::new(BackendTls { barred: Arc::clone(&self.barred), ..tls }))
             }
-            Asks::Tls(Err(why)) => Security::Broken(Arc::clone(why)),
-            Asks::Traffic(_) | Asks::Tracing { .. } => Security::Clear,
+            Asks::Tls(Err(why)) | Asks::Own(Own { tls: Some(Err(why)), .. }) => Security::Broken(Arc::clone(why)),
+            Asks::Traffic(_) | Asks::Tracing { .. } | Asks::Own(Own { tls: None, .. }) => Security::Clear,
+        }
+    }
+
+    /// How clients stay with an endpoint of an XBackend, where it says so itself.
+    pub(super) fn persistence(&self) -> Option<&Arc<Persistence>> {
+        match &self.asks {
+            Asks::Own(own) => own.persistence.as_ref(),
+            Asks::Tls(_) | Asks::Traffic(_) | Asks::Tracing { .. } => None,
+        }
+    }
+
+    /// How many entries its `status.ancestors` may have.
+    fn room(&self) -> usize {
+        match &self.asks {
+            Asks::Own(_) => MOST_OF_XBACKENDS,
+            Asks::Tls(_) | Asks::Traffic(_) | Asks::Tracing { .. } => MOST_ANCESTORS,
         }
     }
 }
 
 /// Judges a policy by itself, whatever others there are; `None` when there is no such policy.
-pub(super) fn judge(id: &ObjectId, objects: &Objects, authorities: &mut Authorities, options: &Options) -> Option<Policy> {
+pub(super) fn judge(
+    id: &ObjectId,
+    objects: &Objects,
+    authorities: &mut Authorities,
+    certificates: &mut Certificates,
+    options: &Options,
+) -> Option<Policy> {
     match &id.kind {
         Kind::BackendTlsPolicy => {
             objects.backend_tls.get(&id.name).map(|policy| backend_tls::judge(policy, objects, authorities, options))
         }
         Kind::XBackendTrafficPolicy => objects.backend_traffic.get(&id.name).map(|policy| traffic::judge(policy, options)),
+        Kind::XBackend => {
+            let found = objects.xbackends.get(&id.name);
+            found.map(|backend| xbackend::judge(backend, objects, authorities, certificates, options))
+        }
         Kind::GatewayClass
         | Kind::Gateway
         | Kind::ListenerSet
@@ -242,7 +279,6 @@ pub(super) fn judge(id: &ObjectId, objects: &Objects, authorities: &mut Authorit
         | Kind::UdpRoute
         | Kind::ReferenceGrant
         | Kind::XTelemetryPolicy
-        | Kind::XBackend
         | Kind::ServiceImport
         | Kind::ConfigMap
         | Kind::ClusterTrustBundle

@@ -18,7 +18,6 @@ use crate::snapshot::filters::Handle;
 use crate::snapshot::{BackendId, BackendName, Usage, Writer};
 use crate::support::{Capability, Support};
 
-use super::Extensions;
 use super::backends::{Backends, Sources};
 use super::fault::Fault;
 use super::grant::Reference;
@@ -26,6 +25,7 @@ use super::objects::{Objects, kind_of};
 use super::policies::Policies;
 use super::route::Route;
 use super::ties::Ties;
+use super::{Extensions, ExternalNames};
 
 /// What an `ExtensionRef` leads to.
 #[derive(Clone, Debug)]
@@ -92,6 +92,7 @@ pub(super) struct World<'a> {
     pub(super) objects: &'a Objects,
     pub(super) policies: &'a Policies,
     pub(super) support: Support,
+    pub(super) external_names: ExternalNames,
     pub(super) extensions: &'a Extensions,
     pub(super) handles: &'a mut BTreeMap<ObjectId, Result<Handle, String>>,
     pub(super) backends: &'a mut Backends,
@@ -112,19 +113,46 @@ impl World<'_> {
         let namespace = who.name.namespace();
         let target = ObjectId::new(kind_of(&reference.group, &reference.kind), reference.target(namespace));
         let asked = Reference { from: &who.kind, namespace, to: &target };
+        if target.kind == Kind::XBackend && asked.crosses() {
+            return Err((
+                Reason::RefNotPermitted,
+                format!("{target} is in another namespace; XBackends are for their own alone"),
+            ));
+        }
         if !ties.permits(&asked, self.objects) {
             return Err((Reason::RefNotPermitted, asked.advice()));
         }
-        if target.kind != Kind::Service {
-            return Err((Reason::InvalidKind, format!("{target} is no backend; a Service is")));
-        }
-        let Some(port) = reference.port else {
-            return Err((Reason::BackendNotFound, format!("the reference to {target} states no port")));
-        };
-        let name = BackendName { object: target, port: Some(port), usage };
+        let port = self.port(&target, reference)?;
+        let name = BackendName { object: target, port, usage };
         ties.backends.push(name.clone());
-        let sources = Sources { objects: self.objects, policies: self.policies, support: self.support };
+        let sources = Sources {
+            objects: self.objects,
+            policies: self.policies,
+            support: self.support,
+            external_names: self.external_names,
+        };
         self.backends.enlist(&name, who, sources, self.writer)
+    }
+
+    /// The port that a reference names; those of XBackends are stated by these.
+    fn port(&self, target: &ObjectId, reference: &BackendObjectRef) -> Result<Option<u16>, Fault> {
+        let needed = [
+            (Kind::Service, None),
+            (Kind::ServiceImport, Some(Capability::ServiceImport)),
+            (Kind::XBackend, Some(Capability::XBackend)),
+        ];
+        let Some((_, lacking)) = needed.iter().find(|(kind, _)| *kind == target.kind) else {
+            return Err((Reason::InvalidKind, format!("{target} is no backend; a Service is")));
+        };
+        if lacking.is_some_and(|needed| !self.support.has(needed)) {
+            let message = format!("{target} is of a kind that this data plane does not serve as a backend; a Service is served");
+            return Err((Reason::InvalidKind, message));
+        }
+        if target.kind == Kind::XBackend {
+            return Ok(None);
+        }
+        let unstated = || (Reason::BackendNotFound, format!("the reference to {target} states no port"));
+        reference.port.map(Some).ok_or_else(unstated)
     }
 
     /// Follows the references of a route.

@@ -1,51 +1,143 @@
-//! What a backendRef leads to (`HTTPBackendRef`, GEP-1911).
+//! What a backendRef leads to (`HTTPBackendRef`, GEP-1911, GEP-1748, GEP-4894).
 //!
-//! In: a Service, a port, the Service's EndpointSlices, the policies that apply. Out: how to speak to the backend and the endpoints
-//! that may serve now, or the reason it cannot be used. Grants are asked before, so nothing here is reached without permission.
+//! In: a Service, ServiceImport or XBackend with its EndpointSlices or its resolved host name, a port, a use, the policies that apply.
+//! Out: how to speak to the backend and the endpoints that may serve now, or the reason it cannot be used. Grants are asked before, so
+//! nothing here is reached without permission.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::condition::Reason;
-use crate::resource::{Endpoint, EndpointAddressType, EndpointSlice, Service, ServicePort, ServiceType, TransportProtocol};
-use crate::snapshot::{BackendName, BackendProtocol, Security, Usage};
+use crate::name::{Kind, ObjectId};
+use crate::resource::{ServiceImport, ServicePort, ServiceSpec, TransportProtocol, XBackendProtocol, XBackendSpec, XBackendType};
+use crate::snapshot::{BackendName, BackendProtocol, Persistence, RetryBudget, Security, Usage};
 use crate::support::{Capability, Support};
 
+use super::ExternalNames;
 use super::backends::{Found, Sources};
+use super::endpoints::{self, Port};
 use super::fault::Fault;
+use super::objects::external_host;
+use super::policies::Policy;
 
 /// What a name leads to, or why it cannot be used.
 pub(super) fn find(name: &BackendName, sources: Sources<'_>) -> Result<Found, Fault> {
-    let Sources { objects, policies, support } = sources;
-    let service = objects.services.get(&name.object.name).map(Arc::as_ref);
-    let port = port(service, name)?;
-    let policy = match name.usage {
-        Usage::Http | Usage::Grpc | Usage::Stream => policies.tls(&name.object, &port.name),
+    let missing = || (Reason::BackendNotFound, format!("{} does not exist", name.object));
+    let (objects, wanted) = (sources.objects, &name.object.name);
+    if name.object.kind == Kind::ServiceImport {
+        return import(objects.service_imports.get(wanted).ok_or_else(missing)?, name, sources);
+    }
+    if name.object.kind == Kind::XBackend {
+        return xbackend(&objects.xbackends.get(wanted).ok_or_else(missing)?.spec, name, sources);
+    }
+    service(&objects.services.get(wanted).ok_or_else(missing)?.spec, name, sources)
+}
+
+fn service(spec: &ServiceSpec, name: &BackendName, sources: Sources<'_>) -> Result<Found, Fault> {
+    let Sources { objects, support, external_names, .. } = sources;
+    let number = name.port.unwrap_or(0);
+    let host = spec.external_host().map(external_host);
+    let unstated;
+    let port = match &host {
+        Some(_) if !support.has(Capability::ExternalNames) || external_names == ExternalNames::Refused => {
+            let message = format!(
+                "{} is of type ExternalName, which is not served: it could lead anywhere; use a Service with EndpointSlices",
+                name.object
+            );
+            return Err((Reason::BackendNotFound, message));
+        }
+        // The ports of such a Service are nobody's business but the host's.
+        Some(_) if spec.ports.is_empty() => {
+            let protocol = transport(name.usage);
+            unstated = ServicePort { name: String::new(), port: number, protocol, app_protocol: None };
+            &unstated
+        }
+        Some(_) | None => port(spec.port(number, &transport(name.usage)), &spec.ports, name)?,
+    };
+    let policy = policy(port, name, sources);
+    let Spoken { protocol, alpn } = spoken(port, name, policy.is_some(), support)?;
+    let endpoints = match &host {
+        Some(host) => endpoints::behind_name(host, number, &objects.facts, external_names),
+        None => endpoints::in_slices(Port::Named(port), objects.slices(&name.object)),
+    };
+    let (persistence, retry_budget) = traffic(name, sources);
+    let security = policy.map_or(Security::Clear, |policy| policy.security(alpn));
+    Ok(Found { protocol, security, endpoints, persistence, retry_budget, host })
+}
+
+/// The policy for TLS to a port.
+fn policy<'s>(port: &ServicePort, name: &BackendName, sources: Sources<'s>) -> Option<&'s Policy> {
+    match name.usage {
+        Usage::Http | Usage::Grpc | Usage::Stream => sources.policies.tls(&name.object, &port.name).map(|(_, policy)| policy),
         // TLS has no datagrams.
         Usage::Datagram => None,
+    }
+}
+
+/// What the policy for traffic says of requests.
+fn traffic(name: &BackendName, sources: Sources<'_>) -> (Option<Arc<Persistence>>, Option<RetryBudget>) {
+    let traffic = sources.policies.traffic(&name.object).filter(|_| matches!(name.usage, Usage::Http | Usage::Grpc));
+    traffic.map_or((None, None), |traffic| (traffic.persistence(&name.object).cloned(), traffic.retry_budget))
+}
+
+fn import(import: &ServiceImport, name: &BackendName, sources: Sources<'_>) -> Result<Found, Fault> {
+    let found = import.spec.port(name.port.unwrap_or(0), &transport(name.usage));
+    let port = port(found, &import.spec.ports, name)?;
+    let policy = policy(port, name, sources);
+    let Spoken { protocol, alpn } = spoken(port, name, policy.is_some(), sources.support)?;
+    let mut slices = sources.objects.slices(&name.object).peekable();
+    // Without slices, the addresses of the Service as a whole stand for its endpoints.
+    let endpoints = match slices.peek() {
+        Some(_) => endpoints::in_slices(Port::Named(port), sources.objects.slices(&name.object)),
+        None => endpoints::stated(&import.spec.ips, port.port),
     };
-    let Spoken { protocol, alpn } = spoken(port, name, policy.is_some(), support)?;
-    let security = policy.map_or(Security::Clear, |(_, policy)| policy.security(alpn));
-    let endpoints = endpoints(port, objects.slices(&name.object.name));
-    let traffic = policies.traffic(&name.object).filter(|_| matches!(name.usage, Usage::Http | Usage::Grpc));
-    let persistence = traffic.and_then(|traffic| traffic.persistence(&name.object)).cloned();
-    let retry_budget = traffic.and_then(|traffic| traffic.retry_budget);
-    Ok(Found { protocol, security, endpoints, persistence, retry_budget })
+    let (persistence, retry_budget) = traffic(name, sources);
+    let security = policy.map_or(Security::Clear, |policy| policy.security(alpn));
+    Ok(Found { protocol, security, endpoints, persistence, retry_budget, host: None })
+}
+
+fn xbackend(spec: &XBackendSpec, name: &BackendName, sources: Sources<'_>) -> Result<Found, Fault> {
+    let Sources { objects, policies, support, external_names } = sources;
+    let own = policies.own(&name.object);
+    if let Some((reason, message)) =
+        own.and_then(|own| own.fault.as_ref()).filter(|(reason, _)| *reason == Reason::UnsupportedProtocol)
+    {
+        return Err((*reason, format!("{}: {message}", name.object)));
+    }
+    let Spoken { protocol, alpn } = spoken_with(spec, &name.object, name.usage, support)?;
+    let number = spec.port.number;
+    let (endpoints, host) = match &spec.backend_type {
+        XBackendType::EndpointSelector => (endpoints::in_slices(Port::Number(number), objects.slices(&name.object)), None),
+        XBackendType::ExternalHostname if support.has(Capability::ExternalNames) => {
+            let host = external_host(spec.external_host().unwrap_or_default());
+            (endpoints::behind_name(&host, number, &objects.facts, external_names), Some(host))
+        }
+        XBackendType::ExternalHostname => {
+            let message = format!("{} is of type ExternalHostname: host names are not resolved by this data plane", name.object);
+            return Err((Reason::BackendNotFound, message));
+        }
+        XBackendType::Other(unknown) => {
+            return Err((Reason::BackendNotFound, format!("{} is of type {unknown}, which is not known", name.object)));
+        }
+    };
+    let persistence = own.and_then(|own| own.persistence()).filter(|_| matches!(name.usage, Usage::Http | Usage::Grpc)).cloned();
+    let security = own.map_or(Security::Clear, |own| own.security(alpn));
+    Ok(Found { protocol, security, endpoints, persistence, retry_budget: None, host })
 }
 
 /// What is spoken, and what is offered where it is spoken over TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Spoken {
-    pub(super) protocol: BackendProtocol,
-    pub(super) alpn: &'static [&'static str],
+struct Spoken {
+    protocol: BackendProtocol,
+    alpn: &'static [&'static str],
 }
 
 /// HTTP of any version, as is negotiated; HTTP/1.1 in clear.
-pub(super) const ANY_HTTP: Spoken = Spoken { protocol: BackendProtocol::Http1, alpn: &["h2", "http/1.1"] };
-pub(super) const HTTP1: Spoken = Spoken { protocol: BackendProtocol::Http1, alpn: &["http/1.1"] };
-pub(super) const HTTP2: Spoken = Spoken { protocol: BackendProtocol::Http2, alpn: &["h2"] };
-pub(super) const BYTES: Spoken = Spoken { protocol: BackendProtocol::Raw, alpn: &[] };
+const ANY_HTTP: Spoken = Spoken { protocol: BackendProtocol::Http1, alpn: &["h2", "http/1.1"] };
+const HTTP1: Spoken = Spoken { protocol: BackendProtocol::Http1, alpn: &["http/1.1"] };
+const HTTP2: Spoken = Spoken { protocol: BackendProtocol::Http2, alpn: &["h2"] };
+const BYTES: Spoken = Spoken { protocol: BackendProtocol::Raw, alpn: &[] };
 
+/// What is spoken on a port of a Service or ServiceImport.
 fn spoken(port: &ServicePort, name: &BackendName, is_tls: bool, support: Support) -> Result<Spoken, Fault> {
     match name.usage {
         Usage::Http => http(port, name, is_tls, support),
@@ -70,24 +162,35 @@ fn http(port: &ServicePort, name: &BackendName, is_tls: bool, support: Support) 
     }
 }
 
-/// The Service's port, or why there is none to use.
-fn port<'s>(service: Option<&'s Service>, name: &BackendName) -> Result<&'s ServicePort, Fault> {
-    let not_found = |message: String| (Reason::BackendNotFound, message);
-    let service = service.ok_or_else(|| not_found(format!("{} does not exist", name.object)))?;
-    if service.spec.service_type == ServiceType::ExternalName {
-        let message = format!(
-            "{} is of type ExternalName, which is not served: it could lead anywhere; use a Service with EndpointSlices",
-            name.object
-        );
-        return Err(not_found(message));
+/// What is spoken with an XBackend: what it states, as far as it is fit for the use.
+fn spoken_with(spec: &XBackendSpec, object: &ObjectId, usage: Usage, support: Support) -> Result<Spoken, Fault> {
+    use XBackendProtocol::{Grpc, H2c, Http, Http2, Http11, Mcp, Other, Tcp, Wss};
+    let unfit = |stated: &XBackendProtocol, what: &str| {
+        Err((Reason::UnsupportedProtocol, format!("{object} speaks {stated}, which is not for {what}")))
+    };
+    match (usage, &spec.protocol) {
+        (_, Some(Other(unknown))) => {
+            Err((Reason::UnsupportedProtocol, format!("{object} speaks {unknown}, which is not known here")))
+        }
+        (Usage::Datagram, _) => Err((Reason::UnsupportedProtocol, format!("{object} has no UDP port: XBackends have none"))),
+        (Usage::Stream, _) => Ok(BYTES),
+        (Usage::Http | Usage::Grpc, Some(H2c)) if !support.has(Capability::H2c) => unfit(&H2c, "this data plane"),
+        (Usage::Http, Some(Wss)) if !support.has(Capability::WebSocket) => unfit(&Wss, "this data plane"),
+        (Usage::Http, None | Some(Http | Mcp)) => Ok(ANY_HTTP),
+        (Usage::Http, Some(Http11 | Wss)) => Ok(HTTP1),
+        (Usage::Http, Some(Http2 | H2c | Grpc)) | (Usage::Grpc, None | Some(Http | Http2 | H2c | Grpc)) => Ok(HTTP2),
+        (Usage::Http, Some(stated @ Tcp)) => unfit(stated, "HTTP"),
+        (Usage::Grpc, Some(stated @ (Http11 | Mcp | Tcp | Wss))) => unfit(stated, "gRPC"),
     }
-    let number = name.port.unwrap_or(0);
-    let transport = transport(name.usage);
-    service.spec.port(number, &transport).ok_or_else(|| {
-        let ports: Vec<String> =
-            service.spec.ports.iter().map(|port| format!("{}/{}", port.port, port.protocol.as_str())).collect();
-        let ports = if ports.is_empty() { "it has none".to_owned() } else { format!("its ports are {}", ports.join(", ")) };
-        not_found(format!("{} has no {} port {number}; {ports}", name.object, transport.as_str()))
+}
+
+/// The port that a reference names, of all there are, or why there is none to use.
+fn port<'p>(found: Option<&'p ServicePort>, all: &[ServicePort], name: &BackendName) -> Result<&'p ServicePort, Fault> {
+    found.ok_or_else(|| {
+        let known: Vec<String> = all.iter().map(|port| format!("{}/{}", port.port, port.protocol.as_str())).collect();
+        let known = if known.is_empty() { "it has none".to_owned() } else { format!("its ports are {}", known.join(", ")) };
+        let (number, transport) = (name.port.unwrap_or(0), transport(name.usage));
+        (Reason::BackendNotFound, format!("{} has no {} port {number}; {known}", name.object, transport.as_str()))
     })
 }
 
@@ -96,33 +199,4 @@ fn transport(usage: Usage) -> TransportProtocol {
         Usage::Http | Usage::Grpc | Usage::Stream => TransportProtocol::Tcp,
         Usage::Datagram => TransportProtocol::Udp,
     }
-}
-
-/// The endpoints that may serve a port of a Service: those that are ready, or else those that still serve while they terminate.
-/// Each once, sorted.
-fn endpoints<'a>(port: &ServicePort, slices: impl Iterator<Item = &'a Arc<EndpointSlice>> + Clone) -> Arc<[SocketAddr]> {
-    let ready = collect(port, slices.clone(), |endpoint| endpoint.conditions.is_ready());
-    if !ready.is_empty() {
-        return ready.into();
-    }
-    collect(port, slices, |endpoint| endpoint.conditions.is_draining()).into()
-}
-
-fn collect<'a>(
-    port: &ServicePort,
-    slices: impl Iterator<Item = &'a Arc<EndpointSlice>>,
-    serves: impl Fn(&Endpoint) -> bool,
-) -> Vec<SocketAddr> {
-    let mut found = Vec::new();
-    for slice in slices.filter(|slice| slice.address_type != EndpointAddressType::Fqdn) {
-        let named = slice.ports.iter().find(|stated| stated.name == port.name && stated.protocol == port.protocol);
-        let Some(number) = named.and_then(|stated| stated.port) else { continue };
-        let addresses = slice.endpoints.iter().filter(|endpoint| serves(endpoint)).flat_map(|endpoint| &endpoint.addresses);
-        found.extend(
-            addresses.filter_map(|address| address.parse::<IpAddr>().ok()).map(|address| SocketAddr::new(address, number)),
-        );
-    }
-    found.sort_unstable();
-    found.dedup();
-    found
 }

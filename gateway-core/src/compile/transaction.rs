@@ -12,6 +12,7 @@ macro_rules! world {
             objects: &$state.objects,
             policies: &$state.policies,
             support: $options.support,
+            external_names: $options.external_names,
             extensions: &$options.extensions,
             handles: &mut $state.handles,
             backends: &mut $state.backends,
@@ -122,11 +123,10 @@ impl Dirty {
             Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => {
                 self.routes.insert(id.clone());
             }
-            Kind::BackendTlsPolicy | Kind::XBackendTrafficPolicy | Kind::XTelemetryPolicy => {
+            Kind::BackendTlsPolicy | Kind::XBackendTrafficPolicy | Kind::XTelemetryPolicy | Kind::XBackend => {
                 self.policies.insert(id.clone());
             }
             Kind::ReferenceGrant
-            | Kind::XBackend
             | Kind::ServiceImport
             | Kind::ConfigMap
             | Kind::ClusterTrustBundle
@@ -205,14 +205,15 @@ impl State {
         for (backend, user) in std::mem::take(&mut dirty.released) {
             self.backends.release(&backend, &user, &mut self.writer);
         }
+        self.phrase_backends(&mut dirty);
         self.phrase_policies(&mut dirty, options);
         self.phrase_holders(&mut dirty, options);
-        self.phrase_backends(&mut dirty);
         Update {
             snapshot: self.writer.commit(),
             statuses: self.news(dirty.statuses),
             problems: self.complaints(dirty.problems),
             needs: self.needs.take(),
+            names: self.backends.take_names(),
             classes: (dirty.classes_used.into_iter())
                 .map(|(class, was_used)| (self.is_class_used(&class), was_used, class))
                 .filter(|(is_used, was_used, _)| is_used != was_used)

@@ -29,6 +29,12 @@ impl EndpointSlice {
     pub fn service_import(&self) -> Option<&str> {
         self.meta.labels.get(IMPORT_LABEL).map(String::as_str)
     }
+
+    /// The XBackend whose endpoints it holds, by our label `pingora-gateway.dev/backend`. Slices of a headless Service have the labels
+    /// of that Service, so one that selects the pods and is labelled so is all it takes.
+    pub fn xbackend(&self) -> Option<&str> {
+        self.meta.labels.get(XBACKEND_LABEL).map(String::as_str)
+    }
 }
 
 impl EndpointSlice {
@@ -130,6 +136,7 @@ pub struct EndpointPort {
 
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 const IMPORT_LABEL: &str = "multicluster.kubernetes.io/service-name";
+const XBACKEND_LABEL: &str = "pingora-gateway.dev/backend";
 
 #[cfg(test)]
 mod tests {

@@ -39,6 +39,11 @@ impl ServiceSpec {
         find_port(&self.ports, number, protocol)
     }
 
+    /// The host name it stands for, where that is all it does.
+    pub fn external_host(&self) -> Option<&str> {
+        self.external_name.as_deref().filter(|_| self.service_type == ServiceType::ExternalName)
+    }
+
     pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
         let Self { service_type, cluster_ip: _, external_name, ports } = self;
         if *service_type == ServiceType::ExternalName {

@@ -51,6 +51,12 @@ pub struct XBackendSpec {
 }
 
 impl XBackendSpec {
+    /// The host name it stands for, where it does.
+    pub fn external_host(&self) -> Option<&str> {
+        let host = self.external_hostname.as_ref().filter(|_| self.backend_type == XBackendType::ExternalHostname)?;
+        Some(&host.hostname)
+    }
+
     pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
         let Self { backend_type, external_hostname, endpoint_selector, port: _, protocol, tls, session_persistence } = self;
         let payloads = [

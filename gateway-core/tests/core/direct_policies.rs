@@ -47,7 +47,7 @@ fn a_policy_of_several_targets_has_a_say_in_each() {
     assert_eq!(world.condition(P, "Accepted"), "Accepted", "it is in force for one of them");
     assert!(world.message(P, "Accepted").contains("not everywhere: BackendTLSPolicy team/a targets Service team/s too"));
     world.remove("BackendTLSPolicy team/a");
-    assert_eq!(world.message(P, "Accepted"), "the policy is in force");
+    assert_eq!(world.message(P, "Accepted"), "it is in force");
 }
 
 /// §9 item 29: "multi-Gateway ancestors"; item 53.

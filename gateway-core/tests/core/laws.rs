@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use gateway_core::compile::{Addresses, Bound, Bundle, Change, Compiler, Fact, Need, Options, Proof, Update};
+use gateway_core::compile::{Addresses, Bound, Bundle, Change, Compiler, ExternalNames, Fact, Need, Options, Proof, Update};
 use gateway_core::name::{Kind, ObjectId, ObjectName};
 use gateway_core::resource::Object;
 use gateway_core::snapshot::{Socket, Transport};
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::world::{objects, signing};
 
+mod backends;
 mod filters;
 mod policies;
 mod routes;
@@ -31,6 +32,7 @@ pub(crate) enum Step {
     Acknowledged(&'static str, i64),
     /// Whether ClusterTrustBundles are served.
     TrustBundles(bool),
+    Resolved(&'static str, Option<&'static str>),
 }
 
 /// Where a Gateway listens.
@@ -181,6 +183,9 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         "XTelemetryPolicy one/p2",
         "ConfigMap one/ca",
         "ClusterTrustBundle roots",
+        "XBackend one/x1",
+        "ServiceImport one/i1",
+        "Secret one/client",
     ];
     prop_oneof![
         3 => gateway().prop_map(Step::Put),
@@ -188,6 +193,8 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         7 => route().prop_map(Step::Put),
         5 => other().prop_map(Step::Put),
         4 => policy().prop_map(Step::Put),
+        5 => backends::object().prop_map(Step::Put),
+        1 => (pick(&["a.example", "b.example"]), proptest::option::of(pick(&["192.0.2.1", "127.0.0.1"]))).prop_map(|(host, address)| Step::Resolved(host, address)),
         4 => pick(ids).prop_map(Step::Remove),
         2 => (proptest::sample::select(&[80u16, 443][..]), any::<bool>()).prop_map(|(port, bound)| Step::Bound(port, bound)),
         1 => (0..3usize, proptest::sample::select(&[At::Shared, At::Own, At::Both][..])).prop_map(|(gateway, at)| Step::Addressed(gateway, at)),
@@ -222,6 +229,10 @@ fn changes(step: &Step) -> Vec<Change> {
         }
         Step::TrustBundles(trust_bundles) => {
             vec![Change::Fact(Fact::Bundle(Bundle { trust_bundles: *trust_bundles, ..Bundle::of("v1.7.0", true) }))]
+        }
+        Step::Resolved(host, address) => {
+            let addresses = address.map(|address| [address.parse().expect("an address")].into());
+            vec![Change::Fact(Fact::Resolved((*host).into(), addresses))]
         }
         Step::Acknowledged(holder, generation) => {
             vec![Change::Fact(Fact::Acknowledged(super::world::id(holder), *generation))]
@@ -262,6 +273,7 @@ pub(crate) fn last_of(changes: impl IntoIterator<Item = Change>) -> Vec<Change> 
                     Fact::Bundle(_) => "bundle".to_owned(),
                     Fact::ServiceRanges(_) => "service ranges".to_owned(),
                     Fact::Time(_) => "time".to_owned(),
+                    Fact::Resolved(host, _) => format!("resolved {host}"),
                 };
                 facts.insert(key, fact);
             }
@@ -300,7 +312,8 @@ proptest! {
     /// Laws 1 and 8.
     #[test]
     fn any_sequence_of_changes_leaves_what_compiling_the_final_objects_at_once_gives(steps in proptest::collection::vec(step(), 1..40), cut in 1..6usize) {
-        prop_assert_eq!(walked(&signing(), &steps, cut), at_once(&signing(), &steps));
+        let options = Options { external_names: ExternalNames::Elsewhere, ..signing() };
+        prop_assert_eq!(walked(&options, &steps, cut), at_once(&options, &steps));
     }
 
     /// The same where every Gateway has addresses of its own and proxies prove what is programmed.

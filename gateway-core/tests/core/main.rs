@@ -25,6 +25,7 @@ mod listeners;
 mod malformed;
 mod matching;
 mod mirrors;
+mod other_backends;
 mod ownership;
 mod persistence;
 mod precedence;

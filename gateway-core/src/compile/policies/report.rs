@@ -18,7 +18,7 @@ use super::super::fault::Fault;
 use super::super::objects::Objects;
 use super::super::reach::Reach;
 use super::super::status::condition;
-use super::{Policies, Policy, TARGETS, Target};
+use super::{Asks, Policies, Policy, TARGETS, Target};
 
 /// The Gateways that lead to what a policy targets.
 #[derive(Debug, Default)]
@@ -52,9 +52,9 @@ impl Held {
         held
     }
 
-    /// Those of all Gateways, by name, for which there is room.
-    pub(super) fn fit(&self, all: Vec<ObjectName>) -> Ancestors {
-        let room = MOST_ANCESTORS.saturating_sub(self.others);
+    /// Those of all Gateways, by name, for which there is room where the list holds this many entries.
+    pub(super) fn fit(&self, most: usize, all: Vec<ObjectName>) -> Ancestors {
+        let room = most.saturating_sub(self.others);
         let mut told = all;
         if told.len() <= room {
             return Ancestors { told, barred: Vec::new() };
@@ -70,7 +70,7 @@ impl Held {
 /// The ancestors of a policy: the Gateways that lead to what it targets. Where not all have room, those that have an entry keep it.
 pub(in crate::compile) fn ancestors(policy: &Policy, reach: &Reach) -> Ancestors {
     let all: BTreeSet<&ObjectName> = policy.targets.iter().flat_map(|target| reach.gateways(&target.object)).collect();
-    policy.held.fit(all.into_iter().cloned().collect())
+    policy.held.fit(policy.room(), all.into_iter().cloned().collect())
 }
 
 /// The status of a policy for these ancestors.
@@ -98,7 +98,7 @@ pub(in crate::compile) fn status(
     PolicyStatus {
         ancestors: ancestors.iter().map(entry).collect(),
         controller_name: Arc::clone(controller_name),
-        limit: MOST_ANCESTORS,
+        limit: policy.room(),
     }
 }
 
@@ -106,7 +106,8 @@ pub(in crate::compile) fn status(
 pub(in crate::compile) fn remarks(policy: &Policy, told: &[ObjectName], barred: &[ObjectName], objects: &Objects) -> Vec<String> {
     let mut remarks = policy.remarks.clone();
     if told.is_empty() && barred.is_empty() {
-        let missing = policy.targets.iter().filter_map(|target| exists(target, objects).err());
+        let is_own = matches!(policy.asks, Asks::Own(_));
+        let missing = policy.targets.iter().filter(|_| !is_own).filter_map(|target| exists(target, objects).err());
         remarks.extend(missing.map(|(_, message)| message));
         remarks.extend(policy.fault.as_ref().map(|(_, message)| message.clone()));
         remarks.push("no Gateway leads to what it targets, so its status is empty".to_owned());
@@ -114,7 +115,8 @@ pub(in crate::compile) fn remarks(policy: &Policy, told: &[ObjectName], barred: 
     for gateway in barred {
         remarks.push(format!(
             "its status has no room for Gateway {gateway}, so it is not in force there, and requests to its targets are refused; \
-             a list holds {MOST_ANCESTORS} entries, those of other controllers included"
+             a list holds {} entries, those of other controllers included",
+            policy.room()
         ));
     }
     remarks
@@ -140,15 +142,18 @@ fn accepted<'s>(policy: &Policy, standings: impl Iterator<Item = &'s Result<(), 
         return Err(fault.clone());
     }
     let message = match told.is_empty() {
-        true => "the policy is in force".to_owned(),
-        false => format!("the policy is in force, but not everywhere: {}", told.join("; ")),
+        true => "it is in force".to_owned(),
+        false => format!("it is in force, but not everywhere: {}", told.join("; ")),
     };
     Ok((Reason::Accepted, message))
 }
 
 /// Whether a policy has its say in one of its targets.
 fn standing(id: &ObjectId, target: &Target, policies: &Policies, objects: &Objects) -> Result<(), Fault> {
-    exists(target, objects)?;
+    // An XBackend speaks for itself.
+    if id.kind != Kind::XBackend {
+        exists(target, objects)?;
+    }
     match policies.first(&id.kind, target) {
         Some(first) if first == id => Ok(()),
         Some(first) => Err((Reason::Conflicted, format!("{first} targets {} too and goes first", named(target)))),
@@ -192,3 +197,5 @@ fn named(target: &Target) -> String {
 
 /// How many entries `status.ancestors` of a policy may have.
 pub(super) const MOST_ANCESTORS: usize = 16;
+/// The same of an XBackend.
+pub(super) const MOST_OF_XBACKENDS: usize = 32;

@@ -54,7 +54,7 @@ pub(in crate::compile) fn judge(
     let (targets, mut remarks) = targets(policy);
     let held = Held::of(policy.status.as_ref(), &options.controller_name);
     let concerned = targets.iter().map(|target| &target.object.name).filter(|name| standing(name) != Standing::Foreign);
-    let barred = held.fit(concerned.cloned().collect()).barred;
+    let barred = held.fit(MOST_ANCESTORS, concerned.cloned().collect()).barred;
     remarks.extend(barred.iter().map(|gateway| {
         format!(
             "its status has no room for Gateway {gateway}, so it is not in force there; \

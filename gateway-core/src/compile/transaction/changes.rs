@@ -6,8 +6,7 @@ use crate::name::{Kind, ObjectId};
 use crate::resource::{LabelSelector, Object};
 
 use super::super::attach::{Namespaces, Surface, unmet};
-use super::super::objects::{self, service_of};
-use super::super::unperformed;
+use super::super::objects::{self, owners_of};
 use super::{Dirty, State};
 
 impl State {
@@ -34,11 +33,11 @@ impl State {
         let id = object.id();
         match object {
             Object::EndpointSlice(_) => {
-                let services = [old, new].into_iter().flatten().filter_map(|object| {
+                let slices = [old, new].into_iter().flatten().filter_map(|object| {
                     let Object::EndpointSlice(slice) = object else { return None };
-                    service_of(slice).map(|service| ObjectId::new(Kind::Service, service))
+                    Some(slice)
                 });
-                dirty.backends.extend(services);
+                dirty.backends.extend(slices.flat_map(|slice| owners_of(slice)));
             }
             Object::ReferenceGrant(_) => self.regrant(old, new, dirty),
             Object::Namespace(_) => self.relabel(old, new, dirty),
@@ -57,13 +56,16 @@ impl State {
             Object::Secret(_) => self.certificates.forget(&id.name),
             Object::Extension(_) => drop(self.handles.remove(&id)),
             Object::BackendTlsPolicy(_) | Object::XBackendTrafficPolicy(_) | Object::XTelemetryPolicy(_) => dirty.touch(&id),
-            Object::DirectResponse(_) | Object::GatewayParameters(_) | Object::XBackend(_) => {}
-            Object::ServiceImport(_) => dirty.policed.extend(self.policies.on(&id).cloned()),
+            Object::XBackend(_) => {
+                dirty.backends.insert(id.clone());
+                dirty.touch(&id);
+            }
+            Object::ServiceImport(_) => {
+                dirty.backends.insert(id.clone());
+                dirty.policed.extend(self.policies.on(&id).cloned());
+            }
+            Object::DirectResponse(_) | Object::GatewayParameters(_) => {}
             Object::ConfigMap(_) | Object::ClusterTrustBundle(_) => self.authorities.forget(&id),
-        }
-        if let Some(remark) = unperformed::remark(&id.kind) {
-            let remarks = if new.is_some() { vec![remark.to_owned()] } else { Vec::new() };
-            dirty.problems.push((id.clone(), remarks));
         }
         for user in self.dependents.users(&id) {
             dirty.touch(user);

@@ -2,6 +2,8 @@
 //!
 //! In: a fact. Out: the fact in the books, and marks in `Dirty`.
 
+use std::sync::Arc;
+
 use crate::name::Kind;
 
 use super::super::{Bound, Fact};
@@ -35,12 +37,23 @@ impl State {
                 if facts.service_ranges != ranges {
                     facts.service_ranges = ranges;
                     dirty.gateways.extend(facts.addresses.keys().cloned());
+                    let hosts: Vec<_> = facts.resolved.keys().cloned().collect();
+                    dirty.backends.extend(hosts.iter().flat_map(|host| self.objects.named(host)).cloned());
                 }
             }
             Fact::Time(now) => {
                 // A clock that goes back is as good a reason to look again.
                 let (from, to) = facts.now.replace(now).map_or((i64::MIN, i64::MAX), |before| (before.min(now), before.max(now)));
                 self.gateways.changing(from, to).for_each(|holder| dirty.touch(holder));
+            }
+            Fact::Resolved(host, addresses) => {
+                let old = match addresses.clone() {
+                    Some(addresses) => facts.resolved.insert(Arc::clone(&host), addresses),
+                    None => facts.resolved.remove(&host),
+                };
+                if old != addresses {
+                    dirty.backends.extend(self.objects.named(&host).cloned());
+                }
             }
             Fact::Bundle(bundle) => {
                 let had = facts.bundle.as_ref().is_none_or(|bundle| bundle.trust_bundles);

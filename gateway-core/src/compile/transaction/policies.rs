@@ -20,7 +20,7 @@ impl State {
         dirty.policies = for_gateways;
         let policies: BTreeSet<ObjectId> = policies;
         for id in policies {
-            let mut new = policies::judge(&id, &self.objects, &mut self.authorities, options);
+            let mut new = policies::judge(&id, &self.objects, &mut self.authorities, &mut self.certificates, options);
             if let Some((new, old)) = new.as_mut().zip(self.policies.get_mut(&id)) {
                 new.barred = Arc::clone(&old.barred);
                 new.needed = std::mem::take(&mut old.needed);
@@ -56,7 +56,11 @@ impl State {
             let Ancestors { told, barred } = policies::ancestors(policy, &self.reach);
             let status =
                 policies::status(&id, policy, &told, &self.policies, &self.objects, &self.reach, &options.controller_name);
-            dirty.problems.push((id.clone(), policies::remarks(policy, &told, &barred, &self.objects)));
+            let mut remarks = policies::remarks(policy, &told, &barred, &self.objects);
+            if id.kind == Kind::XBackend {
+                remarks.extend(self.backends.said(&id));
+            }
+            dirty.problems.push((id.clone(), remarks));
             dirty.statuses.push((id.clone(), Some(Status::Policy(status))));
             let owed = told.iter().chain(&barred).flat_map(|gateway| {
                 let objects = [&id].into_iter().chain(policy.ties.needed());
@@ -80,7 +84,7 @@ impl State {
         policy.barred = barred.into();
         let targets = policy.targets.clone();
         for target in targets {
-            let sources = backends::Sources { objects: &self.objects, policies: &self.policies, support: options.support };
+            let sources = backends::Sources::of(&self.objects, &self.policies, options);
             // Whether references can be used does not hang on it.
             self.backends.refresh(&target.object, sources, &mut self.writer);
         }

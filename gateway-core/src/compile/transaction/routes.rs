@@ -20,7 +20,7 @@ use super::{Dirty, State, links};
 impl State {
     pub(super) fn judge_backends(&mut self, dirty: &mut Dirty, options: &Options) {
         for object in std::mem::take(&mut dirty.backends) {
-            let sources = Sources { objects: &self.objects, policies: &self.policies, support: options.support };
+            let sources = Sources::of(&self.objects, &self.policies, options);
             let users = self.backends.refresh(&object, sources, &mut self.writer);
             users.iter().for_each(|user| dirty.touch(user));
         }

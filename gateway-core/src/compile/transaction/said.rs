@@ -58,10 +58,15 @@ impl State {
         Some(status::gateway(state, &self.objects.facts, options.proof, attached))
     }
 
+    /// Says which backends in use have no endpoint. Of an XBackend it is said with what its status cannot tell.
     pub(super) fn phrase_backends(&mut self, dirty: &mut Dirty) {
-        for (object, ports) in self.backends.take_touched() {
-            let say = |port: &u16| format!("port {port} has no ready endpoint; requests to it are answered 503");
-            dirty.problems.push((object, ports.iter().map(say).collect()));
+        for object in self.backends.take_touched() {
+            if object.kind == Kind::XBackend {
+                dirty.policed.insert(object);
+            } else {
+                let said = self.backends.said(&object).into_iter().collect();
+                dirty.problems.push((object, said));
+            }
         }
     }
 

@@ -44,6 +44,8 @@ fn rule() -> impl Strategy<Value = Rule> {
         "[{name: s2, namespace: two, port: 80}]",
         "[{name: s1, kind: Odd}]",
         "[{name: s1, port: 81}]",
+        "[{group: gateway.networking.x-k8s.io, kind: XBackend, name: x1}, {name: s1, port: 80}]",
+        "[{group: multicluster.x-k8s.io, kind: ServiceImport, name: i1, port: 80}]",
     ]);
     let target = (
         pick(&[
@@ -54,6 +56,9 @@ fn rule() -> impl Strategy<Value = Rule> {
             "name: s1, kind: Odd",
             "name: s1, port: 81",
             "name: s2, port: 80, weight: 0",
+            "group: gateway.networking.x-k8s.io, kind: XBackend, name: x1",
+            "group: gateway.networking.x-k8s.io, kind: XBackend, name: x2",
+            "group: multicluster.x-k8s.io, kind: ServiceImport, name: i1, port: 80",
         ]),
         filters(),
     );
