@@ -158,6 +158,13 @@ fn http(port: &ServicePort, name: &BackendName, is_tls: bool, support: Support) 
         Some(other) if other.starts_with("kubernetes.io/") => {
             unsupported(format!("has appProtocol {other}, which HTTPRoutes cannot use here"))
         }
+        Some(tls) if tls.eq_ignore_ascii_case("https") && !is_tls => {
+            unsupported(format!("has appProtocol {tls}, which needs a BackendTLSPolicy that targets the port"))
+        }
+        Some(calls) if calls.eq_ignore_ascii_case("grpc") && support.has(Capability::H2c) => Ok(HTTP2),
+        Some(calls) if calls.eq_ignore_ascii_case("grpc") => {
+            unsupported(format!("has appProtocol {calls}: HTTP/2, which this data plane does not speak to backends"))
+        }
         Some(_) | None => Ok(ANY_HTTP),
     }
 }

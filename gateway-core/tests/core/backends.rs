@@ -5,6 +5,8 @@ use gateway_core::snapshot::Snapshot;
 
 use super::world::{World, id, objects, service};
 
+mod app_protocols;
+
 const GATEWAY: &str = "
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
