@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::SystemTime;
 
-use gateway_core::compile::{CONTROLLER_NAME, Classes, Extensions, ExternalNames, Options, Proof};
+use gateway_core::compile::{CLUSTER_DOMAIN, CONTROLLER_NAME, Classes, Extensions, ExternalNames, Options, Proof};
 use gateway_core::resource::{self, Reader};
 use gateway_core::snapshot::{Network, Settings};
 use gateway_pingora::SUPPORT;
@@ -41,6 +41,7 @@ pub(crate) fn options(flags: &Reading, extensions: &Extensions, settings: Settin
         support: SUPPORT,
         extensions: extensions.clone(),
         external_names: ExternalNames::Refused,
+        cluster_domain: CLUSTER_DOMAIN.into(),
         traffic: true,
         proof: Proof::Sockets,
         settings,

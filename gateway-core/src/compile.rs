@@ -78,6 +78,9 @@ pub struct Options {
     pub extensions: Extensions,
     /// Whether Services of type ExternalName lead anywhere, and where host names may lead.
     pub external_names: ExternalNames,
+    /// The domain of the cluster's own names, in lower case. Host names of backends do not lead there, but with `Anywhere`: its Services
+    /// are referred to by themselves, which takes a grant where they are another namespace's.
+    pub cluster_domain: Box<str>,
     /// Whether to build the snapshot; statuses come either way.
     pub traffic: bool,
     /// What proves that a listener is programmed.
@@ -96,6 +99,7 @@ impl Default for Options {
             support: Support::NONE,
             extensions: Extensions::default(),
             external_names: ExternalNames::default(),
+            cluster_domain: CLUSTER_DOMAIN.into(),
             traffic: true,
             proof: Proof::Sockets,
             settings: Settings::default(),
@@ -106,6 +110,9 @@ impl Default for Options {
 
 /// The controller name this implementation has unless told otherwise.
 pub const CONTROLLER_NAME: &str = "pingora-gateway.dev/controller";
+
+/// The domain of a cluster's own names unless it was given another.
+pub const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// Which GatewayClasses are ours.
 #[derive(Clone, Debug, PartialEq, Eq)]

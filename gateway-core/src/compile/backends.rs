@@ -94,11 +94,13 @@ pub(super) struct Sources<'a> {
     pub(super) policies: &'a Policies,
     pub(super) support: Support,
     pub(super) external_names: ExternalNames,
+    pub(super) cluster_domain: &'a str,
 }
 
 impl<'a> Sources<'a> {
-    pub(super) fn of(objects: &'a Objects, policies: &'a Policies, options: &Options) -> Self {
-        Self { objects, policies, support: options.support, external_names: options.external_names }
+    pub(super) fn of(objects: &'a Objects, policies: &'a Policies, options: &'a Options) -> Self {
+        let Options { support, external_names, ref cluster_domain, .. } = *options;
+        Self { objects, policies, support, external_names, cluster_domain }
     }
 }
 

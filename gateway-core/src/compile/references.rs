@@ -93,6 +93,7 @@ pub(super) struct World<'a> {
     pub(super) policies: &'a Policies,
     pub(super) support: Support,
     pub(super) external_names: ExternalNames,
+    pub(super) cluster_domain: &'a str,
     pub(super) extensions: &'a Extensions,
     pub(super) handles: &'a mut BTreeMap<ObjectId, Result<Handle, String>>,
     pub(super) backends: &'a mut Backends,
@@ -130,6 +131,7 @@ impl World<'_> {
             policies: self.policies,
             support: self.support,
             external_names: self.external_names,
+            cluster_domain: self.cluster_domain,
         };
         self.backends.enlist(&name, who, sources, self.writer)
     }

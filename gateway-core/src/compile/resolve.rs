@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use crate::condition::Reason;
 use crate::name::{Kind, ObjectId};
-use crate::resource::{ServiceImport, ServicePort, ServiceSpec, TransportProtocol, XBackendProtocol, XBackendSpec, XBackendType};
+use crate::resource::{
+    ServiceImport, ServicePort, ServiceSpec, TransportProtocol, XBackend, XBackendProtocol, XBackendSpec, XBackendType,
+};
 use crate::snapshot::{BackendName, BackendProtocol, Persistence, RetryBudget, Security, Usage};
 use crate::support::{Capability, Support};
 
@@ -18,6 +20,7 @@ use super::endpoints::{self, Port};
 use super::fault::Fault;
 use super::objects::external_host;
 use super::policies::Policy;
+use super::violation;
 
 /// What a name leads to, or why it cannot be used.
 pub(super) fn find(name: &BackendName, sources: Sources<'_>) -> Result<Found, Fault> {
@@ -27,13 +30,13 @@ pub(super) fn find(name: &BackendName, sources: Sources<'_>) -> Result<Found, Fa
         return import(objects.service_imports.get(wanted).ok_or_else(missing)?, name, sources);
     }
     if name.object.kind == Kind::XBackend {
-        return xbackend(&objects.xbackends.get(wanted).ok_or_else(missing)?.spec, name, sources);
+        return xbackend(objects.xbackends.get(wanted).ok_or_else(missing)?, name, sources);
     }
     service(&objects.services.get(wanted).ok_or_else(missing)?.spec, name, sources)
 }
 
 fn service(spec: &ServiceSpec, name: &BackendName, sources: Sources<'_>) -> Result<Found, Fault> {
-    let Sources { objects, support, external_names, .. } = sources;
+    let Sources { objects, support, external_names, cluster_domain, .. } = sources;
     let number = name.port.unwrap_or(0);
     let host = spec.external_host().map(external_host);
     let unstated;
@@ -53,6 +56,9 @@ fn service(spec: &ServiceSpec, name: &BackendName, sources: Sources<'_>) -> Resu
         }
         Some(_) | None => port(spec.port(number, &transport(name.usage)), &spec.ports, name)?,
     };
+    if let Some(host) = &host {
+        leads_out(host, name, external_names, cluster_domain)?;
+    }
     let policy = policy(port, name, sources);
     let Spoken { protocol, alpn } = spoken(port, name, policy.is_some(), support)?;
     let endpoints = match &host {
@@ -95,8 +101,13 @@ fn import(import: &ServiceImport, name: &BackendName, sources: Sources<'_>) -> R
     Ok(Found { protocol, security, endpoints, persistence, retry_budget, host: None })
 }
 
-fn xbackend(spec: &XBackendSpec, name: &BackendName, sources: Sources<'_>) -> Result<Found, Fault> {
-    let Sources { objects, policies, support, external_names } = sources;
+fn xbackend(backend: &XBackend, name: &BackendName, sources: Sources<'_>) -> Result<Found, Fault> {
+    let Sources { objects, policies, support, external_names, cluster_domain } = sources;
+    // What violates the schema is as good as not there: an address for a name, or TLS that was forgotten, must not be made use of.
+    if let Some(violation) = violation::of_object(&backend.meta) {
+        return Err((Reason::BackendNotFound, format!("{} is not valid: {violation}", name.object)));
+    }
+    let spec = &backend.spec;
     let own = policies.own(&name.object);
     if let Some((reason, message)) =
         own.and_then(|own| own.fault.as_ref()).filter(|(reason, _)| *reason == Reason::UnsupportedProtocol)
@@ -109,6 +120,7 @@ fn xbackend(spec: &XBackendSpec, name: &BackendName, sources: Sources<'_>) -> Re
         XBackendType::EndpointSelector => (endpoints::in_slices(Port::Number(number), objects.slices(&name.object)), None),
         XBackendType::ExternalHostname if support.has(Capability::ExternalNames) => {
             let host = external_host(spec.external_host().unwrap_or_default());
+            leads_out(&host, name, external_names, cluster_domain)?;
             (endpoints::behind_name(&host, number, &objects.facts, external_names), Some(host))
         }
         XBackendType::ExternalHostname => {
@@ -122,6 +134,16 @@ fn xbackend(spec: &XBackendSpec, name: &BackendName, sources: Sources<'_>) -> Re
     let persistence = own.and_then(|own| own.persistence()).filter(|_| matches!(name.usage, Usage::Http | Usage::Grpc)).cloned();
     let security = own.map_or(Security::Clear, |own| own.security(alpn));
     Ok(Found { protocol, security, endpoints, persistence, retry_budget: None, host })
+}
+
+/// Fails for the names of the cluster's own Services and pods, which would be a way around ReferenceGrants.
+fn leads_out(host: &str, name: &BackendName, external_names: ExternalNames, cluster_domain: &str) -> Result<(), Fault> {
+    let is_within = host.strip_suffix(cluster_domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    if !is_within || external_names == ExternalNames::Anywhere {
+        return Ok(());
+    }
+    let message = format!("{} leads to {host}, a name of the cluster's own; refer to the Service itself", name.object);
+    Err((Reason::BackendNotFound, message))
 }
 
 /// What is spoken, and what is offered where it is spoken over TLS.

@@ -13,6 +13,7 @@ macro_rules! world {
             policies: &$state.policies,
             support: $options.support,
             external_names: $options.external_names,
+            cluster_domain: &$options.cluster_domain,
             extensions: &$options.extensions,
             handles: &mut $state.handles,
             backends: &mut $state.backends,

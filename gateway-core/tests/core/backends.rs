@@ -6,6 +6,7 @@ use gateway_core::snapshot::Snapshot;
 use super::world::{World, id, objects, service};
 
 mod app_protocols;
+mod guards;
 
 const GATEWAY: &str = "
 apiVersion: gateway.networking.k8s.io/v1
