@@ -35,6 +35,7 @@ use super::references::{References, RuleReferences};
 use super::route::Route;
 use super::violation;
 use criteria::Criteria;
+use persistence::Kept;
 use turns::{Turns, has_turns};
 
 /// A route as translated.
@@ -71,7 +72,17 @@ pub(super) fn translate(
     expressions: &mut Expressions,
 ) -> Translated {
     let (id, meta) = (route.id(), route.meta());
-    let mut draft = Draft { id, meta, age: age(meta), references, before, support, expressions, done: Translated::default() };
+    let mut draft = Draft {
+        id,
+        meta,
+        age: age(meta),
+        references,
+        before,
+        support,
+        expressions,
+        kept: Kept::default(),
+        done: Translated::default(),
+    };
     match route {
         Route::Http(route) => http::translate(&route.spec.rules, &mut draft),
         Route::Grpc(route) => grpc::translate(&route.spec.rules, &mut draft),
@@ -100,6 +111,7 @@ struct Draft<'a> {
     before: &'a Shared,
     support: Support,
     expressions: &'a mut Expressions,
+    kept: Kept,
     done: Translated,
 }
 
@@ -110,6 +122,8 @@ struct Making<'r, 't> {
     leads: &'r RuleReferences,
     turns: Turns<'t>,
     support: Support,
+    /// The sessions of the rules before.
+    kept: &'r mut Kept,
 }
 
 impl Draft<'_> {
@@ -127,7 +141,7 @@ impl Draft<'_> {
         let id = RuleId { route: self.id.clone(), index, name: name.map(Into::into) };
         let leads = self.references.rules.get(index).unwrap_or(&empty);
         let turns = Turns::of(self.before.get(&key).map(Arc::as_ref));
-        let mut making = Making { id: &id, leads, turns, support: self.support };
+        let mut making = Making { id: &id, leads, turns, support: self.support, kept: &mut self.kept };
         let rule = fault.map_or_else(|| make(&mut making), Err);
         let rule = match rule.and_then(|rule| violation::of_rule(self.meta, index).map_or(Ok(rule), Err)) {
             Ok(rule) => rule,

@@ -6,7 +6,7 @@ use crate::admit::fixture::{arrival, head, tls_arrival};
 use crate::snapshot::filters::{DirectResponse, PathRewrite, Redirect};
 use crate::snapshot::fixture::{listener, marker, path, rule, snapshot, socket, tls_listener};
 use crate::snapshot::matching::Match;
-use crate::snapshot::{BackendId, BackendName, BackendProtocol, Place, Snapshot, Split, Target, Writer};
+use crate::snapshot::{BackendId, BackendName, BackendProtocol, Carrier, Place, Snapshot, Source, Split, Target, Writer};
 
 fn decided(snapshot: &Arc<Snapshot>, head: &Parts) -> Decision {
     decide(&admit(snapshot, &arrival(), head).unwrap(), head, Turn::take)
@@ -359,6 +359,27 @@ fn forwarding(targets: &[(Option<usize>, u32)], turn: Option<Arc<Turn>>) -> Arc<
     let (place, candidate) = path("/a", &rule).at("a", None);
     writer.add(place, candidate);
     writer.commit()
+}
+
+#[test]
+fn the_sessions_of_an_xbackend_go_before_those_of_the_rule_and_those_before_a_policys() {
+    let stated = |source: Source| {
+        Some(Arc::new(Persistence { source, carrier: Carrier::Header(HeaderName::from_static("x")), lifetime: None }))
+    };
+    let snapshot = forwarding(&[(Some(1), 1)], None);
+    let rows = [
+        (None, None, None),
+        (None, Some(Source::Policy), Some(Source::Policy)),
+        (Some(Source::Rule), None, Some(Source::Rule)),
+        (Some(Source::Rule), Some(Source::Policy), Some(Source::Rule)),
+        (Some(Source::Rule), Some(Source::Backend), Some(Source::Backend)),
+    ];
+    for (rule, of_backend, wins) in rows {
+        let target = Target { persistence: rule.and_then(stated), ..Target::to(Some(BackendId(0))) };
+        let known = Backend::clone(snapshot.backend(BackendId(0)).unwrap());
+        let backend = Backend { persistence: of_backend.and_then(stated), ..known };
+        assert_eq!(persistence(&target, &backend).map(|stated| stated.source), wins, "{rule:?} {of_backend:?}");
+    }
 }
 
 #[test]

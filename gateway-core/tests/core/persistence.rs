@@ -130,6 +130,41 @@ fn the_sessions_of_several_backends_are_read_from_one_request_and_other_cookies_
     }
 }
 
+/// §4.8: "equal cookie names on both are an invalid configuration": of two rules the later one is refused.
+#[test]
+fn a_rule_that_takes_the_name_of_another_backends_sessions_is_dropped() {
+    let rules = |first: &str, second: &str, backend: &str| {
+        format!(
+            "sessionPersistence: {{{first}}}, matches: [{{path: {{value: /one}}}}], {ONE}}}, {{sessionPersistence: {{{second}}}, \
+             matches: [{{path: {{value: /two}}}}], backendRefs: [{{name: {backend}, port: 80}}]"
+        )
+    };
+    let sid = "cookie: {name: sid}";
+    let rows = [
+        (sid, sid, "b", false),
+        (sid, sid, "a", true),
+        (sid, "cookie: {name: SID}", "b", true),
+        (sid, "cookie: {}", "b", true),
+        (sid, "type: Header, header: {name: sid}", "b", true),
+        ("type: Header, header: {name: sid}", "type: Header, header: {name: SID}", "b", false),
+        ("cookie: {name: sid, path: /one}", "cookie: {name: sid, path: /two}", "b", true),
+        ("cookie: {name: sid, path: /one}", "cookie: {name: sid, path: /one/deep}", "b", false),
+        ("cookie: {name: sid, path: /one}", sid, "b", false),
+    ];
+    for (first, second, backend, is_valid) in rows {
+        let world = world(&rules(first, second, backend));
+        let (two, partly) =
+            if is_valid { (format!("infra/{backend}:80 /two"), "absent") } else { ("500".into(), "UnsupportedValue") };
+        assert_eq!(world.get("http://h/one", &[]), "infra/a:80 /one", "{first} / {second}");
+        assert_eq!(world.get("http://h/two", &[]), two, "{first} / {second}");
+        assert_eq!(world.condition("HTTPRoute infra/r", "PartiallyInvalid"), partly, "{first} / {second}");
+        if !is_valid {
+            let message = world.message("HTTPRoute infra/r", "PartiallyInvalid");
+            assert!(message.contains("carries the sessions of Service infra/a in rules[0] already"), "{message}");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_carry_a_session_is_refused() {
     for fields in [

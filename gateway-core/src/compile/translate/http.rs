@@ -24,10 +24,10 @@ pub(super) fn translate(rules: &[HttpRule], draft: &mut Draft<'_>) {
 
 fn rule(stated: &HttpRule, making: &mut Making<'_, '_>) -> Result<Rule, Fault> {
     let HttpRule { name: _, matches, filters, backend_refs, timeouts, retry, session_persistence } = stated;
-    let Making { id, leads, turns, support } = making;
+    let Making { id, leads, turns, support, kept } = making;
     let support = *support;
     let backends = backend_refs.iter().map(|backend| &backend.object);
-    let sessions = persistence::of_rule(session_persistence.as_ref(), id, backends, support)?;
+    let sessions = persistence::of_rule(session_persistence.as_ref(), id, backends, support, kept)?;
     let limits = limits::timeouts(timeouts.as_ref(), support)?;
     let repeats = limits::retry(retry.as_ref(), support)?;
     let one_prefix = matches!(matches.as_slice(), [only] if only.path.match_type == PathMatchType::PathPrefix);
