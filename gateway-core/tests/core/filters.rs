@@ -37,9 +37,8 @@ fn world(rules: &str) -> World {
 
 pub(crate) const BACKEND: &str = "backendRefs: [{name: s, port: 80}]";
 
-/// HTTPRouteRedirectPortAndScheme.
 #[test]
-fn a_redirect_names_the_port_of_the_listener_unless_it_is_the_schemes_own() {
+fn http_route_redirect_port_and_scheme_names_the_port_of_the_listener_unless_it_is_the_schemes_own() {
     let rows = [
         ("http://h", "", "http://h/p"),
         ("http://h", "port: 80", "http://h/p"),

@@ -1,5 +1,6 @@
 //! The rows of the conformance suite on HTTPRoutes that values decide, each as a test of its own: what its manifests ask for and
-//! which of its requests come to what. Rows told at length elsewhere (mirrors, other origins, retries, listeners) are not repeated.
+//! which of its requests come to what. Those on parents, listeners, mirrors,
+//! origins, time limits and retries stand in `http_more_rows`.
 
 use gateway_core::decide::Task;
 use gateway_core::snapshot::filters::HeaderEdit;
@@ -34,7 +35,7 @@ spec:
   - {name: https-other, port: 443, protocol: HTTPS, hostname: example.org, tls: {certificateRefs: [{name: cert}]}}
 ";
 
-fn route(namespace: &str, name: &str, spec: &str) -> String {
+pub(super) fn route(namespace: &str, name: &str, spec: &str) -> String {
     format!(
         "
 ---
@@ -46,7 +47,7 @@ spec: {{{spec}}}
     )
 }
 
-fn world(routes: &[String]) -> World {
+pub(super) fn world(routes: &[String]) -> World {
     let mut text = GATEWAY.to_owned() + &routes.concat() + &secret("infra", "cert", "example.org");
     for (namespace, names) in [("infra", ["v1", "v2", "v3"]), ("web", ["backend", "other", "more"])] {
         for (last, name) in names.iter().enumerate() {
@@ -57,11 +58,11 @@ fn world(routes: &[String]) -> World {
 }
 
 /// Rules on `same-namespace`.
-fn ruled(rules: &[&str]) -> World {
+pub(super) fn ruled(rules: &[&str]) -> World {
     world(&[route("infra", "r", &format!("parentRefs: [{{name: same-namespace}}], rules: [{}]", rules.join(", ")))])
 }
 
-fn answers(world: &World, rows: &[(&str, &[&str], &str)]) {
+pub(super) fn answers(world: &World, rows: &[(&str, &[&str], &str)]) {
     for (url, headers, expected) in rows {
         let answer = world.get(url, headers);
         let answer = if expected.contains(' ') { answer } else { answer.split(' ').next().unwrap_or_default().to_owned() };
@@ -69,8 +70,8 @@ fn answers(world: &World, rows: &[(&str, &[&str], &str)]) {
     }
 }
 
-const V1: &str = "backendRefs: [{name: v1, port: 80}]";
-const V2: &str = "backendRefs: [{name: v2, port: 80}]";
+pub(super) const V1: &str = "backendRefs: [{name: v1, port: 80}]";
+pub(super) const V2: &str = "backendRefs: [{name: v2, port: 80}]";
 
 #[test]
 fn http_route_simple_same_namespace() {
@@ -321,19 +322,28 @@ fn http_route_observed_generation_bump() {
     assert!(conditions.iter().all(|condition| condition.observed_generation == 2));
 }
 
+/// A route with a reference that leads nowhere is accepted, counted, and answers 500.
+fn invalid_reference(reference: &str, reason: &str) {
+    let world = ruled(&[&format!("{{backendRefs: [{reference}]}}")]);
+    assert_eq!(world.condition("HTTPRoute infra/r", "ResolvedRefs"), reason);
+    assert_eq!(world.condition("HTTPRoute infra/r", "Accepted"), "Accepted");
+    assert_eq!(world.attached("infra/same-namespace", "http"), 1);
+    answers(&world, &[("http://h/", &[], "500")]);
+}
+
 #[test]
-fn http_route_invalid_references_are_500_and_the_route_is_accepted() {
-    for (reference, reason) in [
-        ("{name: missing, port: 80}", "!BackendNotFound"),
-        ("{name: v1, group: invalid.io, kind: Nonexistent, port: 80}", "!InvalidKind"),
-        ("{name: backend, namespace: web, port: 80}", "!RefNotPermitted"),
-    ] {
-        let world = ruled(&[&format!("{{backendRefs: [{reference}]}}")]);
-        assert_eq!(world.condition("HTTPRoute infra/r", "ResolvedRefs"), reason, "{reference}");
-        assert_eq!(world.condition("HTTPRoute infra/r", "Accepted"), "Accepted", "{reference}");
-        assert_eq!(world.attached("infra/same-namespace", "http"), 1);
-        answers(&world, &[("http://h/", &[], "500")]);
-    }
+fn http_route_invalid_non_existent_backend_ref() {
+    invalid_reference("{name: missing, port: 80}", "!BackendNotFound");
+}
+
+#[test]
+fn http_route_invalid_backend_ref_unknown_kind() {
+    invalid_reference("{name: v1, group: invalid.io, kind: Nonexistent, port: 80}", "!InvalidKind");
+}
+
+#[test]
+fn http_route_invalid_cross_namespace_backend_ref() {
+    invalid_reference("{name: backend, namespace: web, port: 80}", "!RefNotPermitted");
 }
 
 fn grant(from: &str, kind: &str, to: &str) -> String {
@@ -342,17 +352,29 @@ fn grant(from: &str, kind: &str, to: &str) -> String {
     )
 }
 
+/// Several at once: from another namespace, for another kind, to another name, each right in all else.
 #[test]
-fn http_route_reference_grant_and_those_that_nearly_grant_it() {
+fn http_route_invalid_reference_grant() {
     let mut world = ruled(&["{backendRefs: [{name: backend, namespace: web, port: 80}]}"]);
-    for (from, kind, to) in [("web", "HTTPRoute", "backend"), ("infra", "Gateway", "backend"), ("infra", "HTTPRoute", "other")] {
-        world.put(&grant(from, kind, to));
+    for (at, (from, kind, to)) in
+        [("web", "HTTPRoute", "backend"), ("infra", "Gateway", "backend"), ("infra", "HTTPRoute", "other")]
+            .into_iter()
+            .enumerate()
+    {
+        world.put(&grant(from, kind, to).replace("name: g,", &format!("name: g{at},")));
         assert_eq!(world.condition("HTTPRoute infra/r", "ResolvedRefs"), "!RefNotPermitted", "{from} {kind} {to}");
         answers(&world, &[("http://h/", &[], "500")]);
     }
+}
+
+#[test]
+fn http_route_reference_grant() {
+    let mut world = ruled(&["{backendRefs: [{name: backend, namespace: web, port: 80}]}"]);
     world.put(&grant("infra", "HTTPRoute", "backend"));
+    assert_eq!(world.condition("HTTPRoute infra/r", "ResolvedRefs"), "ResolvedRefs");
     answers(&world, &[("http://h/", &[], "web/backend:80")]);
     world.remove("ReferenceGrant web/g");
+    assert_eq!(world.condition("HTTPRoute infra/r", "ResolvedRefs"), "!RefNotPermitted");
     answers(&world, &[("http://h/", &[], "500")]);
 }
 
@@ -413,7 +435,6 @@ fn http_route_https_listener() {
     );
 }
 
-/// The 80, 8080 and 443 rows of `HTTPRouteRedirectPortAndScheme` stand in `filters`.
 #[test]
 fn http_route_redirect_host_and_status() {
     let redirect = |path: &str, fields: &str| {
@@ -432,15 +453,27 @@ fn http_route_redirect_host_and_status() {
     );
 }
 
+/// A POST is redirected with this status, and Location keeps its path.
+fn redirected(status: u16) {
+    let filter = format!("{{type: RequestRedirect, requestRedirect: {{hostname: example.org, statusCode: {status}}}}}");
+    let world = ruled(&[&format!("{{filters: [{filter}]}}")]);
+    assert_eq!(world.condition("HTTPRoute infra/r", "Accepted"), "Accepted");
+    assert_eq!(world.request("POST", "http://h/some/path", &[]), format!("{status} http://example.org/some/path"));
+}
+
 #[test]
-fn http_route_redirects_with_303_307_and_308_keep_the_path() {
-    for status in [303, 307, 308] {
-        let world = ruled(&[&format!(
-            "{{filters: [{{type: RequestRedirect, requestRedirect: {{hostname: example.org, statusCode: {status}}}}}]}}"
-        )]);
-        let answer = world.request("POST", "http://h/some/path", &[]);
-        assert_eq!(answer, format!("{status} http://example.org/some/path"));
-    }
+fn http_route_303_redirect() {
+    redirected(303);
+}
+
+#[test]
+fn http_route_307_redirect() {
+    redirected(307);
+}
+
+#[test]
+fn http_route_308_redirect() {
+    redirected(308);
 }
 
 #[test]
@@ -471,20 +504,32 @@ fn http_route_redirect_path() {
     );
 }
 
+/// Where redirects with these fields lead from `http://h/p`.
+fn leads(rows: &[(&str, &str)]) {
+    for (fields, expected) in rows {
+        let redirect = format!("{{filters: [{{type: RequestRedirect, requestRedirect: {{{fields}}}}}]}}");
+        answers(&ruled(&[&redirect]), &[("http://h/p", &[], expected)]);
+    }
+}
+
 #[test]
-fn http_route_redirect_port_and_scheme_beside_host_and_status() {
-    let redirect = |fields: &str| format!("{{filters: [{{type: RequestRedirect, requestRedirect: {{{fields}}}}}]}}");
-    for (fields, expected) in [
+fn http_route_redirect_port() {
+    leads(&[
         ("port: 8083", "302 http://h:8083/p"),
         ("port: 8083, hostname: example.org", "302 http://example.org:8083/p"),
         ("port: 8083, statusCode: 301", "301 http://h:8083/p"),
         ("port: 8083, hostname: example.org, statusCode: 302", "302 http://example.org:8083/p"),
+    ]);
+}
+
+#[test]
+fn http_route_redirect_scheme() {
+    leads(&[
         ("scheme: https", "302 https://h/p"),
         ("scheme: https, hostname: example.org", "302 https://example.org/p"),
         ("scheme: https, statusCode: 301", "301 https://h/p"),
-    ] {
-        answers(&ruled(&[&redirect(fields)]), &[("http://h/p", &[], expected)]);
-    }
+        ("scheme: https, hostname: example.org, statusCode: 302", "302 https://example.org/p"),
+    ]);
 }
 
 #[test]
@@ -561,30 +606,70 @@ fn edits(set: &[HeaderEdit], add: &[HeaderEdit], remove: &[http::HeaderName]) ->
     set.chain(add).chain(remove.iter().map(|name| format!("remove {name}"))).collect()
 }
 
-#[test]
-fn http_route_header_modifiers_of_requests_and_responses_at_the_rule_and_at_the_backend() {
-    let modifier = "set: [{name: X-Header-Set, value: set-overwrites-values}], add: [{name: X-Header-Add, value: appends}], remove: [X-Header-Remove]";
-    let expected = ["set x-header-set=set-overwrites-values", "add x-header-add=appends", "remove x-header-remove"];
-    for (kind, field) in
-        [("RequestHeaderModifier", "requestHeaderModifier"), ("ResponseHeaderModifier", "responseHeaderModifier")]
-    {
-        let filter = format!("filters: [{{type: {kind}, {field}: {{{modifier}}}}}]");
-        for rule in [format!("{{{filter}, {V1}}}"), format!("{{backendRefs: [{{name: v1, port: 80, {filter}}}]}}")] {
-            let forward = ruled(&[&rule]).forwarded("GET", "http://h/", &[]);
-            let done: Vec<_> = forward
-                .tasks()
-                .map(|task| match task {
-                    Task::EditRequest(edits) => ("RequestHeaderModifier", edits),
-                    Task::EditResponse(edits) => ("ResponseHeaderModifier", edits),
-                    Task::Rewrite(_) | Task::Mirror(..) | Task::Cors(..) | Task::Auth(..) | Task::Extension(_) => {
-                        panic!("{task:?} was not asked for")
-                    }
-                })
-                .collect();
-            let [(done, found)] = done.as_slice() else { panic!("one edit") };
-            assert_eq!((*done, edits(&found.set, &found.add, &found.remove)), (kind, expected.map(str::to_owned).to_vec()));
+/// What the filters of a rule change in requests, then in responses, in their order.
+fn modified(rule: &str) -> Vec<(&'static str, Vec<String>)> {
+    let forward = ruled(&[rule]).forwarded("GET", "http://h/", &[]);
+    let done = forward.tasks().map(|task| match task {
+        Task::EditRequest(found) => ("request", edits(&found.set, &found.add, &found.remove)),
+        Task::EditResponse(found) => ("response", edits(&found.set, &found.add, &found.remove)),
+        Task::Rewrite(_) | Task::Mirror(..) | Task::Cors(..) | Task::Auth(..) | Task::Extension(_) => {
+            panic!("{task:?} was not asked for")
         }
+    });
+    done.collect()
+}
+
+/// A filter of this kind, what it says, and what comes of each: one by one, together, and names in another case.
+fn modifiers(whose: &'static str, at_backend: bool) {
+    let (kind, field) = match whose {
+        "request" => ("RequestHeaderModifier", "requestHeaderModifier"),
+        _ => ("ResponseHeaderModifier", "responseHeaderModifier"),
+    };
+    let rows: [(&str, &[&str]); 5] = [
+        ("set: [{name: X-Header-Set, value: set-overwrites-values}]", &["set x-header-set=set-overwrites-values"]),
+        ("add: [{name: X-Header-Add, value: add-appends-values}]", &["add x-header-add=add-appends-values"]),
+        ("remove: [X-Header-Remove]", &["remove x-header-remove"]),
+        (
+            "set: [{name: X-Set-1, value: '1'}, {name: X-Set-2, value: '2'}], add: [{name: X-Add, value: '3'}], remove: [X-Remove-1, X-Remove-2]",
+            &["set x-set-1=1", "set x-set-2=2", "add x-add=3", "remove x-remove-1", "remove x-remove-2"],
+        ),
+        (
+            "set: [{name: x-lower, value: '1'}], add: [{name: X-UPPER, value: '2'}], remove: [X-mIxEd]",
+            &["set x-lower=1", "add x-upper=2", "remove x-mixed"],
+        ),
+    ];
+    for (modifier, expected) in rows {
+        let filter = format!("filters: [{{type: {kind}, {field}: {{{modifier}}}}}]");
+        let rule = if at_backend {
+            format!("{{backendRefs: [{{name: v1, port: 80, {filter}}}]}}")
+        } else {
+            format!("{{{filter}, {V1}}}")
+        };
+        let expected: Vec<String> = expected.iter().map(|line| (*line).to_owned()).collect();
+        assert_eq!(modified(&rule), [(whose, expected)], "{modifier}");
     }
+}
+
+#[test]
+fn http_route_request_header_modifier() {
+    modifiers("request", false);
+}
+
+#[test]
+fn http_route_backend_request_header_modifier() {
+    modifiers("request", true);
+}
+
+/// At backends too, and beside a modifier of requests.
+#[test]
+fn http_route_response_header_modifier() {
+    modifiers("response", false);
+    modifiers("response", true);
+    let both = format!(
+        "{{filters: [{{type: ResponseHeaderModifier, responseHeaderModifier: {{set: [{{name: X-A, value: '1'}}]}}}}, {{type: RequestHeaderModifier, requestHeaderModifier: {{remove: [X-B]}}}}], {V1}}}"
+    );
+    let done = modified(&both);
+    assert_eq!(done, [("response", vec!["set x-a=1".to_owned()]), ("request", vec!["remove x-b".to_owned()])]);
 }
 
 #[test]
