@@ -874,3 +874,25 @@ fn a_change_of_the_gateway_that_its_sets_do_not_depend_on_concerns_none_of_them(
     let update = world.put(&with_listeners(ALL, &more).replace("name: gw,", "name: gw, generation: 3,"));
     assert_eq!(update.statuses.len(), 1);
 }
+
+/// § 9 item 38: names of 253 characters and names with dots, and traffic through them.
+#[test]
+fn sets_and_listeners_with_the_longest_names_and_with_dots_carry_routes() {
+    let long = ["a", "b", "c", "d"].map(|letter| letter.repeat(63)).join(".")[..253].to_owned();
+    let listener = http(&long, 8080, "long.example.com");
+    let dotted = http("with.dots.in.it", 8080, "dots.example.com");
+    let parent = |section: &str| format!("[{{kind: ListenerSet, name: {long}, sectionName: {section}}}]");
+    let world = World::of(
+        &(gateway(SAME)
+            + &set(&format!("infra/{long}"), &format!("[{listener}, {dotted}]"))
+            + &route("long", "infra", &parent(&long), "/")
+            + &route("dots", "infra", &parent("with.dots.in.it"), "/")),
+    );
+    for name in [&*long, "with.dots.in.it"] {
+        assert_eq!(world.condition(&format!("ListenerSet infra/{long}#{name}"), "Programmed"), "Programmed");
+        assert_eq!(world.attached_to(&format!("ListenerSet infra/{long}"), name), 1);
+    }
+    assert_eq!(world.get("http://long.example.com:8080/", &[]), "200 long");
+    assert_eq!(world.get("http://dots.example.com:8080/", &[]), "200 dots");
+    assert_eq!(world.get("http://other.example.com:8080/", &[]), "404");
+}

@@ -9,6 +9,7 @@ mod certificates;
 mod classes;
 mod client_validation;
 mod cors;
+mod decisions;
 mod default_gateways;
 mod dependencies;
 mod diff;
