@@ -4,7 +4,7 @@
 use gateway_core::status::{Status, merge};
 use serde_json::{Value, json};
 
-use super::world::{World, id, options};
+use super::world::{World, id, options, service};
 
 const NOW: &str = "2026-01-01T00:00:00Z";
 
@@ -165,4 +165,29 @@ spec: {gatewayClassName: c, listeners: [
         assert_eq!(world.condition(&format!("{kind} infra/r"), "Accepted"), "Accepted");
         assert_eq!(world.condition(&format!("{kind} infra/r"), "ResolvedRefs"), "!BackendNotFound");
     }
+}
+
+/// § 9 item 15: what a Gateway leaves behind when it is deleted.
+#[test]
+fn a_gateway_that_is_deleted_leaves_no_entry_on_routes_sets_and_policies_and_no_socket() {
+    let policy = "\n---\n{apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, metadata: {name: p, namespace: infra}, spec: {targetRefs: [{group: '', kind: Service, name: s}], validation: {hostname: s.example.com, wellKnownCACertificates: System}}}\n";
+    let routed = route("HTTPRoute", "[{name: gw}]") + &service("infra", "s", "10.0.0.1");
+    let mut world = World::of(&(gateway().to_owned() + set() + &routed + policy));
+    let objects = ["HTTPRoute infra/r", "BackendTLSPolicy infra/p"];
+    for what in objects {
+        assert_eq!(world.condition(what, "Accepted"), "Accepted", "{what}");
+    }
+    let stored = objects.map(|what| merge(status(&world, what), None, NOW).expect("it is written"));
+    let update = world.remove("Gateway infra/gw");
+    assert_eq!(update.statuses.get(&id("Gateway infra/gw")), Some(&None));
+    for (what, stored) in objects.into_iter().zip(stored) {
+        assert_eq!(world.condition(what, "Accepted"), "absent", "{what}");
+        let written = merge(status(&world, what), Some(&stored), NOW).expect("our entry goes");
+        let left = written.get("parents").or(written.get("ancestors")).and_then(Value::as_array);
+        assert!(left.is_none_or(Vec::is_empty), "{what}: {written}");
+    }
+    assert_eq!(world.condition("ListenerSet infra/ls", "Accepted"), "absent");
+    assert_eq!(world.snapshot.sockets().count(), 0);
+    let left = |what: &str| update.needs.iter().any(|need| !need.joined && need.object == id(what));
+    assert!(left("HTTPRoute infra/r") && left("Service infra/s") && left("BackendTLSPolicy infra/p"), "{:?}", update.needs);
 }
