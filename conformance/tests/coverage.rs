@@ -80,6 +80,13 @@ fn every_upstream_test_that_values_decide_has_one_of_its_name() {
 }
 
 #[test]
+fn what_values_decide_is_decided() {
+    for row in coverage().rows() {
+        assert!(!row.missing.contains_key(&Decider::Core), "row {}: values decide it", row.name);
+    }
+}
+
+#[test]
 fn no_row_is_forgotten_and_each_stands_at_its_place() {
     let coverage = coverage();
     assert_eq!((coverage.upstream.len(), coverage.items.len(), coverage.decisions.len()), (147, 67, 29));
