@@ -575,7 +575,7 @@ fn a_policy_that_changes_how_a_backend_is_spoken_to_is_told_by_what_it_does() {
     let told = |before: &str, after: &str| {
         let difference = between(&World::of(before), &World::of(after));
         let security = difference.backends.iter().map(ToString::to_string).filter(|line| line.contains("security"));
-        (security.collect::<Vec<_>>(), requests(&difference).len(), difference.statuses.iter().any(|one| one.of.to_string() == P))
+        (security.collect::<Vec<_>>(), requests(&difference).len(), difference.statuses.iter().any(|one| one.of == P))
     };
     let (clear, with, broken) = (base(), base() + &policy("p", "", S, SYSTEM), base() + &policy("p", "", S, REF));
     let (security, changed, is_told) = told(&clear, &with);
