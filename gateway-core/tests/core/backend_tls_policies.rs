@@ -1,7 +1,7 @@
 //! TLS to backends (BackendTLSPolicy, GEP-1897, GEP-713).
 
 use gateway_core::admit::GrpcStatus;
-use gateway_core::compile::Options;
+use gateway_core::compile::{ExternalNames, Options};
 use gateway_core::snapshot::{Backend, BackendTls, CertifiedName, PeerName, Presents, Security, Trust};
 use gateway_core::status::{Status, merge};
 use gateway_core::support::{Capability, Support};
@@ -544,4 +544,47 @@ fn a_change_of_a_policy_touches_its_targets_and_its_own_status_alone() {
     let snapshot = Arc::clone(&world.snapshot);
     world.put(&policy("p", "generation: 3", S, SYSTEM).replace("abc.example.com", "x.example.com"));
     assert!(Arc::ptr_eq(&snapshot, &world.snapshot), "the same again changes no traffic");
+}
+
+/// §9 item 49: a ServiceImport is a target like a Service, its ports are sections.
+#[test]
+fn a_policy_for_a_service_import_holds_for_its_ports() {
+    let import = |name: &str| {
+        format!(
+            "\n---\n{{apiVersion: multicluster.x-k8s.io/v1alpha1, kind: ServiceImport, metadata: {{name: s, namespace: team}}, spec: {{type: ClusterSetIP, ports: [{{port: 80, name: {name}}}], ips: [10.7.0.1]}}}}"
+        )
+    };
+    let rules = "[{backendRefs: [{group: multicluster.x-k8s.io, kind: ServiceImport, name: s, port: 80}]}]";
+    let target = |more: &str| format!("{{group: multicluster.x-k8s.io, kind: ServiceImport, name: s{more}}}");
+    let mut world = World::of(&(GATEWAY.to_owned() + &route("HTTPRoute", "r", rules) + &policy("p", "", &target(""), SYSTEM)));
+    assert_eq!(world.condition(P, "Accepted"), "!TargetNotFound");
+    world.put(&import("web"));
+    assert_eq!(world.condition(P, "Accepted"), "Accepted");
+    let security = |world: &World| world.forwarded("GET", "http://h/", &[]).backend.security.clone();
+    assert!(matches!(security(&world), Security::Tls(_)));
+    world.put(&policy("p", "", &target(", sectionName: other"), SYSTEM));
+    assert_eq!((world.condition(P, "Accepted"), security(&world)), ("!TargetNotFound".into(), Security::Clear));
+    world.put(&import("other"));
+    assert_eq!(world.condition(P, "Accepted"), "Accepted");
+    world.put(&policy("p", "", &target(", sectionName: other"), REF));
+    assert_eq!(world.get("http://h/", &[]), "500", "nothing in clear");
+    world.put(&policy("p", "", S, SYSTEM));
+    assert_eq!(security(&world), Security::Clear, "the Service of that name is another");
+}
+
+/// §9 item 47: where Services of type ExternalName lead anywhere at all, the name asked for is the policy's.
+#[test]
+fn a_service_of_type_external_name_is_spoken_to_as_its_policy_says() {
+    let named = "\n---\n{apiVersion: v1, kind: Service, metadata: {name: s, namespace: team}, spec: {type: ExternalName, externalName: api.example.org}}";
+    let rules = "[{backendRefs: [{name: s, port: 80}]}]";
+    let yaml = GATEWAY.to_owned() + &route("HTTPRoute", "r", rules) + named;
+    let refused = World::of(&(yaml.clone() + &policy("p", "", S, SYSTEM)));
+    assert_eq!(refused.condition("HTTPRoute team/r", "ResolvedRefs"), "!BackendNotFound");
+    assert_eq!(refused.get("http://h/", &[]), "500");
+    let elsewhere = Options { external_names: ExternalNames::Elsewhere, ..options() };
+    let mut world = World::with(elsewhere, &(yaml + &policy("p", "", S, SYSTEM)));
+    let spoken = tls(&world, "team/s:80");
+    assert_eq!(&*spoken.identity.server_name, "abc.example.com");
+    world.put(&policy("p", "", S, REF));
+    assert_eq!(world.get("http://h/", &[]), "500", "nothing in clear");
 }

@@ -128,6 +128,23 @@ fn what_no_route_can_lead_to_is_no_target() {
     assert!(problems[1].contains("no Gateway leads to what it targets"), "{problems:?}");
 }
 
+/// An XBackend says itself how it is spoken to.
+#[test]
+fn a_target_of_a_kind_that_routes_lead_to_and_policies_do_not_is_told_to_the_gateway() {
+    let xbackend = "\n---\n{apiVersion: gateway.networking.x-k8s.io/v1alpha1, kind: XBackend, metadata: {name: x, namespace: team}, spec: {type: EndpointSelector, endpointSelector: {matchLabels: {app: x}}, port: {number: 8080}, protocol: HTTP}}";
+    let (group, kind) = ("gateway.networking.x-k8s.io", "XBackend");
+    let rules = format!("[{{backendRefs: [{{group: {group}, kind: {kind}, name: x}}]}}]");
+    let targets = format!("{{group: {group}, kind: {kind}, name: x}}");
+    let world =
+        World::of(&(GATEWAY.to_owned() + &route("HTTPRoute", "r", &rules) + xbackend + &policy("p", "", &targets, SYSTEM)));
+    assert_eq!(world.condition("HTTPRoute team/r", "ResolvedRefs"), "ResolvedRefs");
+    assert_eq!(world.condition("BackendTLSPolicy team/p#team/gw", "Accepted"), "!Invalid");
+    let message = world.message(P, "Accepted");
+    assert!(message.contains("only Services and ServiceImports are targets"), "{message}");
+    let mut backends = world.snapshot.backends();
+    assert_eq!(backends.next().map(|found| found.security.clone()), Some(Security::Clear));
+}
+
 fn ancestors(world: &World) -> Vec<String> {
     let Status::Policy(status) = &world.compiler.statuses()[&id(P)] else { panic!("it has one") };
     status.ancestors.iter().map(|one| one.ancestor_ref.name.clone()).collect()

@@ -17,7 +17,8 @@ fn target() -> impl Strategy<Value = Value> {
         1 => Just(service("none")),
         2 => Just(section("web")),
         1 => Just(section("none")),
-        1 => Just(json!({"group": "multicluster.x-k8s.io", "kind": "ServiceImport", "name": "s1"})),
+        1 => Just(json!({"group": "multicluster.x-k8s.io", "kind": "ServiceImport", "name": "i1"})),
+        1 => Just(json!({"group": "gateway.networking.x-k8s.io", "kind": "XBackend", "name": "x1"})),
         1 => Just(json!({"group": "example.com", "kind": "Odd", "name": "s1"})),
     ]
 }
