@@ -10,6 +10,9 @@
 //!
 //! Invariants: a configuration does not differ from itself; every request that is reported is treated differently.
 //!
+//! Who serves is seldom written where routes are: a backend that has an endpoint on neither side is taken to have one on both, and how
+//! many these are is told.
+//!
 //! What is not seen: requests that only differ where nothing was derived to ask. How many were left out, and which expressions no
 //! text is known for, is told.
 
@@ -20,15 +23,16 @@ mod told;
 mod treatment;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::decide::StreamArrival;
 use crate::name::ObjectId;
-use crate::snapshot::{Listeners, Snapshot, Socket, Transport};
+use crate::snapshot::{BackendName, Listeners, Snapshot, Socket, Transport};
 use crate::status::Status;
 
 use criteria::combinations;
@@ -101,9 +105,14 @@ pub struct Extent {
     pub asked: usize,
     /// Requests that were not, because one place would have too many. Some of them may repeat others.
     pub left_out: usize,
+    /// Backends that have no endpoint on either side, and are taken to have one.
+    pub supposed: usize,
     /// Expressions of which no text is known, and who asks them.
     pub unknown: Vec<String>,
 }
+
+/// An address that is nobody's (RFC 5737), for backends that are taken to have an endpoint.
+const SOMEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 80);
 
 /// Examples that are kept of a change.
 const EXAMPLES: usize = 16;
@@ -152,7 +161,8 @@ const EXAMPLES: usize = 16;
 /// "), "{difference}");
 /// ```
 pub fn diff(before: Compiled<'_>, after: Compiled<'_>) -> Difference {
-    let mut traffic = Traffic { sides: [before.snapshot, after.snapshot], changes: Vec::new(), known: BTreeMap::new(), asked: 0 };
+    let (supposing, supposed) = supposing([before.snapshot, after.snapshot]);
+    let mut traffic = Traffic { sides: [&supposing[0], &supposing[1]], changes: Vec::new(), known: BTreeMap::new(), asked: 0 };
     let mut omitted = Omitted::default();
     let mut sockets: Vec<Socket> = traffic.sides.iter().flat_map(|side| side.sockets()).map(|(socket, _)| *socket).collect();
     sockets.sort_unstable();
@@ -165,9 +175,29 @@ pub fn diff(before: Compiled<'_>, after: Compiled<'_>) -> Difference {
         backends: told::backends(before.snapshot, after.snapshot),
         statuses: told::statuses(before.statuses, after.statuses),
         problems: told::problems(before.problems, after.problems),
-        extent: Extent { asked: traffic.asked, left_out: omitted.left_out, unknown: omitted.unknown.into_iter().collect() },
+        extent: Extent {
+            asked: traffic.asked,
+            left_out: omitted.left_out,
+            supposed,
+            unknown: omitted.unknown.into_iter().collect(),
+        },
         traffic: traffic.changes,
     }
+}
+
+/// Both sides with an endpoint for each backend that has none on either, and how many these are.
+fn supposing(sides: [&Arc<Snapshot>; 2]) -> ([Arc<Snapshot>; 2], usize) {
+    let served: BTreeSet<&BackendName> = sides
+        .into_iter()
+        .flat_map(|side| side.backends())
+        .filter_map(|backend| (!backend.endpoints.is_empty()).then_some(&backend.name))
+        .collect();
+    let unserved = sides.map(|side| side.backends().filter(|backend| !served.contains(&backend.name)).collect::<Vec<_>>());
+    let names: BTreeSet<&BackendName> = unserved.iter().flatten().map(|backend| &backend.name).collect();
+    let count = names.len();
+    let [before, after] = unserved.map(|backends| backends.iter().map(|backend| backend.id).collect::<Vec<_>>());
+    let [old, new] = sides;
+    ([Arc::new(old.supposing(&before, SOMEWHERE)), Arc::new(new.supposing(&after, SOMEWHERE))], count)
 }
 
 impl Difference {
@@ -285,10 +315,15 @@ impl fmt::Display for Difference {
 
 impl fmt::Display for Extent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { asked, left_out, unknown } = self;
+        let Self { asked, left_out, supposed, unknown } = self;
         write!(f, "{asked} requests and connections were compared")?;
         if *left_out > 0 {
             write!(f, ", up to {left_out} more were left out")?;
+        }
+        match supposed {
+            0 => {}
+            1 => write!(f, "\none backend has no endpoint on either side, and is taken to have one")?,
+            _ => write!(f, "\n{supposed} backends have no endpoint on either side, and are taken to have one")?,
         }
         unknown.iter().try_for_each(|who| write!(f, "\nnot asked about, since no text is known that it matches: {who}"))
     }

@@ -34,7 +34,7 @@ mod tracing;
 mod trust;
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 pub use backend::{Backend, BackendId, BackendName, BackendProtocol, RetryBudget, Usage};
@@ -92,6 +92,17 @@ impl Snapshot {
     /// A backend.
     pub fn backend(&self, id: BackendId) -> Option<&Arc<Backend>> {
         self.backends.get(&id)
+    }
+
+    /// The same where each of these backends has an endpoint: this one.
+    pub(crate) fn supposing(&self, backends: &[BackendId], endpoint: SocketAddr) -> Self {
+        let mut supposed = self.clone();
+        for id in backends {
+            if let Some(backend) = self.backends.get(id) {
+                supposed.backends.insert(*id, Arc::new(Backend { endpoints: Arc::new([endpoint]), ..Backend::clone(backend) }));
+            }
+        }
+        supposed
     }
 
     /// The seed of its hashes.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::condition::Reason;
 use crate::name::ObjectId;
 use crate::resource::{ExternalAuth, Listener, ListenerFilterType, LocalObjectRef, Protocol};
-use crate::snapshot::filters::{Extension, ListenerFilter};
+use crate::snapshot::filters::ListenerFilter;
 use crate::support::Capability;
 
 use super::fault::{Fault, together};
@@ -98,7 +98,7 @@ fn extension(
     ties: &mut Ties,
 ) -> Result<ListenerFilter, Trouble> {
     match sources.world.filter(holder.name.namespace(), reference, ties) {
-        Resolved::Handle(id, handle) => Ok(ListenerFilter::Extension(Extension { id, handle })),
+        Resolved::Extension(extension) => Ok(ListenerFilter::Extension(extension)),
         Resolved::Fault(fault) => Err(Trouble::Reference(as_filter(fault))),
         Resolved::Response(response) => {
             let message = format!("DirectResponse {} answers for rules and is no filter of a listener", response.meta.name);

@@ -14,8 +14,8 @@ use crate::resource::{
     BackendObjectRef, BackendRef, DirectResponse, ExternalAuthProtocol, GrpcFilter, GrpcFilterPayload, HttpFilter,
     HttpFilterPayload, LocalObjectRef,
 };
-use crate::snapshot::filters::Handle;
-use crate::snapshot::{BackendId, BackendName, Usage, Writer};
+use crate::snapshot::filters::Extension;
+use crate::snapshot::{BackendId, BackendName, Fingerprint, Usage, Writer};
 use crate::support::{Capability, Support};
 
 use super::backends::{Backends, Sources};
@@ -33,7 +33,7 @@ pub(crate) enum Resolved {
     /// A direct response.
     Response(Arc<DirectResponse>),
     /// A filter of the data plane.
-    Handle(ObjectId, Handle),
+    Extension(Extension),
     /// Nothing usable.
     Fault(Fault),
 }
@@ -42,9 +42,9 @@ impl PartialEq for Resolved {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Response(one), Self::Response(other)) => Arc::ptr_eq(one, other),
-            (Self::Handle(_, one), Self::Handle(_, other)) => Arc::ptr_eq(one, other),
+            (Self::Extension(one), Self::Extension(other)) => one == other,
             (Self::Fault(one), Self::Fault(other)) => one == other,
-            (Self::Response(_) | Self::Handle(..) | Self::Fault(_), _) => false,
+            (Self::Response(_) | Self::Extension(_) | Self::Fault(_), _) => false,
         }
     }
 }
@@ -95,7 +95,7 @@ pub(super) struct World<'a> {
     pub(super) external_names: ExternalNames,
     pub(super) cluster_domain: &'a str,
     pub(super) extensions: &'a Extensions,
-    pub(super) handles: &'a mut BTreeMap<ObjectId, Result<Handle, String>>,
+    pub(super) handles: &'a mut BTreeMap<ObjectId, Result<Extension, String>>,
     pub(super) backends: &'a mut Backends,
     pub(super) writer: &'a mut Writer,
 }
@@ -292,8 +292,12 @@ impl World<'_> {
             Kind::Extension(kind) => {
                 let Some(builder) = self.extensions.get(kind) else { return unknown() };
                 let Some(object) = self.objects.extensions.get(&id) else { return missing() };
-                match self.handles.entry(id.clone()).or_insert_with(|| builder(&object.body)) {
-                    Ok(handle) => Resolved::Handle(id.clone(), handle.clone()),
+                let build = || {
+                    let content = Fingerprint::of([object.body.to_string()]);
+                    builder(&object.body).map(|handle| Extension { id: id.clone(), handle, content })
+                };
+                match self.handles.entry(id.clone()).or_insert_with(build) {
+                    Ok(extension) => Resolved::Extension(extension.clone()),
                     Err(why) => Resolved::Fault((Reason::InvalidKind, format!("filter {id} cannot be used: {why}"))),
                 }
             }

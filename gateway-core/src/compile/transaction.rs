@@ -46,7 +46,7 @@ mod telemetry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::name::{Kind, ObjectId, ObjectName};
-use crate::snapshot::filters::Handle;
+use crate::snapshot::filters::Extension;
 use crate::snapshot::matching::Expressions;
 use crate::snapshot::{BackendName, Writer};
 use crate::status::Status;
@@ -82,7 +82,7 @@ pub(super) struct State {
     authorities: Authorities,
     policies: Policies,
     reach: Reach,
-    handles: BTreeMap<ObjectId, Result<Handle, String>>,
+    handles: BTreeMap<ObjectId, Result<Extension, String>>,
     expressions: Expressions,
     writer: Writer,
     said: BTreeMap<ObjectId, Status>,

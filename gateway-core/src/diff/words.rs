@@ -124,7 +124,7 @@ fn authorized(auth: &Auth, backend: &Backend) -> String {
 }
 
 fn extended(extension: &Extension) -> String {
-    format!("filter {}", extension.id)
+    format!("filter {} with content {}", extension.id, extension.content)
 }
 
 fn some(named: &Named) -> String {

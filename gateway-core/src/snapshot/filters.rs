@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
+use super::fingerprint::Fingerprint;
 use crate::name::ObjectId;
 
 pub use auth::{Auth, AuthProtocol, Body, Named};
@@ -99,6 +100,8 @@ pub struct Extension {
     pub id: ObjectId,
     /// The builder's handle, opaque here.
     pub handle: Handle,
+    /// Of what the object says: two handles cannot be compared across compilers, what they were made of can.
+    pub content: Fingerprint,
 }
 
 /// What a data plane made of an extension object.

@@ -14,7 +14,7 @@ use http::request::Parts;
 use proptest::prelude::*;
 
 use super::laws::{last_words, step};
-use super::world::{World, options, service};
+use super::world::{World, objects, options, service, signing};
 
 fn between(before: &World, after: &World) -> Difference {
     let side =
@@ -59,6 +59,24 @@ fn requests(difference: &Difference) -> Vec<String> {
         .iter()
         .flat_map(|change| change.to_string().lines().map(str::trim).map(str::to_owned).collect::<Vec<_>>())
         .collect()
+}
+
+/// Endpoints for whatever Services there are.
+fn endpoints() -> String {
+    let names = ["one", "two"].into_iter().flat_map(|namespace| ["s1", "s2"].map(|service| (namespace, service)));
+    let slice = |(namespace, service)| {
+        format!(
+            "
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: {service}-all, namespace: {namespace}, labels: {{kubernetes.io/service-name: {service}}}}}
+addressType: IPv4
+ports: [{{port: 8080}}, {{name: u, port: 9090, protocol: UDP}}]
+endpoints: [{{addresses: [10.0.1.1]}}]
+"
+        )
+    };
+    names.map(slice).collect::<Vec<_>>().join("\n---")
 }
 
 const CART: &str = "backendRefs: [{name: cart, port: 80}]";
@@ -405,6 +423,80 @@ spec: {{parentRefs: [{{name: web{more}}}], rules: [{{{CART}}}]}}
 }
 
 #[test]
+fn a_backend_that_nobody_serves_on_either_side_is_compared_as_though_somebody_did() {
+    let world = |to: &str| {
+        let objects = "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: cart, namespace: shop}
+spec: {parentRefs: [{name: web}], hostnames: [shop.example.com], rules: [{backendRefs: [{name: TO, port: 80}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: shop}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: basket, namespace: shop}
+spec: {ports: [{port: 80}]}
+";
+        World::of(&format!("{GATEWAY}{}", objects.replace("TO", to)))
+    };
+    let difference = between(&world("cart"), &world("basket"));
+    let [change] = &difference.traffic[..] else { panic!("{difference}") };
+    let expected = "GET http://shop.example.com/ and 1 more
+    before: HTTPRoute shop/cart rule 0: → shop/cart:80
+    now:    HTTPRoute shop/cart rule 0: → shop/basket:80";
+    assert_eq!(change.to_string().trim(), expected);
+    assert_eq!(difference.extent.supposed, 2);
+    assert!(difference.to_string().ends_with("2 backends have no endpoint on either side, and are taken to have one"));
+    // Where one side has an endpoint, that the other has none is what matters.
+    let served = |to: &str| {
+        let mut served = world(to);
+        served.put(&service("shop", "cart", "10.0.0.1"));
+        served
+    };
+    let difference = between(&served("cart"), &world("cart"));
+    assert_eq!(difference.extent.supposed, 0);
+    assert!(
+        difference.to_string().contains("now:    HTTPRoute shop/cart rule 0: 503: the backend has no endpoint"),
+        "{difference}"
+    );
+}
+
+#[test]
+fn an_extension_object_whose_content_alone_changed_is_seen() {
+    let world = |key: &str| {
+        let route = "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: cart, namespace: shop}
+spec:
+  parentRefs: [{name: web}]
+  rules:
+  - filters: [{type: ExtensionRef, extensionRef: {group: example.com, kind: Sign, name: sign}}]
+    backendRefs: [{name: cart, port: 80}]
+---
+apiVersion: example.com/v1
+kind: Sign
+metadata: {name: sign, namespace: shop}
+spec: KEY
+";
+        let services = service("shop", "cart", "10.0.0.1");
+        World::with(signing(), &format!("{GATEWAY}{}{services}", route.replace("KEY", key)))
+    };
+    let difference = between(&world("{key: a}"), &world("{key: b}"));
+    let [change] = &difference.traffic[..] else { panic!("{difference}") };
+    let [before, after] = [&change.before, &change.after].map(|treatment| treatment.shares[0].steps.join(", "));
+    assert!(before != after && before.starts_with("filter Sign shop/sign with content "), "{before}; {after}");
+    let difference = between(&world("{key: a, other: b}"), &world("{other: b, key: a}"));
+    assert!(difference.is_empty(), "the order of fields says nothing: {difference}");
+}
+
+#[test]
 fn what_is_left_out_of_a_place_with_very_many_candidates_is_told() {
     let rule = |nth: usize, to: &str| {
         let matches: Vec<_> = (0..14).map(|at| format!("{{headers: [{{name: X-{nth}-{at}, value: v}}]}}")).collect();
@@ -550,12 +642,13 @@ proptest! {
         let compile = |more: &[super::laws::Step]| {
             let steps: Vec<_> = shared.iter().chain(more).cloned().collect();
             let mut compiler = Compiler::new(options());
-            let update = compiler.apply(last_words(&steps));
+            let update = compiler.apply(last_words(&steps).into_iter().chain(objects(&endpoints()).into_iter().map(Change::Put)));
             World { compiler, snapshot: update.snapshot }
         };
         let (before, after) = (compile(&before), compile(&after));
         let difference = between(&before, &after);
-        for change in &difference.traffic {
+        // What is supposed to have an endpoint is compared as though it had one.
+        for change in difference.traffic.iter().filter(|_| difference.extent.supposed == 0) {
             for example in &change.examples {
                 let (was, is) = (told(&before.snapshot, &example.probe), told(&after.snapshot, &example.probe));
                 prop_assert!(was != is, "{}: {was:?}\n{difference}", example.probe);

@@ -17,7 +17,7 @@ use http::{HeaderValue, StatusCode};
 use crate::condition::Reason;
 use crate::resource::{DirectResponseSpec, HttpFilter, HttpFilterPayload, LocalObjectRef};
 use crate::snapshot::BackendId;
-use crate::snapshot::filters::{DirectResponse, Extension, Reply, Step};
+use crate::snapshot::filters::{DirectResponse, Reply, Step};
 use crate::support::{Capability, Support};
 
 use super::super::fault::Fault;
@@ -168,9 +168,9 @@ impl Steps {
     pub(super) fn extension(&mut self, reference: &LocalObjectRef, leads: &Resolved) -> Result<(), Fault> {
         match leads {
             Resolved::Response(stated) => self.reply(Reply::Respond(Arc::new(direct_response(&stated.spec)?)))?,
-            Resolved::Handle(id, handle) => {
-                debug_assert_eq!(id.name.name(), reference.name, "references are resolved in order");
-                self.push(Step::Extension(Extension { id: id.clone(), handle: handle.clone() }));
+            Resolved::Extension(extension) => {
+                debug_assert_eq!(extension.id.name.name(), reference.name, "references are resolved in order");
+                self.push(Step::Extension(extension.clone()));
             }
             Resolved::Fault((_, why)) => self.fail(why),
         }
