@@ -44,13 +44,61 @@
 //! let admitted = admit(&update.snapshot, &arrival, &head).expect("the listener answers for all hosts");
 //! let Decision::Answer(answer) = decide(&admitted, &head, Turn::take) else { panic!("it is a redirect") };
 //! assert_eq!(answer.headers[0].1, "http://shop.example.com/cart");
+//!
+//! // Why: the same walk, with what each candidate came to.
+//! let explanation = gateway_core::explain::explain(&admitted, &head).to_string();
+//! assert!(explanation.contains("HTTPRoute shop/old rule 0 match 0, host *, prefix /: wins"), "{explanation}");
+//!
+//! // What became of each object: its conditions, as they would be written into its status.
+//! for (object, status) in compiler.statuses() {
+//!     for (part, conditions) in status.parts() {
+//!         for condition in conditions {
+//!             println!("{object} {part}: {} {:?}, {}", condition.kind, condition.status, condition.message);
+//!         }
+//!     }
+//! }
+//! # use gateway_core::condition::{ConditionType, Truth};
+//! # let route = compiler.statuses().iter().find(|(object, _)| object.to_string() == "HTTPRoute shop/old").unwrap().1;
+//! # let is_accepted = |(_, conditions): &(_, &[gateway_core::condition::Condition])| {
+//! #     conditions.iter().any(|one| one.kind == ConditionType::Accepted && one.status == Truth::True)
+//! # };
+//! # assert!(route.parts().iter().all(is_accepted));
 //! ```
+//!
+//! # What it is for
+//! **To lint manifests.** Compile with [`Support::ALL`](support::Support::ALL), and list [`compile::Compiler::statuses`] and
+//! [`compile::Compiler::problems`]: each condition has the reason of the specification and a message for whoever wrote the object.
+//! [`resource::read`] says before that what an API server would refuse. `examples/lint.rs` does so for a folder.
+//!
+//! **To simulate a change.** [`diff::diff`] compares what two compilers made: it derives the requests, connections and datagrams that
+//! could tell them apart, decides each on both sides, and gives those that are treated differently, with the statuses that change.
+//! `examples/migrate.rs` does so for two folders.
+//!
+//! **To build a proxy.** State what it performs, keep one [`compile::Compiler`], and
+//! 1. turn every event of the source of objects into a [`compile::Change`], those that belong together into one `apply`;
+//! 2. listen on the [sockets](snapshot::Snapshot::sockets) of the new snapshot, and report what was bound as a [`compile::Fact`];
+//! 3. for a connection, ask [`decide::decide_stream`] at its ClientHello or its accept: pass its bytes on, or speak HTTP;
+//! 4. for a request, ask [`admit::admit`], run the [guards](admit::Admitted::guards) of its listener, ask [`decide::decide`], and
+//!    perform the tasks of the decision in their order; for a datagram of a new client, ask [`decide::decide_datagram`];
+//! 5. write what [`status::merge`] makes of the statuses of each update.
+//!
+//! Load a snapshot once per request; it never changes, and shares with the next one what did not. `examples/proxy.rs` is such a loop
+//! without its sockets.
+//!
+//! # Support
+//! A proxy need not perform all of the Gateway API. [`support::Support`] is the list of what it does, and the compiler judges for it:
+//! a listener, route, filter or policy that asks for more gets the condition that the specification has for it, its traffic is
+//! refused and never mistreated, and `supportedFeatures` claims only what is on the list. With [`Support::of`](support::Support::of) a
+//! first proxy can name [`Capability::Http`](support::Capability::Http) alone, and add the next one on the day it performs it. A
+//! decision never asks for what is not on the list.
 //!
 //! # Words
 //! Words are the specification's: Gateway, Listener, Route, Rule, Match, Filter, BackendRef, ReferenceGrant. A few are ours. A
 //! **fact** is what no object says: a socket was bound, an address allotted. **Support** is what the data plane performs; what it
 //! does not gets its condition, so that nothing is accepted and ignored. A **turn** is the number of a request at a rule with
-//! several backends; shares are exact over any window of turns. A **step** is a filter as data. A **problem** is what a person
+//! several backends; shares are exact over any window of turns. A **step** is a filter as data; a **task** is what becomes of it for
+//! one request. A **guard** is a filter of a listener, which runs before a rule is looked for. A **fingerprint** stands for a content:
+//! what a proxy derives from configuration (trust, certificates, pools) is kept by it. A **verdict** is what a candidate came to. A **problem** is what a person
 //! should know and no condition can say. **Needs** are the objects a Gateway depends on, existing or not.
 //!
 //! # Invariants
