@@ -74,6 +74,10 @@ fn settle(settings: &mut Settings, stated: &GatewayParametersSpec) {
         settings.max_header_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     }
     settings.header_timeout = limits.header_timeout.map_or(settings.header_timeout, Into::into);
+    settings.body_timeout = limits.body_timeout.map_or(settings.body_timeout, Into::into);
+    settings.min_body_rate = limits.min_body_rate.unwrap_or(settings.min_body_rate);
+    settings.write_timeout = limits.write_timeout.map_or(settings.write_timeout, Into::into);
+    settings.max_control_frames = limits.max_control_frames.unwrap_or(settings.max_control_frames);
     settings.idle_timeout = limits.idle_timeout.map_or(settings.idle_timeout, Into::into);
     settings.drain_timeout = limits.drain_timeout.map_or(settings.drain_timeout, Into::into);
 }

@@ -49,8 +49,19 @@ pub struct Limits {
     pub max_header_bytes: Option<u32>,
     /// How long a head may take to arrive; 10s unless stated.
     pub header_timeout: Option<Duration>,
+    /// How long a client may pause within a request's body; 60s unless stated.
+    pub body_timeout: Option<Duration>,
+    /// Bytes a second that a body must bring on average, once the gateway has waited `bodyTimeout` for its pieces in all; 100 unless
+    /// stated, 0 asks for none.
+    #[serde(deserialize_with = "number::optional_count")]
+    pub min_body_rate: Option<u32>,
+    /// How long a client may take nothing of what waits for it; 60s unless stated.
+    pub write_timeout: Option<Duration>,
     /// How long a connection may rest between requests; 75s unless stated.
     pub idle_timeout: Option<Duration>,
+    /// HTTP/2 frames without content that a connection may send beyond what its traffic explains; 1000 unless stated.
+    #[serde(deserialize_with = "number::optional_positive")]
+    pub max_control_frames: Option<u32>,
     /// How long what is under way may go on when its listener closes; 30s unless stated.
     pub drain_timeout: Option<Duration>,
 }
@@ -71,13 +82,14 @@ mod tests {
             };
             assert_eq!(parameters.spec, GatewayParametersSpec::default());
         }
-        let spec = "spec: {trustedProxies: [10.0.0.0/8, '2001:db8::/32', '::1'], mergeSlashes: false, limits: {idleTimeout: 75s, maxHeaderBytes: 1024}}";
+        let spec = "spec: {trustedProxies: [10.0.0.0/8, '2001:db8::/32', '::1'], mergeSlashes: false, limits: {idleTimeout: 75s, maxHeaderBytes: 1024, minBodyRate: 0}}";
         let Object::GatewayParameters(parameters) = object(&document(V1, "GatewayParameters", spec)) else {
             panic!("no parameters")
         };
         assert_eq!(parameters.spec.merge_slashes, Some(false));
         assert_eq!(parameters.spec.limits.idle_timeout, Some(Duration::from_secs(75)));
         assert_eq!(parameters.spec.limits.max_header_bytes, Some(1024));
+        assert_eq!(parameters.spec.limits.min_body_rate, Some(0));
     }
 
     #[test]
@@ -90,6 +102,10 @@ mod tests {
                 ("{trustedProxies: [example.com]}", "spec.trustedProxies[0]", "found \"example.com\""),
                 ("{mergeSlashes: 'no'}", "spec.mergeSlashes", "expected a boolean"),
                 ("{limits: {maxHeaderBytes: 0}}", "spec.limits.maxHeaderBytes", "a whole number from 1"),
+                ("{limits: {maxControlFrames: 0}}", "spec.limits.maxControlFrames", "a whole number from 1"),
+                ("{limits: {minBodyRate: -1}}", "spec.limits.minBodyRate", "a whole number from 0"),
+                ("{limits: {bodyTimeout: 5}}", "spec.limits.bodyTimeout", "a duration such as 1h30m"),
+                ("{limits: {writeTimeout: fast}}", "spec.limits.writeTimeout", "a duration such as 1h30m"),
                 (
                     "{limits: {idleTimeout: 5}}",
                     "spec.limits.idleTimeout",

@@ -39,6 +39,11 @@ pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D
     within(i64::deserialize(deserializer)?, 0, i32::MAX as u32, "a whole number from 0 to 2147483647")
 }
 
+/// A count that may be zero, or absent.
+pub(super) fn optional_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    count(deserializer).map(Some)
+}
+
 /// A count of one or more.
 pub(super) fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     within(i64::deserialize(deserializer)?, 1, i32::MAX as u32, "a whole number from 1 to 2147483647")

@@ -199,8 +199,16 @@ pub struct Settings {
     pub max_header_bytes: usize,
     /// From the first byte of a head, or the start of the connection, to its end.
     pub header_timeout: Duration,
+    /// Between two pieces of a request's body.
+    pub body_timeout: Duration,
+    /// Bytes a second that a body must bring on average, once `body_timeout` was waited for its pieces in all; 0 asks for none.
+    pub min_body_rate: u32,
+    /// Without a byte taken of what waits for the client.
+    pub write_timeout: Duration,
     /// Between requests of one connection.
     pub idle_timeout: Duration,
+    /// HTTP/2 frames without content, beyond what a connection's traffic explains.
+    pub max_control_frames: u32,
     /// How long connections of a removed listener may finish.
     pub drain_timeout: Duration,
 }
@@ -212,7 +220,11 @@ impl Default for Settings {
             merge_slashes: true,
             max_header_bytes: 64 * 1024,
             header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(60),
+            min_body_rate: 100,
+            write_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(75),
+            max_control_frames: 1000,
             drain_timeout: Duration::from_secs(30),
         }
     }
