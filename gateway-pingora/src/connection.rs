@@ -3,6 +3,7 @@
 //! In: where a connection was accepted and what its handshake told. Out: one shared value per connection, which the byte stream
 //! ([`wire`]), its listener and its requests use to tell each other what they are doing.
 
+mod frames;
 pub(crate) mod wire;
 
 use std::net::SocketAddr;
@@ -41,6 +42,10 @@ pub struct Connection {
     /// It is closed as soon as no request is in progress.
     closing: AtomicBool,
     speaks_h2: AtomicBool,
+    /// The request in progress, of HTTP/1, has a body that is not all there.
+    awaits_body: AtomicBool,
+    /// Milliseconds that its pieces were waited for.
+    waited: AtomicU64,
     panicked: AtomicBool,
     /// Whoever waits for the next bytes of an idle connection.
     reader: Mutex<Option<Waker>>,
@@ -68,6 +73,8 @@ impl Connection {
             owner: Mutex::default(),
             closing: AtomicBool::new(false),
             speaks_h2: AtomicBool::new(false),
+            awaits_body: AtomicBool::new(false),
+            waited: AtomicU64::new(0),
             panicked: AtomicBool::new(false),
             reader: Mutex::new(None),
         }
@@ -162,6 +169,28 @@ impl Connection {
 
     fn idle_since(&self) -> Instant {
         self.opened + Duration::from_millis(self.idle_since.load(Ordering::Relaxed))
+    }
+
+    /// A request of HTTP/1 begins, with a body or without.
+    pub(crate) fn await_body(&self, is_due: bool) {
+        self.waited.store(0, Ordering::Relaxed);
+        self.awaits_body.store(is_due, Ordering::Relaxed);
+    }
+
+    fn awaits_body(&self) -> bool {
+        self.awaits_body.load(Ordering::Relaxed)
+    }
+
+    fn has_waited(&self, time: Duration) {
+        self.waited.fetch_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Whether a body of which so many bytes came has kept us waiting for longer than it may.
+    pub(crate) fn body_dawdles(&self, bytes: u64) -> bool {
+        let rate = u64::from(self.settings.min_body_rate);
+        let Some(paid) = bytes.saturating_mul(1000).checked_div(rate) else { return false };
+        let allowed = self.settings.body_timeout.saturating_add(Duration::from_millis(paid));
+        Duration::from_millis(self.waited.load(Ordering::Relaxed)) > allowed
     }
 
     fn set_h2(&self) {

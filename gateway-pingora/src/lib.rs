@@ -120,6 +120,7 @@ pub struct Gateway {
     premises: Arc<listen::Premises>,
     extensions: Arc<Extensions>,
     pool: usize,
+    streams: u32,
 }
 
 impl fmt::Debug for Gateway {
@@ -139,6 +140,8 @@ impl Gateway {
             stream_idle: STREAM_IDLE,
             connect_timeout: CONNECT_TIMEOUT,
             pool: POOL,
+            connections: CONNECTIONS,
+            streams: STREAMS,
             inherited: listen::Inherited::default(),
         };
         builder.filter(filters::GROUP, "RequestId", filters::RequestId::read)
@@ -187,6 +190,7 @@ impl Gateway {
         options.h2c = true;
         proxy.server_options = Some(options);
         let mut h2 = default_h2_options();
+        h2.max_concurrent_streams(self.streams);
         h2.initial_window_size(H2_STREAM_WINDOW).initial_connection_window_size(H2_CONNECTION_WINDOW);
         proxy.h2_options = Some(h2);
         Service { premises: Arc::clone(&self.premises), proxy: Arc::new(proxy) }
@@ -233,6 +237,8 @@ pub struct Builder {
     stream_idle: Duration,
     connect_timeout: Duration,
     pool: usize,
+    connections: usize,
+    streams: u32,
     inherited: listen::Inherited,
 }
 
@@ -299,6 +305,19 @@ impl Builder {
         self
     }
 
+    /// How many connections of clients may be open, of all listeners: 16384 unless told otherwise. One more is told 503 where that is
+    /// cheap (HTTP in clear), else closed.
+    pub fn max_connections(mut self, count: usize) -> Self {
+        self.connections = count;
+        self
+    }
+
+    /// How many requests a client may have open on one HTTP/2 connection: 100 unless told otherwise.
+    pub fn max_concurrent_streams(mut self, count: u32) -> Self {
+        self.streams = count;
+        self
+    }
+
     /// How many idle connections to endpoints are kept, per thread of the server: 4096 unless told otherwise.
     pub fn pooled_connections(mut self, count: usize) -> Self {
         self.pool = count;
@@ -335,6 +354,8 @@ impl Builder {
             ports: self.ports,
             facts: listen::Facts::default(),
             crowd: Arc::default(),
+            most: self.connections,
+            overflow: listen::Overflow::default(),
             inherited: self.inherited,
             streams,
             open: listen::Open::default(),
@@ -345,6 +366,7 @@ impl Builder {
             premises: Arc::new(premises),
             extensions: Arc::new(self.filters.extensions),
             pool: self.pool,
+            streams: self.streams,
         })
     }
 }
@@ -352,6 +374,10 @@ impl Builder {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const STREAM_IDLE: Duration = Duration::from_secs(3600);
 const POOL: usize = 4096;
+/// Idle, they take half a gigabyte.
+const CONNECTIONS: usize = 16_384;
+/// As most servers allow; a page of a browser needs fewer.
+const STREAMS: u32 = 100;
 /// Pingora's own bound on tries; ours is the number of endpoints.
 const TRIES: usize = 1 << 20;
 /// What a client may send on a stream, or on all of a connection, before it must wait.

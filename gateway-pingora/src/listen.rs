@@ -14,6 +14,7 @@
 mod door;
 mod guests;
 mod heritage;
+mod overflow;
 mod port;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use gateway_core::snapshot::{Listeners, Socket, Transport};
 
 pub(crate) use guests::Crowd;
 pub(crate) use heritage::{Inherited, Open};
+pub(crate) use overflow::Overflow;
 pub(crate) use port::PortMap;
 
 use crate::live::Live;
@@ -51,6 +53,9 @@ pub(crate) struct Premises {
     pub(crate) ports: PortMap,
     pub(crate) facts: Facts,
     pub(crate) crowd: Arc<Crowd>,
+    /// Connections that may be open.
+    pub(crate) most: usize,
+    pub(crate) overflow: Overflow,
     pub(crate) inherited: Inherited,
     pub(crate) open: Open,
     pub(crate) streams: Streams,

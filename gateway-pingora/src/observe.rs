@@ -105,6 +105,8 @@ pub enum Fault {
     Connect(Arc<str>),
     /// The endpoint closed, reset or garbled the exchange.
     Upstream(Arc<str>),
+    /// The client took too long.
+    Slow(Arc<str>),
     /// The client went away, or sent something unreadable.
     Client(Arc<str>),
     /// No byte passed for so long that the connection was ended.
@@ -124,6 +126,7 @@ impl fmt::Display for Fault {
             Self::Filter(why) => write!(f, "a filter failed: {why}"),
             Self::Connect(why) => write!(f, "no endpoint could be reached: {why}"),
             Self::Upstream(why) => write!(f, "the backend failed: {why}"),
+            Self::Slow(why) => write!(f, "the client is too slow: {why}"),
             Self::Client(why) => write!(f, "the client failed: {why}"),
             Self::Idle => f.write_str("idle for too long"),
             Self::Internal(why) => write!(f, "internal: {why}"),
@@ -153,6 +156,8 @@ counters! {
     connections_accepted,
     /// Connections open now.
     connections_open,
+    /// Connections turned away because as many were open as may be.
+    connections_over_limit,
     /// Connections that ended before a request could be read: TLS failed, no name matched, or the client was too slow.
     connections_refused,
     /// Requests in progress now.
@@ -179,6 +184,12 @@ counters! {
     heads_too_large,
     /// Request heads that took too long.
     heads_too_slow,
+    /// Request bodies that took too long.
+    bodies_too_slow,
+    /// Clients that did not take what waited for them.
+    writes_too_slow,
+    /// Connections ended because of HTTP/2 frames without content.
+    floods,
     /// Connects to endpoints that failed.
     upstream_connects_failed,
     /// Exchanges an endpoint broke off or garbled.

@@ -19,6 +19,7 @@ use bytes::Bytes;
 use http::{StatusCode, Version, header};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
+use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
@@ -233,9 +234,20 @@ impl ProxyHttp for Proxy {
     async fn early_request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<()> {
         let connection = self.connection(session);
         let is_draining = connection.is_draining();
+        let has_body = has_body(session.req_header());
+        let settings = Arc::clone(&connection.settings);
+        if session.req_header().version != Version::HTTP_2 {
+            connection.await_body(has_body);
+        }
         passage.enter(connection, session.req_header());
         let downstream = session.as_downstream_mut();
         downstream.set_pipelining_enabled(true);
+        if let ServerSession::H2(stream) = downstream {
+            // Under the flow control of HTTP/2 the connection below may be well while a stream is stuck.
+            stream.set_write_timeout(Some(settings.write_timeout));
+        } else if has_body {
+            downstream.set_read_timeout(Some(settings.body_timeout));
+        }
         if is_draining {
             downstream.set_keepalive(None);
         }
@@ -370,11 +382,18 @@ impl ProxyHttp for Proxy {
 
     async fn request_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
         passage: &mut Passage,
     ) -> Result<()> {
+        if let Some(connection) = passage.connection()
+            && session.req_header().version != Version::HTTP_2
+            && !session.was_upgraded()
+            && connection.body_dawdles(session.as_downstream().body_bytes_read() as u64)
+        {
+            return Err(Error::explain(ErrorType::ReadTimedout, "reading body, too slow on average").into_down());
+        }
         let Some(exchange) = &mut passage.exchange else { return Ok(()) };
         for filter in &passage.filters {
             if let Err(error) = guarded(filter.request_body(exchange, body, end)).await {
@@ -467,6 +486,13 @@ impl ProxyHttp for Proxy {
     async fn logging(&self, session: &mut Session, error: Option<&Error>, passage: &mut Passage) {
         if let Some(error) = error {
             passage.blame(judge(error).1);
+            if error.esource() == &ErrorSource::Downstream {
+                if error.etype() == &ErrorType::ReadTimedout {
+                    self.parts.counters.bodies_too_slow.add();
+                } else if error.etype() == &ErrorType::WriteTimedout {
+                    self.parts.counters.writes_too_slow.add();
+                }
+            }
         }
         let status = session.response_written().map_or(0, |head| head.status.as_u16());
         self.parts.counters.count_status(status);
@@ -494,6 +520,12 @@ impl ProxyHttp for Proxy {
 /// is: no listener of a Gateway can be chosen for it.
 fn is_foreign_tls(session: &Session) -> bool {
     Connection::of(session).is_none() && session.digest().is_some_and(|digest| digest.ssl_digest.is_some())
+}
+
+/// Whether a body follows a head of HTTP/1.
+fn has_body(head: &RequestHeader) -> bool {
+    head.headers.contains_key(header::TRANSFER_ENCODING)
+        || head.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
 }
 
 /// Why there is no decision.
@@ -528,7 +560,8 @@ fn judge(error: &Error) -> (Option<StatusCode>, Fault) {
                 false => StatusCode::BAD_REQUEST,
             };
             let status = (!is_gone).then_some(status);
-            (status, Fault::Client(text))
+            let is_slow = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
+            (status, if is_slow { Fault::Slow(text) } else { Fault::Client(text) })
         }
         ErrorSource::Internal | ErrorSource::Unset => (Some(StatusCode::INTERNAL_SERVER_ERROR), Fault::Internal(text)),
     }

@@ -2,10 +2,11 @@
 //!
 //! In: an accepted stream, in clear or after its TLS handshake. Out: the same bytes, with small writes gathered until they are
 //! flushed, and with the limits that Pingora leaves to its streams: the time a request head may take in all, its size, the time
-//! between requests, and the end of idle connections when their listener goes.
+//! between requests, frames of HTTP/2 that carry nothing, clients that do not read, and the end of idle connections when their
+//! listener goes.
 //!
-//! Invariants: **limits concern what comes before a request**; while one is in progress, bytes pass untouched. A head that is too
-//! large or too slow is answered before the connection ends.
+//! Invariants: **bytes pass untouched**, or the connection ends. Whatever is too large, too slow or too much is answered before that,
+//! but for clients that do not read.
 
 use std::fmt;
 use std::io;
@@ -23,10 +24,14 @@ use pingora_core::protocols::{
     UniqueIDType,
 };
 use pingora_http::ResponseHeader;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, timeout};
+use tokio_rustls::server::TlsStream;
 
 use super::Connection;
+use super::frames::Watcher;
 
 /// The byte stream of one HTTP connection.
 pub(crate) struct Wire<S> {
@@ -37,8 +42,43 @@ pub(crate) struct Wire<S> {
     peeked: Peeked,
     head: Head,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Once the connection speaks HTTP/2.
+    frames: Option<Box<Watcher>>,
+    /// Since when a piece of a body is awaited, and of which request.
+    awaited: Option<(u32, Instant)>,
+    patience: Patience,
+    /// Our last word was said for good; until then it is being sent.
+    dismissed: Option<Pin<Box<Sleep>>>,
     /// Our side is closed; until then the client may still be reading, and what it still sends must not reset the connection.
     lingering: Option<Pin<Box<Sleep>>>,
+}
+
+/// A stream that can be ended without waiting for its peer.
+pub(crate) trait Cut {
+    /// Drops what is not sent yet, and lets the next drop tell the peer at once.
+    fn cut(&self);
+}
+
+impl Cut for TcpStream {
+    fn cut(&self) {
+        // Best effort: without it the system goes on trying for a while.
+        let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl Cut for TlsStream<TcpStream> {
+    fn cut(&self) {
+        self.get_ref().0.cut();
+    }
+}
+
+/// How long a client that does not read is waited for.
+#[derive(Default)]
+struct Patience {
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Nothing was taken since the timer was set.
+    is_tried: bool,
+    is_over: bool,
 }
 
 /// What Pingora is told about the layers below HTTP.
@@ -79,11 +119,13 @@ struct Peeked {
     end: usize,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Cut + Unpin> Wire<S> {
     pub(crate) fn new(inner: S, connection: Arc<Connection>, layers: Layers) -> Self {
-        if layers.tls.as_ref().is_some_and(|tls| tls.is_h2) {
+        let is_h2 = layers.tls.as_ref().is_some_and(|tls| tls.is_h2);
+        if is_h2 {
             connection.set_h2();
         }
+        let frames = is_h2.then(|| Box::new(Watcher::new(PREFACE.len(), connection.settings.max_control_frames)));
         Self {
             inner,
             connection,
@@ -92,60 +134,112 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             peeked: Peeked::default(),
             head: Head::default(),
             timer: None,
+            frames,
+            awaited: None,
+            patience: Patience::default(),
+            dismissed: None,
             lingering: None,
         }
     }
 
-    /// Reads while no request is in progress.
+    /// Reads while no request of HTTP/1 is in progress.
     fn poll_read_head(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let h2 = self.connection.speaks_h2();
-        if !h2 {
-            let begun = self.connection.begun();
-            if self.head.after != begun {
-                self.head = Head { after: begun, ..Head::default() };
-            }
-            if self.head.bytes == 0 && self.connection.is_closing() {
-                return Poll::Ready(Ok(()));
-            }
-            if self.head.bytes > self.connection.settings.max_header_bytes {
-                self.connection.counters.heads_too_large.add();
-                return Poll::Ready(Err(self.refuse(TOO_LARGE)));
-            }
+        let begun = self.connection.begun();
+        if self.head.after != begun {
+            self.head = Head { after: begun, ..Head::default() };
+        }
+        if self.head.bytes == 0 && self.connection.is_closing() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.head.bytes > self.connection.settings.max_header_bytes {
+            self.connection.counters.heads_too_large.add();
+            return Poll::Ready(Err(self.refuse(TOO_LARGE)));
         }
         let before = buf.filled().len();
         match Pin::new(&mut self.inner).poll_read(cx, buf) {
             Poll::Ready(read) => {
                 read?;
-                if !h2 {
-                    self.head.bytes += buf.filled().len() - before;
-                    if self.head.since.is_none() {
-                        self.head.since = Some(Instant::now());
-                    }
+                self.head.bytes += buf.filled().len() - before;
+                if self.head.since.is_none() {
+                    self.head.since = Some(Instant::now());
                 }
                 Poll::Ready(Ok(()))
             }
             Poll::Pending => {
                 self.connection.watch(cx.waker());
-                if self.connection.is_closing() && !h2 && self.head.bytes == 0 {
+                if self.connection.is_closing() && self.head.bytes == 0 {
                     return Poll::Ready(Ok(()));
                 }
-                self.poll_deadline(cx, h2)
+                let settings = &self.connection.settings;
+                let deadline = if let Some(since) = self.head.since {
+                    since + settings.header_timeout
+                } else if self.head.after == 0 {
+                    self.connection.opened + settings.header_timeout
+                } else {
+                    self.connection.idle_since() + settings.idle_timeout
+                };
+                ready!(self.poll_deadline(cx, deadline));
+                if self.head.bytes == 0 {
+                    return Poll::Ready(Ok(()));
+                }
+                self.connection.counters.heads_too_slow.add();
+                Poll::Ready(Err(self.refuse(TOO_SLOW)))
+            }
+        }
+    }
+
+    /// Reads while a request of HTTP/1 is in progress.
+    fn poll_read_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if self.connection.awaits_body() {
+            let this = self.connection.begun();
+            let since = self.awaited.filter(|(request, _)| *request == this);
+            if read.is_pending() {
+                self.awaited = since.or_else(|| Some((this, Instant::now())));
+            } else if let Some((_, since)) = since {
+                self.connection.has_waited(since.elapsed());
+                self.awaited = None;
+            }
+        }
+        read
+    }
+
+    /// Reads HTTP/2.
+    fn poll_read_frames(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.dismissed.is_some() {
+            return self.poll_dismissal(cx);
+        }
+        let before = buf.filled().len();
+        match Pin::new(&mut self.inner).poll_read(cx, buf) {
+            Poll::Ready(read) => {
+                read?;
+                let bytes = buf.filled().get(before..).unwrap_or(&[]);
+                if self.frames.as_mut().is_none_or(|frames| frames.received(bytes, Instant::now())) {
+                    return Poll::Ready(Ok(()));
+                }
+                buf.set_filled(before);
+                self.connection.counters.floods.add();
+                tracing::info!(peer = %self.connection.peer, "a flood of HTTP/2 frames");
+                self.dismiss(cx)
+            }
+            Poll::Pending => {
+                self.connection.watch(cx.waker());
+                let settings = &self.connection.settings;
+                if let Some(since) = self.frames.as_ref().and_then(|frames| frames.unfinished()) {
+                    ready!(self.poll_deadline(cx, since + settings.header_timeout));
+                    self.connection.counters.heads_too_slow.add();
+                    return self.dismiss(cx);
+                }
+                if self.connection.is_busy() {
+                    return Poll::Pending;
+                }
+                self.poll_deadline(cx, self.connection.idle_since() + settings.idle_timeout).map(Ok)
             }
         }
     }
 
     /// Pending until the time for what is awaited is over.
-    fn poll_deadline(&mut self, cx: &mut Context<'_>, h2: bool) -> Poll<io::Result<()>> {
-        let settings = &self.connection.settings;
-        let deadline = if h2 {
-            self.connection.idle_since() + settings.idle_timeout
-        } else if let Some(since) = self.head.since {
-            since + settings.header_timeout
-        } else if self.head.after == 0 {
-            self.connection.opened + settings.header_timeout
-        } else {
-            self.connection.idle_since() + settings.idle_timeout
-        };
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         // The timer may be set too early, never too late: between requests the deadline mostly moves on, and setting it costs.
         let timer = match &mut self.timer {
             Some(timer) => {
@@ -158,15 +252,73 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         };
         while timer.as_mut().poll(cx).is_ready() {
             if timer.deadline() >= deadline {
-                if h2 || self.head.bytes == 0 {
-                    return Poll::Ready(Ok(()));
-                }
-                self.connection.counters.heads_too_slow.add();
-                return Poll::Ready(Err(self.refuse(TOO_SLOW)));
+                return Poll::Ready(());
             }
             timer.as_mut().reset(deadline);
         }
         Poll::Pending
+    }
+
+    /// Tells a client of HTTP/2 to go, and reads no more of what it says.
+    fn dismiss(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(goaway) = self.frames.as_ref().and_then(|frames| frames.goaway()) {
+            self.out.bytes.extend_from_slice(&goaway);
+        }
+        self.dismissed = Some(Box::pin(tokio::time::sleep(2 * LINGER)));
+        self.poll_dismissal(cx)
+    }
+
+    fn poll_dismissal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_late = self.dismissed.as_mut().is_none_or(|limit| limit.as_mut().poll(cx).is_ready());
+        if !is_late && Pin::new(&mut *self).poll_shutdown(cx).is_pending() {
+            return Poll::Pending;
+        }
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the client sent too much that carries nothing, or too slowly",
+        )))
+    }
+
+    /// Passes on what became of a write; one that waits for too long ends the connection.
+    fn poll_patience<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.patience.is_tried = false;
+            return written;
+        }
+        if !std::mem::replace(&mut self.patience.is_tried, true) {
+            let deadline = Instant::now() + self.connection.settings.write_timeout;
+            match &mut self.patience.timer {
+                Some(timer) => timer.as_mut().reset(deadline),
+                slot @ None => *slot = Some(Box::pin(tokio::time::sleep_until(deadline))),
+            }
+        }
+        if self.patience.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
+            self.patience.is_over = true;
+            self.connection.counters.writes_too_slow.add();
+            self.inner.cut();
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")));
+        }
+        Poll::Pending
+    }
+
+    /// Writes what comes whole, or as much of it as is taken.
+    fn poll_pass(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write(cx, data);
+        let written = ready!(self.poll_patience(cx, written))?;
+        self.saw(data.get(..written).unwrap_or(data));
+        Poll::Ready(Ok(written))
+    }
+
+    /// Keeps small writes for later.
+    fn gather(&mut self, data: &[u8]) {
+        self.saw(data);
+        self.out.bytes.extend_from_slice(data);
+    }
+
+    fn saw(&mut self, data: &[u8]) {
+        if let Some(frames) = &mut self.frames {
+            frames.sent(data);
+        }
     }
 
     /// Puts an answer in place of a request; it is sent when the connection is shut down.
@@ -192,8 +344,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.patience.is_over {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         while let Some(rest) = self.out.bytes.get(self.out.sent..).filter(|rest| !rest.is_empty()) {
-            let sent = ready!(Pin::new(&mut self.inner).poll_write(cx, rest))?;
+            let written = Pin::new(&mut self.inner).poll_write(cx, rest);
+            let sent = ready!(self.poll_patience(cx, written))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -209,7 +365,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Cut + Unpin> AsyncRead for Wire<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.peeked.start < this.peeked.end {
@@ -219,41 +375,55 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
             this.peeked.start += n;
             return Poll::Ready(Ok(()));
         }
-        if !this.connection.is_busy() {
-            return this.poll_read_head(cx, buf);
+        if this.frames.is_some() {
+            this.poll_read_frames(cx, buf)
+        } else if this.connection.is_busy() {
+            this.poll_read_body(cx, buf)
+        } else {
+            this.poll_read_head(cx, buf)
         }
-        let read = Pin::new(&mut this.inner).poll_read(cx, buf);
-        if read.is_pending() && this.connection.speaks_h2() {
-            this.connection.watch(cx.waker());
-        }
-        read
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Cut + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.dismissed.is_some() {
+            // The last word was said.
+            return Poll::Ready(Ok(data.len()));
+        }
         if this.out.bytes.len() + data.len() > GATHERED {
             ready!(this.poll_send(cx))?;
         }
         if this.out.bytes.is_empty() && data.len() >= LARGE {
-            return Pin::new(&mut this.inner).poll_write(cx, data);
+            return this.poll_pass(cx, data);
         }
-        this.out.bytes.extend_from_slice(data);
+        this.gather(data);
         Poll::Ready(Ok(data.len()))
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        if this.dismissed.is_some() {
+            return Poll::Ready(Ok(total));
+        }
         if this.out.bytes.len() + total > GATHERED {
             ready!(this.poll_send(cx))?;
         }
         if this.out.bytes.is_empty() && total >= LARGE {
-            return Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
+            let written = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
+            let written = ready!(this.poll_patience(cx, written))?;
+            let mut left = written;
+            for slice in slices {
+                let part = slice.get(..left.min(slice.len())).unwrap_or(slice);
+                this.saw(part);
+                left -= part.len();
+            }
+            return Poll::Ready(Ok(written));
         }
         for slice in slices {
-            this.out.bytes.extend_from_slice(slice);
+            this.gather(slice);
         }
         Poll::Ready(Ok(total))
     }
@@ -264,8 +434,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.dismissed.is_some() {
+            return Poll::Ready(Ok(()));
+        }
         ready!(this.poll_send(cx))?;
-        Pin::new(&mut this.inner).poll_flush(cx)
+        let flushed = Pin::new(&mut this.inner).poll_flush(cx);
+        this.poll_patience(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -280,7 +454,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 }
 
 #[async_trait]
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Peek for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Cut + Unpin + Send> Peek for Wire<S> {
     /// Reads until the bytes are those of `buf.len()`, or are certainly not the preface of HTTP/2; the rest of `buf` stays zero.
     async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
         let mut seen = Peeked::default();
@@ -295,6 +469,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Peek for Wire<S> {
         buf[..seen.end].copy_from_slice(&seen.bytes[..seen.end]);
         if seen.bytes == *PREFACE {
             self.connection.set_h2();
+            self.frames = Some(Box::new(Watcher::new(0, self.connection.settings.max_control_frames)));
         }
         self.peeked = seen;
         Ok(true)
@@ -302,7 +477,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Peek for Wire<S> {
 }
 
 #[async_trait]
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Shutdown for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Cut + Unpin + Send> Shutdown for Wire<S> {
     async fn shutdown(&mut self) {
         // A peer that does not take the end is not waited for.
         let _ = timeout(2 * LINGER, AsyncWriteExt::shutdown(self)).await;
@@ -375,3 +550,6 @@ const LINGER: Duration = Duration::from_millis(500);
 
 const TOO_LARGE: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+#[cfg(test)]
+mod tests;

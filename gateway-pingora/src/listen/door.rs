@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use gateway_core::admit::{Arrival, Handshake};
 use gateway_core::compile::{Bound, Fact};
 use gateway_core::decide::{StreamArrival, StreamDecision, decide_stream};
-use gateway_core::snapshot::{Listener, Settings, Socket, Turn};
+use gateway_core::snapshot::{Listener, Protocol, Settings, Socket, Turn};
 
 use super::guests::{Guests, Ticket};
 use super::{Premises, Service};
@@ -111,7 +111,13 @@ where
     }
 
     fn let_in(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let ticket = self.guests.enter();
+        let Some(ticket) = self.guests.enter(self.premises.most) else {
+            self.premises.counters.connections_over_limit.add();
+            let snapshot = self.premises.live.load();
+            let speaks_http =
+                snapshot.listeners(&self.socket).is_some_and(|all| all.iter().any(|one| one.protocol == Protocol::Http));
+            return self.premises.overflow.turn_away(stream, speaks_http, self.premises.most);
+        };
         let number = ticket.number;
         let this = Arc::clone(self);
         let task = tokio::spawn(async move { this.serve(stream, peer, ticket).await });

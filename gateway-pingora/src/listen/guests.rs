@@ -24,6 +24,15 @@ use crate::observe::Counters;
 pub(crate) struct Crowd(watch::Sender<usize>);
 
 impl Crowd {
+    /// Lets one in unless `most` are there.
+    fn enter(&self, most: usize) -> bool {
+        self.0.send_if_modified(|count| {
+            let may = *count < most;
+            *count += usize::from(may);
+            may
+        })
+    }
+
     /// Waits until nobody is left or `deadline` has come, and says how many are left.
     pub(crate) async fn gone(&self, deadline: Instant) -> usize {
         let mut count = self.0.subscribe();
@@ -106,15 +115,17 @@ impl Guests {
         })
     }
 
-    /// Lets one in.
-    pub(super) fn enter(self: &Arc<Self>) -> Ticket {
+    /// Lets one in unless `most` are open in the process.
+    pub(super) fn enter(self: &Arc<Self>, most: usize) -> Option<Ticket> {
+        if !self.crowd.enter(most) {
+            return None;
+        }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.inside().insert(number, Guest::default());
-        self.crowd.0.send_modify(|count| *count += 1);
         self.count.send_modify(|count| *count += 1);
         self.counters.connections_accepted.add();
         self.counters.connections_open.add();
-        Ticket { guests: Arc::clone(self), number, changes: self.changes.load(Ordering::Acquire) }
+        Some(Ticket { guests: Arc::clone(self), number, changes: self.changes.load(Ordering::Acquire) })
     }
 
     /// Remembers how to end a task. It may have ended already.

@@ -10,6 +10,7 @@ mod client;
 mod endpoints;
 mod extensions;
 mod forwarding;
+mod hostile;
 mod limits;
 mod listeners;
 mod malformed;
