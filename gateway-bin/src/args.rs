@@ -138,6 +138,11 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) poll: bool,
 
+    /// How many connections of clients may be open at a time; one more is told 503, or closed. Fewer where the system allows the
+    /// process fewer open files
+    #[arg(long, value_name = "COUNT", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_connections: u32,
+
     /// How long requests may finish after SIGTERM, or after their listener is gone
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub(crate) drain_timeout: Duration,

@@ -14,6 +14,7 @@
 
 mod access;
 mod demo;
+mod descriptors;
 mod ending;
 mod follow;
 mod news;
@@ -64,6 +65,7 @@ async fn serve_files(flags: &args::Run, builder: Builder, mut predecessor: Optio
     let builder = ports.iter().fold(builder, |builder, (named, bound)| builder.map_port(*named, *bound));
     let log = Arc::new(Mutex::new(AccessLog::new(flags.log_format)));
     let lines = Arc::clone(&log);
+    let builder = builder.max_connections(descriptors::connections(flags.max_connections));
     let builder = builder.inherit(left).on_record(move |record| access::lock(&log).write(&record));
     let builder = builder.on_stream(move |record| access::lock(&lines).write_stream(&record));
     let gateway = builder.build().context("cannot start the gateway")?;

@@ -6,7 +6,7 @@ use crate::scene::{Folder, GATEWAY, fresh_address, output};
 
 #[test]
 fn flags_that_cannot_be_used_end_with_status_2_and_the_usage() {
-    let rows: [(&[&str], &str); 19] = [
+    let rows: [(&[&str], &str); 20] = [
         (&[], "Usage"),
         (&["walk"], "unrecognized subcommand 'walk'"),
         (&["run"], "PATH"),
@@ -21,6 +21,7 @@ fn flags_that_cannot_be_used_end_with_status_2_and_the_usage() {
         (&["run", "x", "--trusted-proxies", "10.0.0.0/40"], "expected a network in CIDR form"),
         (&["run", "x", "--admin", "9901"], "expected IP:PORT"),
         (&["run", "x", "--drain-timeout", "30"], "expected a number with a unit"),
+        (&["run", "x", "--max-connections", "0"], "0 is not in 1.."),
         (&["validate", "x", "-o", "html"], "[possible values: table, yaml, json]"),
         (&["explain", "ftp://host/", "x"], "\"ftp\" is no scheme that is known here"),
         (&["explain", "http://host/", "x", "-H", "nameless"], "expected 'Name: value'"),
@@ -39,7 +40,7 @@ fn flags_that_cannot_be_used_end_with_status_2_and_the_usage() {
 fn help_tells_every_default() {
     let (status, stdout, _) = output(&["run", "--help"]);
     assert_eq!(status, 0);
-    for default in ["[default: strict]", "[default: json]", "[default: 127.0.0.1:9901]", "[default: 30s]"] {
+    for default in ["[default: strict]", "[default: json]", "[default: 127.0.0.1:9901]", "[default: 30s]", "[default: 16384]"] {
         assert!(stdout.contains(default), "{default} is not in\n{stdout}");
     }
 }
