@@ -1,0 +1,5 @@
+//! Frames of HTTP/2 that nobody has checked, split anyhow.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| gateway_pingora_fuzz::frames(bytes));
