@@ -2,6 +2,9 @@
 //!
 //! In: sizes. Out: objects as a source would give them. The same sizes give the same objects.
 
+pub mod page;
+pub mod process;
+
 use std::sync::Arc;
 
 use gateway_core::compile::{Change, Compiler, Options};
