@@ -1,0 +1,146 @@
+//! The running program with thousands of routes: what it occupies, whether that stays flat under churn and is given back, and how
+//! long a saved file takes to be served.
+//!
+//! ```sh
+//! cargo build --release -p gateway-bin
+//! cargo run -p benches --bin endurance                      # --churn 1800 for half an hour of changes
+//! ```
+//!
+//! In: a build of the gateway. Out: `endurance.md` and every sample. The gateway has one core, and what asks it another.
+
+mod client;
+mod manifests;
+mod memory;
+mod saves;
+
+use std::fs;
+use std::io::Result;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use benches::page::{self, first_line};
+use benches::process::{Process, free_ports};
+use clap::Parser;
+
+/// Measures memory and the way from file to traffic.
+#[derive(Debug, Parser)]
+#[command(name = "endurance")]
+struct Flags {
+    /// The program
+    #[arg(long, default_value = "target/release/gateway")]
+    gateway: PathBuf,
+
+    /// How many routes, each with a Service of its own
+    #[arg(long, value_delimiter = ',', default_value = "5000,50000")]
+    routes: Vec<usize>,
+
+    /// How long files change, in seconds, with each number of routes
+    #[arg(long, default_value_t = 120)]
+    churn: u64,
+
+    /// How many routes are saved one after another
+    #[arg(long, default_value_t = 3000)]
+    saves: usize,
+
+    /// Routes that are there while others are saved
+    #[arg(long, default_value_t = 5000)]
+    present: usize,
+
+    /// The core of the gateway
+    #[arg(long, default_value_t = 0)]
+    core: usize,
+
+    /// Where page and samples go
+    #[arg(long, default_value = "benches/results")]
+    out: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(&Flags::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            eprintln!("error: {err}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: &Flags) -> Result<()> {
+    let load = page::load_average();
+    let mut raw = String::from("what\troutes\tat_seconds\tvalue\n");
+    let mut text = String::new();
+    for routes in &flags.routes {
+        let world = World::start(flags)?;
+        let found = memory::measure(world, *routes, Duration::from_secs(flags.churn))?;
+        text += &found.rows(*routes);
+        raw += &found.samples(*routes);
+        eprint!("{}", found.rows(*routes));
+    }
+    let saved = saves::measure(World::start(flags)?, flags.present, flags.saves)?;
+    raw += &saved.samples(flags.present);
+    let setting = format!(
+        "- Machine: {}. Load average at the start {load:.1}, at the end {:.1}; what goes beyond 2 is others' work.\n\
+         - {}, one core; resident memory counts code, anonymous memory does not.\n",
+        page::machine(),
+        page::load_average(),
+        first_line(Command::new(&flags.gateway).arg("--version")),
+    );
+    let page = format!(
+        "# Endurance\n\nWritten by `cargo run -p benches --bin endurance -- --churn {}`; every sample stands in [raw/endurance.tsv](raw/endurance.tsv).\n\n\
+         {setting}\n## Memory\n\nEvery route has a Service of its own. Churn: a file of {} routes is saved anew ten times a second.\n\n{}{text}\n{}",
+        flags.churn,
+        manifests::EACH,
+        memory::HEAD,
+        saved.section(flags.present),
+    );
+    print!("{page}");
+    fs::create_dir_all(flags.out.join("raw"))?;
+    fs::write(flags.out.join("raw/endurance.tsv"), raw)?;
+    fs::write(flags.out.join("endurance.md"), page)
+}
+
+/// A running gateway that follows a folder.
+struct World {
+    folder: tempfile::TempDir,
+    port: u16,
+    process: Process,
+}
+
+impl World {
+    /// With a Gateway and one Service that is served, and no route.
+    fn start(flags: &Flags) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let logs = folder.path().join("logs");
+        let files = folder.path().join("files");
+        fs::create_dir(&logs)?;
+        fs::create_dir(&files)?;
+        let [port] = free_ports()?;
+        fs::write(files.join("gateway.yaml"), manifests::gateway(port))?;
+        let backend = format!("test/here:80={}", client::serve()?);
+        let arguments = ["run", &files.display().to_string(), "--backend", &backend, "--admin", "off", "--log-format", "text"];
+        let arguments = arguments.map(str::to_owned);
+        let mut process = Process::start("gateway", flags.core, &flags.gateway, &arguments, &logs)?;
+        process.await_answer(([127, 0, 0, 1], port).into(), "nobody.test", "/", 404)?;
+        Ok(Self { folder, port, process })
+    }
+
+    fn files(&self) -> PathBuf {
+        self.folder.path().join("files")
+    }
+
+    /// Saves so many routes in files of [`manifests::EACH`].
+    fn save_routes(&self, routes: usize) -> Result<()> {
+        let files = self.files();
+        (0..routes.div_ceil(manifests::EACH)).try_for_each(|nth| save(&files, nth, routes, 0))
+    }
+
+    fn ask(&self) -> Result<client::Client> {
+        client::Client::connect(([127, 0, 0, 1], self.port).into())
+    }
+}
+
+/// Saves the file of this number; versions differ in a header they set.
+fn save(files: &Path, nth: usize, routes: usize, version: usize) -> Result<()> {
+    fs::write(files.join(format!("routes-{nth}.yaml")), manifests::routes(nth, routes, version))
+}
