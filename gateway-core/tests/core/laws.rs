@@ -17,10 +17,12 @@ mod backends;
 mod filters;
 mod policies;
 mod routes;
+mod surroundings;
 
 use filters::LISTENER_FILTERS;
 use policies::policy;
 use routes::route;
+use surroundings::{EXTRAS, fact, surrounding};
 
 /// A change to a small universe, small enough that objects meet.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub(crate) enum Step {
     /// Whether ClusterTrustBundles are served.
     TrustBundles(bool),
     Resolved(&'static str, Option<&'static str>),
+    /// Any other fact.
+    Told(Fact),
 }
 
 /// Where a Gateway listens.
@@ -98,7 +102,7 @@ fn gateway() -> impl Strategy<Value = String> {
         "  allowedListeners: {namespaces: {from: Selector, selector: {matchLabels: {admit: 'yes'}}}}\n",
         "",
     ]);
-    let extras = pick(&["", "", "  defaultScope: All\n", "  addresses: [{type: test/odd, value: x}]\n"]);
+    let extras = pick(EXTRAS);
     (pick(&["g1", "g2", "g3"]), created(), listeners(), allowed, extras).prop_map(|(name, created, listeners, allowed, extras)| {
         format!("apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: {name}, namespace: one{created}}}\nspec:\n  gatewayClassName: c\n{allowed}{extras}{listeners}")
     })
@@ -186,6 +190,8 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         "XBackend one/x1",
         "ServiceImport one/i1",
         "Secret one/client",
+        "GatewayParameters one/p",
+        "ReferenceGrant two/other",
     ];
     prop_oneof![
         3 => gateway().prop_map(Step::Put),
@@ -195,6 +201,8 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         4 => policy().prop_map(Step::Put),
         5 => backends::object().prop_map(Step::Put),
         1 => (pick(&["a.example", "b.example"]), proptest::option::of(pick(&["192.0.2.1", "127.0.0.1"]))).prop_map(|(host, address)| Step::Resolved(host, address)),
+        3 => surrounding().prop_map(Step::Put),
+        2 => fact().prop_map(Step::Told),
         4 => pick(ids).prop_map(Step::Remove),
         2 => (proptest::sample::select(&[80u16, 443][..]), any::<bool>()).prop_map(|(port, bound)| Step::Bound(port, bound)),
         1 => (0..3usize, proptest::sample::select(&[At::Shared, At::Own, At::Both][..])).prop_map(|(gateway, at)| Step::Addressed(gateway, at)),
@@ -227,6 +235,7 @@ fn changes(step: &Step) -> Vec<Change> {
             let name = ObjectName::new("one", &format!("g{}", gateway + 1));
             vec![Change::Fact(Fact::Addresses(name, Some(addresses)))]
         }
+        Step::Told(fact) => vec![Change::Fact(fact.clone())],
         Step::TrustBundles(trust_bundles) => {
             vec![Change::Fact(Fact::Bundle(Bundle { trust_bundles: *trust_bundles, ..Bundle::of("v1.7.0", true) }))]
         }
