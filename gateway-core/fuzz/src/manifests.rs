@@ -73,7 +73,7 @@ fn change(step: u8, input: &mut Input<'_>) -> Option<Change> {
 
 fn fact(input: &mut Input<'_>) -> Fact {
     let gateway = ObjectName::new("infra", if input.byte() % 2 == 0 { "edge" } else { "second" });
-    match input.byte() % 6 {
+    match input.byte() % 7 {
         0 => {
             let transport = if input.byte() % 4 == 0 { Transport::Udp } else { Transport::Tcp };
             let port = input.pick(&[80, 443, 8080, 8443, 9000, 53]).unwrap_or(80);
@@ -94,6 +94,12 @@ fn fact(input: &mut Input<'_>) -> Fact {
             let ranges = ["10.9.0.0/16", "2001:db8::/32"].iter().filter(|_| input.byte() % 2 == 0);
             let ranges = ranges.filter_map(|range| Network::parse(range)).collect();
             Fact::ServiceRanges((input.byte() % 4 != 0).then_some(ranges))
+        }
+        5 => {
+            let host = input.pick(&["api.example.net", "dns.example.net", "gone.example.net"]).unwrap_or_default();
+            let addresses = [Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::LOCALHOST].into_iter().filter(|_| input.byte() % 2 == 0);
+            let addresses = addresses.map(IpAddr::V4).collect();
+            Fact::Resolved(host.into(), (input.byte() % 4 != 0).then_some(addresses))
         }
         _ => {
             let version = input.pick(&["v1.7.0", "v1.6.0", "v1.5.0", "odd"]).unwrap_or_default();
@@ -192,6 +198,7 @@ impl LastWords {
                     Fact::Bundle(_) => "bundle".to_owned(),
                     Fact::ServiceRanges(_) => "ranges".to_owned(),
                     Fact::Time(_) => "time".to_owned(),
+                    Fact::Resolved(host, _) => format!("resolved {host}"),
                 };
                 self.facts.insert(about, fact.clone());
             }

@@ -4,20 +4,15 @@
 //!
 //! Laws: nothing panics; `explain` says what `decide` does; a turn that was only looked at is still to be had.
 
-use std::sync::{Arc, LazyLock};
-
-use gateway_core::admit::{Arrival, Handshake, Refusal, admit};
-use gateway_core::decide::{
-    Decision, Forward, StreamArrival, StreamDecision, StreamForward, Task, decide, decide_datagram, decide_stream,
-};
-use gateway_core::explain::{Outcome, StreamOutcome, explain, explain_datagram, explain_stream};
-use gateway_core::snapshot::{Protocol, Snapshot, Socket, Turn};
+use gateway_core::admit::{Arrival, Handshake, admit};
+use gateway_core::decide::{Decision, Forward, Task, decide};
+use gateway_core::explain::{Outcome, explain};
+use gateway_core::snapshot::{Socket, Turn};
 use http::request::Parts;
 
 use crate::input::Input;
-use crate::world::compiled;
-
-static SNAPSHOT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| compiled().snapshot);
+use crate::streams::ask;
+use crate::world::SNAPSHOT;
 
 /// Asks what becomes of the request that the bytes say; `None` where they say none, or one that meets no listener.
 pub fn requests(bytes: &[u8]) -> Option<Outcome> {
@@ -26,7 +21,7 @@ pub fn requests(bytes: &[u8]) -> Option<Outcome> {
     let mut input = Input::new(bytes);
     let Some(socket) = input.pick(&sockets) else { panic!("the world listens nowhere") };
     let arrival = Arrival { socket, tls: handshake(&mut input) };
-    ask_stream(snapshot, &arrival);
+    ask(snapshot, arrival.socket, arrival.tls.as_ref().and_then(|tls| tls.server_name.clone()));
     let head = head(&input.text())?;
     let admitted = admit(snapshot, &arrival, &head).ok()?;
     assert!(admitted.path(&head).starts_with('/') || admitted.path(&head) == "*", "a path in normal form is absolute");
@@ -48,29 +43,6 @@ pub fn requests(bytes: &[u8]) -> Option<Outcome> {
     assert!(!explanation.to_string().is_empty(), "an explanation says something");
     decide(&admitted, &head, Turn::take);
     Some(explanation.outcome)
-}
-
-/// Asks the same of the connection, and of a flow on its socket.
-fn ask_stream(snapshot: &Snapshot, arrival: &Arrival) {
-    let forwarded = |forward: &StreamForward| StreamOutcome::Forward {
-        backend: forward.backend.name.to_string(),
-        endpoints: forward.backend.endpoints.len(),
-        ends_tls: forward.listener.protocol == Protocol::TlsTerminate,
-    };
-    let refused = |refusal: &Refusal| StreamOutcome::Refuse { because: refusal.reason.to_string() };
-    let server_name = arrival.tls.as_ref().and_then(|tls| tls.server_name.clone());
-    let stream = StreamArrival { socket: arrival.socket, server_name };
-    let outcome = match decide_stream(snapshot, &stream, Turn::peek) {
-        StreamDecision::Http(_) => StreamOutcome::Http,
-        StreamDecision::Forward(forward) => forwarded(&forward),
-        StreamDecision::Refuse(refusal) => refused(&refusal),
-    };
-    assert_eq!(explain_stream(snapshot, &stream).outcome, outcome, "what is explained of a connection is what is decided");
-    let outcome = match decide_datagram(snapshot, &arrival.socket, Turn::peek) {
-        Ok(forward) => forwarded(&forward),
-        Err(refusal) => refused(&refusal),
-    };
-    assert_eq!(explain_datagram(snapshot, &arrival.socket).outcome, outcome, "what is explained of a flow is what is decided");
 }
 
 /// Rewrites the path as the tasks say, in order.

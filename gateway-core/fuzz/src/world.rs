@@ -1,9 +1,11 @@
 //! A rich configuration: every kind of object, most fields of each.
 
-use std::sync::LazyLock;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, LazyLock};
 
-use gateway_core::compile::{Bound, Change, Compiler, Extensions, Fact, Options, Update};
+use gateway_core::compile::{Bound, Change, Compiler, Extensions, ExternalNames, Fact, Options, Update};
 use gateway_core::resource::{FieldValidation, Object, Reader, Reading, read};
+use gateway_core::snapshot::Snapshot;
 use gateway_core::support::Support;
 use serde_json::Value;
 
@@ -43,11 +45,14 @@ pub(crate) fn reader() -> Reader {
 
 /// A data plane that performs everything.
 pub(crate) fn options() -> Options {
-    Options { support: Support::ALL, extensions: Extensions::default(), seed: 7, ..Options::default() }
+    let external_names = ExternalNames::Elsewhere;
+    Options { support: Support::ALL, extensions: Extensions::default(), external_names, seed: 7, ..Options::default() }
 }
 
-/// The configuration, compiled, with every socket bound.
-pub(crate) fn compiled() -> Update {
+/// What is served of the world, with every socket bound and every name resolved.
+pub(crate) static SNAPSHOT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| compiled().snapshot);
+
+fn compiled() -> Update {
     let objects = DOCUMENTS.iter().map(|document| match read(document.clone(), &reader()) {
         Ok(Reading::Object { object, .. }) => object,
         other => panic!("{other:#?}"),
@@ -55,7 +60,9 @@ pub(crate) fn compiled() -> Update {
     let mut compiler = Compiler::new(options());
     let update = compiler.apply(objects.map(Change::Put).collect::<Vec<_>>());
     let bound = update.snapshot.sockets().map(|(socket, _)| Change::Fact(Fact::Socket(*socket, Some(Bound::Yes))));
-    compiler.apply(bound.collect::<Vec<_>>())
+    let names = ["api.example.net", "dns.example.net"]
+        .map(|host| Change::Fact(Fact::Resolved(host.into(), Some([IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))].into()))));
+    compiler.apply(bound.chain(names).collect::<Vec<_>>())
 }
 
 /// The stored status of an object.

@@ -1,6 +1,6 @@
 //! The targets hold on what is known and on a few thousand inputs drawn anew from fixed seeds, without a fuzzer.
 
-use gateway_core_fuzz::{manifests, requests};
+use gateway_core_fuzz::{manifests, requests, streams};
 
 /// Bytes that depend on nothing but the seed.
 fn bytes(seed: u64, length: usize) -> Vec<u8> {
@@ -75,5 +75,22 @@ fn requests_of_all_sorts_break_no_law() {
     }
     for seed in 0..4000 {
         requests(&bytes(seed, seed as usize % 120));
+    }
+}
+
+#[test]
+fn connections_of_all_sorts_break_no_law() {
+    let mut found = String::new();
+    for socket in 0..8 {
+        for name in ["db.other.org", "shop.example.com", "OTHER.ORG.", "", "10.0.0.1", "*.other.org", "a..b", "\u{e9}"] {
+            found += &format!("{:?}", streams(&[&[socket, 1], name.as_bytes()].concat()));
+        }
+        found += &format!("{:?}", streams(&[socket]));
+    }
+    for part in ["Http", "Forward", "Refuse"] {
+        assert!(found.contains(part), "{part}: {found}");
+    }
+    for seed in 0..2000 {
+        streams(&bytes(seed, seed as usize % 60));
     }
 }
