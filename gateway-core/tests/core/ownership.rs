@@ -183,7 +183,7 @@ fn a_gateway_that_is_deleted_leaves_no_entry_on_routes_sets_and_policies_and_no_
     for (what, stored) in objects.into_iter().zip(stored) {
         assert_eq!(world.condition(what, "Accepted"), "absent", "{what}");
         let written = merge(status(&world, what), Some(&stored), NOW).expect("our entry goes");
-        let left = written.get("parents").or(written.get("ancestors")).and_then(Value::as_array);
+        let left = written.get("parents").or_else(|| written.get("ancestors")).and_then(Value::as_array);
         assert!(left.is_none_or(Vec::is_empty), "{what}: {written}");
     }
     assert_eq!(world.condition("ListenerSet infra/ls", "Accepted"), "absent");
