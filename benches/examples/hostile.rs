@@ -119,7 +119,7 @@ fn attacks() -> Vec<(&'static str, Attack)> {
             stream.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n")?;
             dribble(stream, Duration::from_secs(1))
         }),
-        ("asks for much and reads nothing", |stream| {
+        ("asks for much and reads nothing for 70 s", |stream| {
             stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")?;
             thread::sleep(Duration::from_secs(70));
             Ok(())
