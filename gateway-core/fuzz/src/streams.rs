@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use gateway_core::admit::Refusal;
 use gateway_core::decide::{StreamArrival, StreamDecision, StreamForward, decide_datagram, decide_stream};
-use gateway_core::explain::{StreamOutcome, explain_datagram, explain_stream};
+use gateway_core::explain::{StreamOutcome, Tls, explain_datagram, explain_stream};
 use gateway_core::snapshot::{Protocol, Snapshot, Socket, Turn};
 
 use crate::input::Input;
@@ -30,7 +30,11 @@ pub(crate) fn ask(snapshot: &Snapshot, socket: Socket, server_name: Option<Arc<s
     let forwarded = |forward: &StreamForward| StreamOutcome::Forward {
         backend: forward.backend.name.to_string(),
         endpoints: forward.backend.endpoints.len(),
-        ends_tls: forward.listener.protocol == Protocol::TlsTerminate,
+        tls: match forward.listener.protocol {
+            Protocol::TlsTerminate => Tls::Ends,
+            Protocol::TlsPassthrough => Tls::Passes,
+            _ => Tls::Unseen,
+        },
     };
     let refused = |refusal: &Refusal| StreamOutcome::Refuse { because: refusal.reason.to_string() };
     let stream = StreamArrival { socket, server_name };
