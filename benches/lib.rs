@@ -2,6 +2,7 @@
 //!
 //! In: sizes. Out: objects as a source would give them. The same sizes give the same objects.
 
+pub mod mixed;
 pub mod page;
 pub mod process;
 
