@@ -97,7 +97,7 @@ impl Mixed {
             "spec": {"parentRef": {"name": "web", "namespace": "infra"}, "listeners": [
                 {"name": "https", "protocol": "HTTPS", "port": 443, "hostname": hostname, "tls": certificates},
                 {"name": "http", "protocol": "HTTP", "port": 80, "hostname": hostname},
-                {"name": "stream", "protocol": if set % 2 == 0 { "TCP" } else { "UDP" }, "port": 10_000 + set},
+                {"name": "stream", "protocol": if set.is_multiple_of(2) { "TCP" } else { "UDP" }, "port": 10_000 + set},
             ]},
         }))
     }
@@ -126,7 +126,7 @@ impl Mixed {
             11..=12 => ("GRPCRoute", web, hosts),
             13 => ("GRPCRoute", of_set, Value::Null),
             14 => ("TLSRoute", section("passed"), json!([format!("db-{nth}.example.com")])),
-            _ if set % 2 == 0 => ("TCPRoute", stream, Value::Null),
+            _ if set.is_multiple_of(2) => ("TCPRoute", stream, Value::Null),
             _ => ("UDPRoute", stream, Value::Null),
         };
         let mut backend = match place {
@@ -288,5 +288,5 @@ fn service_namespace(nth: usize) -> String {
 }
 
 fn is_udp(nth: usize) -> bool {
-    nth % GROUP == 15 && nth / GROUP % 2 == 1
+    nth % GROUP == 15 && !(nth / GROUP).is_multiple_of(2)
 }
