@@ -16,8 +16,11 @@ use gateway_core::snapshot::Snapshot;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A name, and the change with this number, in this version.
-type Kind = (&'static str, Box<dyn Fn(&Mixed, usize, usize) -> Change>);
+/// The change of the object with this number, to this version.
+type Make = Box<dyn Fn(&Mixed, usize, usize) -> Change>;
+
+/// A change by its name.
+type Kind = (&'static str, Make);
 
 const SIZES: [usize; 2] = [5_000, 50_000];
 /// How many objects of a kind change in turn.
@@ -112,7 +115,7 @@ fn round(
 }
 
 fn kinds() -> Vec<Kind> {
-    fn put(object: impl Fn(&Mixed, usize, usize) -> Object + 'static) -> Box<dyn Fn(&Mixed, usize, usize) -> Change> {
+    fn put(object: impl Fn(&Mixed, usize, usize) -> Object + 'static) -> Make {
         Box::new(move |universe, nth, version| Change::Put(object(universe, nth, version)))
     }
     /// The route with a place in a group, of groups that lie far apart.
