@@ -37,6 +37,9 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use imbl::GenericOrdMap;
+use imbl::shared_ptr::DefaultSharedPtr;
+
 pub use backend::{Backend, BackendId, BackendName, BackendProtocol, RetryBudget, Usage};
 pub use backend_tls::{BackendIdentity, BackendTls, CertifiedName, PeerName, PoolKey, Presents, Security, Trust};
 pub(crate) use edit::{Place, Writer};
@@ -68,14 +71,14 @@ pub struct Snapshot {
     backends: Map<BackendId, Arc<Backend>>,
 }
 
-/// Sockets with their listeners, sorted.
-type Sockets = Arc<[(Socket, Arc<Listeners>)]>;
+/// Sockets with their listeners, in order. A changed copy shares what did not change, however many ports there are.
+type Sockets = GenericOrdMap<Socket, Arc<Listeners>, DefaultSharedPtr>;
 
 impl Snapshot {
     /// A snapshot without sockets. `seed` is the one of `Options`; it lives as long as the process.
     pub fn empty(seed: u64) -> Self {
         let seed = Seed::new(seed);
-        Self { seed, sockets: Arc::default(), backends: Map::with_hasher(seed) }
+        Self { seed, sockets: Sockets::default(), backends: Map::with_hasher(seed) }
     }
 
     /// The sockets with their listeners, by socket.
@@ -85,8 +88,7 @@ impl Snapshot {
 
     /// The listeners of a socket.
     pub fn listeners(&self, socket: &Socket) -> Option<&Listeners> {
-        let at = self.sockets.binary_search_by(|(known, _)| known.cmp(socket)).ok()?;
-        self.sockets.get(at).map(|(_, listeners)| &**listeners)
+        self.sockets.get(socket).map(|listeners| &**listeners)
     }
 
     /// A backend.

@@ -1,7 +1,6 @@
 //! Edits of the sockets: which listeners stand on which.
 //!
-//! In: listeners taken off and put on. Out: the next array of sockets, or nothing where none changed. Only the listeners of
-//! sockets that are edited are copied.
+//! In: listeners taken off and put on. Out: the next sockets, or nothing where none changed. What is not edited is not copied.
 //!
 //! Invariants: no socket is without listeners.
 
@@ -53,12 +52,15 @@ impl<'a> SocketEdits<'a> {
         if self.edited.is_empty() {
             return None;
         }
-        let stays = self.old.sockets.iter().filter(|(socket, _)| !self.edited.contains_key(socket)).cloned();
-        let mut next: Vec<_> = stays.collect();
-        let edited = self.edited.into_iter().filter(|(_, listeners)| !listeners.is_empty());
-        next.extend(edited.map(|(socket, listeners)| (socket, Arc::new(listeners))));
-        next.sort_unstable_by_key(|(socket, _)| *socket);
-        Some(next.into())
+        let mut next = self.old.sockets.clone();
+        for (socket, listeners) in self.edited {
+            if listeners.is_empty() {
+                next.remove(&socket);
+            } else {
+                next.insert(socket, Arc::new(listeners));
+            }
+        }
+        Some(next)
     }
 
     fn edit(&mut self, socket: Socket) -> &mut Listeners {
