@@ -1,14 +1,15 @@
 //! Requests: what happens to each, from its head to its record.
 //!
-//! In: Pingora's callbacks. Out: a request admitted, decided and performed. The snapshot is loaded once and let go before anything
-//! waits; all request steps are performed once, in order; what comes later only performs what was decided.
+//! In: Pingora's callbacks. Out: a request admitted, decided and performed: its steps are `steps`, whom it asks `attempt`. The
+//! snapshot is loaded once and let go before anything waits; what comes later only performs what was decided.
 //!
-//! Invariants: **no callback after `request_filter` looks at configuration**; no byte of a request is sent to two endpoints, but for
-//! a request that may be repeated and met a pooled connection that the endpoint had just closed.
+//! Invariants: **no callback after `request_filter` looks at configuration**.
 
+mod attempt;
 mod checks;
 mod edit;
 mod forwarded;
+mod steps;
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -27,12 +28,12 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use gateway_core::admit::{Arrival, Handshake, Reason, Refusal, admit};
-use gateway_core::decide::{Answer, Decision, Forward, Task, decide};
-use gateway_core::snapshot::{BackendProtocol, Security, Settings, Socket, Transport, Turn};
+use gateway_core::decide::{Decision, Task, decide};
+use gateway_core::snapshot::{Settings, Socket, Transport, Turn};
 
-use crate::answer::{self, After, Response};
+use crate::answer::{self, After};
 use crate::connection::Connection;
-use crate::filter::{self, Filter, FilterError, guarded, guarded_now};
+use crate::filter::{Filter, guarded, guarded_now};
 use crate::live::Live;
 use crate::observe::{Counters, Fault, Record, Sink};
 use crate::passage::Passage;
@@ -91,132 +92,6 @@ impl Proxy {
         let arrival = Arrival { socket, tls: is_tls.then(Handshake::default) };
         let settings = Arc::clone(&self.parts.settings);
         Arc::new(Connection::new(arrival, peer, local, settings, Arc::clone(&self.parts.counters)))
-    }
-
-    /// Performs an edit of the head; one that cannot be written is a fault of ours.
-    fn edited(outcome: Result<()>) -> Result<(), Fault> {
-        outcome.map_err(|error| Fault::Internal(error.to_string().into()))
-    }
-
-    /// Performs what concerns the request, in order. A filter may answer.
-    async fn perform<'a>(
-        &self,
-        session: &mut Session,
-        passage: &mut Passage,
-        tasks: impl Iterator<Item = Task<'a>> + Send,
-        mut prefix: usize,
-    ) -> Result<Option<Response>, Fault> {
-        for filter in &self.parts.always {
-            if let Some(response) = self.ask(filter, session, passage).await? {
-                return Ok(Some(response));
-            }
-        }
-        for task in tasks {
-            let head = session.req_header_mut();
-            match task {
-                Task::EditRequest(edits) => Self::edited(edit::request(head, edits))?,
-                Task::EditResponse(_) => {}
-                // `SUPPORT` keeps these away; a request that asks for one all the same is not let through without it.
-                Task::Mirror(..) | Task::Cors(..) | Task::Auth(..) => {
-                    return Err(Fault::Internal("a filter that this gateway does not perform".into()));
-                }
-                Task::Rewrite(rewrite) => {
-                    if let Some(path) = &rewrite.path {
-                        let (path, matched) = path.apply(head.uri.path(), prefix);
-                        prefix = matched;
-                        Self::edited(edit::set_path(head, &path))?;
-                    }
-                    if let Some(host) = &rewrite.hostname {
-                        Self::edited(edit::set_host(head, host))?;
-                    }
-                }
-                Task::Extension(extension) => {
-                    let Some(filter) = filter::of(extension) else {
-                        return Err(Fault::Filter(format!("{} is not a filter of this gateway", extension.id).into()));
-                    };
-                    if let Some(response) = self.ask(&filter, session, passage).await? {
-                        return Ok(Some(response));
-                    }
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Shows the request to one filter.
-    async fn ask(
-        &self,
-        filter: &Arc<dyn Filter>,
-        session: &mut Session,
-        passage: &mut Passage,
-    ) -> Result<Option<Response>, Fault> {
-        let Some(exchange) = &mut passage.exchange else { return Ok(None) };
-        match guarded(filter.request(exchange, session.req_header_mut())).await {
-            Ok(answer) => {
-                passage.filters.push(Arc::clone(filter));
-                Ok(answer.map(Response::from))
-            }
-            Err(error) => Err(self.filter_failed(&error)),
-        }
-    }
-
-    fn filter_failed(&self, error: &FilterError) -> Fault {
-        self.parts.counters.filter_failures.add();
-        tracing::error!(%error, "a filter failed");
-        Fault::Filter(error.to_string().into())
-    }
-
-    async fn forward(&self, session: &mut Session, passage: &mut Passage, forward: Forward) -> Result<bool> {
-        passage.rule = Some(Arc::clone(&forward.rule));
-        let performed = self.perform(session, passage, forward.tasks(), forward.matched_prefix).await;
-        let protocol = forward.backend.protocol;
-        passage.forward = Some(forward);
-        match performed {
-            Ok(None) => {}
-            Ok(Some(response)) => return answer::write(session, passage, response, After::GoOn).await.map(|()| true),
-            Err(fault) => return self.fail(session, passage, fault).await,
-        }
-        if session.is_upgrade_req() {
-            // What follows an upgrade may be silent for long.
-            session.as_downstream_mut().set_read_timeout(None);
-        } else if session.get_header(header::EXPECT).is_some() {
-            self.expect(session, protocol).await?;
-        }
-        Ok(false)
-    }
-
-    /// `Expect: 100-continue` is the business of an HTTP/1 backend; others are spared it.
-    async fn expect(&self, session: &mut Session, protocol: BackendProtocol) -> Result<()> {
-        if protocol == BackendProtocol::Http1 && session.req_header().version == Version::HTTP_11 {
-            return Ok(());
-        }
-        if session.req_header().version == Version::HTTP_11 {
-            session.as_downstream_mut().write_continue_response().await?;
-        }
-        session.req_header_mut().remove_header(&header::EXPECT);
-        Ok(())
-    }
-
-    async fn answer(&self, session: &mut Session, passage: &mut Passage, answer: Answer) -> Result<bool> {
-        passage.rule = Some(Arc::clone(&answer.rule));
-        let response = match self.perform(session, passage, answer.tasks(), 0).await {
-            Ok(None) => Response { status: answer.status, headers: answer.headers, body: answer.body },
-            Ok(Some(response)) => response,
-            Err(fault) => return self.fail(session, passage, fault).await,
-        };
-        answer::write(session, passage, response, After::GoOn).await.map(|()| true)
-    }
-
-    async fn refuse(&self, session: &mut Session, passage: &mut Passage, refusal: Refusal) -> Result<bool> {
-        passage.listener = passage.listener.take().or(refusal.listener);
-        passage.rule = refusal.rule;
-        let status = refusal.reason.status();
-        answer::refuse(session, passage, status, Fault::Refused(refusal.reason), After::GoOn).await.map(|()| true)
-    }
-
-    async fn fail(&self, session: &mut Session, passage: &mut Passage, fault: Fault) -> Result<bool> {
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        answer::refuse(session, passage, status, fault, After::GoOn).await.map(|()| true)
     }
 }
 
@@ -291,30 +166,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn upstream_peer(&self, session: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
-        let Some(forward) = &passage.forward else {
-            return Err(Error::explain(ErrorType::InternalError, "nothing was decided"));
-        };
-        if !matches!(forward.backend.security, Security::Clear) {
-            // TLS to backends is not spoken here, and nothing goes out in clear in its stead.
-            let why = || Fault::Refused(Reason::BrokenBackend("TLS to backends is not spoken here".into()));
-            passage.fault.get_or_insert_with(why);
-            return Err(Error::explain(ErrorType::HTTPStatus(500), "TLS to the backend is not spoken"));
-        }
-        let Some(attempt) = self.parts.upstreams.pick(&forward.backend, &passage.tried) else {
-            passage.fault.get_or_insert(Fault::Refused(Reason::NoEndpoint));
-            return Err(Error::explain(ErrorType::HTTPStatus(503), "no endpoint"));
-        };
-        let peer = if session.is_upgrade_req() && forward.backend.protocol == BackendProtocol::Http1 {
-            let gate = Arc::default();
-            let peer = self.parts.upstreams.peer_for_upgrade(&forward.backend, &attempt, &gate);
-            passage.gate = Some(gate);
-            peer
-        } else {
-            self.parts.upstreams.peer(&forward.backend, &attempt)
-        };
-        passage.tries += 1;
-        passage.attempt = Some(attempt);
-        Ok(peer)
+        self.next_attempt(session, passage)
     }
 
     async fn connected_to_upstream(
@@ -332,52 +184,19 @@ impl ProxyHttp for Proxy {
         Ok(())
     }
 
-    fn fail_to_connect(
-        &self,
-        _session: &mut Session,
-        _peer: &HttpPeer,
-        passage: &mut Passage,
-        mut error: Box<Error>,
-    ) -> Box<Error> {
-        let (Some(attempt), Some(forward)) = (&passage.attempt, &passage.forward) else { return error };
-        self.parts.upstreams.unreachable(attempt);
-        passage.tried.push(attempt.address());
-        let most = forward.backend.endpoints.len().min(MOST_ENDPOINTS);
-        let may_repick = forward.rule.repick && passage.tried.len() < most;
-        if may_repick {
-            self.parts.counters.upstream_repicks.add();
-        } else {
-            passage.blame(Fault::Connect(error.to_string().into()));
-        }
-        error.set_retry(may_repick);
-        error.etype = ErrorType::HTTPStatus(503);
-        error
+    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, passage: &mut Passage, error: Box<Error>) -> Box<Error> {
+        self.not_connected(passage, error)
     }
 
     fn error_while_proxy(
         &self,
         _peer: &HttpPeer,
         session: &mut Session,
-        mut error: Box<Error>,
+        error: Box<Error>,
         passage: &mut Passage,
         reused: bool,
     ) -> Box<Error> {
-        let may_repeat = session.req_header().method.is_idempotent() && !session.as_ref().retry_buffer_truncated();
-        let was_repeated = std::mem::replace(&mut passage.is_repeated, true);
-        let repicks = passage.forward.as_ref().is_some_and(|forward| forward.rule.repick);
-        if may_repeat && repicks && !was_repeated && session.response_written().is_none() {
-            error.retry.decide_reuse(reused);
-        } else {
-            error.set_retry(false);
-        }
-        if error.esource() == &ErrorSource::Upstream && !error.retry() {
-            self.parts.counters.upstream_resets.add();
-            if let Some(attempt) = &passage.attempt {
-                self.parts.upstreams.failed(attempt);
-            }
-            passage.blame(Fault::Upstream(error.to_string().into()));
-        }
-        error
+        self.broken_off(session, passage, error, reused)
     }
 
     async fn request_body_filter(
@@ -414,12 +233,7 @@ impl ProxyHttp for Proxy {
         head: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
-        let Some(attempt) = &passage.attempt else { return Ok(()) };
-        match head.status.as_u16() {
-            100 | 102..=199 => {}
-            502..=504 => self.parts.upstreams.failed(attempt),
-            _ => attempt.succeeded(),
-        }
+        self.heard(head, passage);
         Ok(())
     }
 
@@ -533,9 +347,6 @@ enum Undecided {
     Refused(Refusal),
     Failed(Fault),
 }
-
-/// How many endpoints a request is offered to while none can be connected to.
-const MOST_ENDPOINTS: usize = 4;
 
 /// The status for an error, none where the client is gone, and whose fault it was.
 fn judge(error: &Error) -> (Option<StatusCode>, Fault) {

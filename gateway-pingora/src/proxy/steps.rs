@@ -1,0 +1,151 @@
+//! What is performed of a decision before a backend is asked: the request steps of rule and target, in order, and local answers.
+//!
+//! In: a decision, the request's head. Out: the head as it is forwarded, or the answer written. Which steps there are was decided
+//! before; a filter of one's own may answer in the backend's stead.
+//!
+//! Invariants: **each step is performed once, in order**; a step that cannot be performed ends the request, and nothing is
+//! forwarded without it.
+
+use std::sync::Arc;
+
+use http::{StatusCode, Version, header};
+use pingora_error::Result;
+use pingora_proxy::Session;
+
+use gateway_core::admit::Refusal;
+use gateway_core::decide::{Answer, Forward, Task};
+use gateway_core::snapshot::BackendProtocol;
+
+use super::{Proxy, edit};
+use crate::answer::{self, After, Response};
+use crate::filter::{self, Filter, FilterError, guarded};
+use crate::observe::Fault;
+use crate::passage::Passage;
+
+impl Proxy {
+    /// Performs an edit of the head; one that cannot be written is a fault of ours.
+    pub(super) fn edited(outcome: Result<()>) -> Result<(), Fault> {
+        outcome.map_err(|error| Fault::Internal(error.to_string().into()))
+    }
+
+    /// Performs what concerns the request, in order. A filter may answer.
+    async fn perform<'a>(
+        &self,
+        session: &mut Session,
+        passage: &mut Passage,
+        tasks: impl Iterator<Item = Task<'a>> + Send,
+        mut prefix: usize,
+    ) -> Result<Option<Response>, Fault> {
+        for filter in &self.parts.always {
+            if let Some(response) = self.ask(filter, session, passage).await? {
+                return Ok(Some(response));
+            }
+        }
+        for task in tasks {
+            let head = session.req_header_mut();
+            match task {
+                Task::EditRequest(edits) => Self::edited(edit::request(head, edits))?,
+                Task::EditResponse(_) => {}
+                // `SUPPORT` keeps these away; a request that asks for one all the same is not let through without it.
+                Task::Mirror(..) | Task::Cors(..) | Task::Auth(..) => {
+                    return Err(Fault::Internal("a filter that this gateway does not perform".into()));
+                }
+                Task::Rewrite(rewrite) => {
+                    if let Some(path) = &rewrite.path {
+                        let (path, matched) = path.apply(head.uri.path(), prefix);
+                        prefix = matched;
+                        Self::edited(edit::set_path(head, &path))?;
+                    }
+                    if let Some(host) = &rewrite.hostname {
+                        Self::edited(edit::set_host(head, host))?;
+                    }
+                }
+                Task::Extension(extension) => {
+                    let Some(filter) = filter::of(extension) else {
+                        return Err(Fault::Filter(format!("{} is not a filter of this gateway", extension.id).into()));
+                    };
+                    if let Some(response) = self.ask(&filter, session, passage).await? {
+                        return Ok(Some(response));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Shows the request to one filter.
+    async fn ask(
+        &self,
+        filter: &Arc<dyn Filter>,
+        session: &mut Session,
+        passage: &mut Passage,
+    ) -> Result<Option<Response>, Fault> {
+        let Some(exchange) = &mut passage.exchange else { return Ok(None) };
+        match guarded(filter.request(exchange, session.req_header_mut())).await {
+            Ok(answer) => {
+                passage.filters.push(Arc::clone(filter));
+                Ok(answer.map(Response::from))
+            }
+            Err(error) => Err(self.filter_failed(&error)),
+        }
+    }
+
+    pub(super) fn filter_failed(&self, error: &FilterError) -> Fault {
+        self.parts.counters.filter_failures.add();
+        tracing::error!(%error, "a filter failed");
+        Fault::Filter(error.to_string().into())
+    }
+
+    pub(super) async fn forward(&self, session: &mut Session, passage: &mut Passage, forward: Forward) -> Result<bool> {
+        passage.rule = Some(Arc::clone(&forward.rule));
+        let performed = self.perform(session, passage, forward.tasks(), forward.matched_prefix).await;
+        let protocol = forward.backend.protocol;
+        passage.forward = Some(forward);
+        match performed {
+            Ok(None) => {}
+            Ok(Some(response)) => return answer::write(session, passage, response, After::GoOn).await.map(|()| true),
+            Err(fault) => return self.fail(session, passage, fault).await,
+        }
+        if session.is_upgrade_req() {
+            // What follows an upgrade may be silent for long.
+            session.as_downstream_mut().set_read_timeout(None);
+        } else if session.get_header(header::EXPECT).is_some() {
+            self.expect(session, protocol).await?;
+        }
+        Ok(false)
+    }
+
+    /// `Expect: 100-continue` is the business of an HTTP/1 backend; others are spared it.
+    async fn expect(&self, session: &mut Session, protocol: BackendProtocol) -> Result<()> {
+        if protocol == BackendProtocol::Http1 && session.req_header().version == Version::HTTP_11 {
+            return Ok(());
+        }
+        if session.req_header().version == Version::HTTP_11 {
+            session.as_downstream_mut().write_continue_response().await?;
+        }
+        session.req_header_mut().remove_header(&header::EXPECT);
+        Ok(())
+    }
+
+    pub(super) async fn answer(&self, session: &mut Session, passage: &mut Passage, answer: Answer) -> Result<bool> {
+        passage.rule = Some(Arc::clone(&answer.rule));
+        let response = match self.perform(session, passage, answer.tasks(), 0).await {
+            Ok(None) => Response { status: answer.status, headers: answer.headers, body: answer.body },
+            Ok(Some(response)) => response,
+            Err(fault) => return self.fail(session, passage, fault).await,
+        };
+        answer::write(session, passage, response, After::GoOn).await.map(|()| true)
+    }
+
+    pub(super) async fn refuse(&self, session: &mut Session, passage: &mut Passage, refusal: Refusal) -> Result<bool> {
+        passage.listener = passage.listener.take().or(refusal.listener);
+        passage.rule = refusal.rule;
+        let status = refusal.reason.status();
+        answer::refuse(session, passage, status, Fault::Refused(refusal.reason), After::GoOn).await.map(|()| true)
+    }
+
+    pub(super) async fn fail(&self, session: &mut Session, passage: &mut Passage, fault: Fault) -> Result<bool> {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        answer::refuse(session, passage, status, fault, After::GoOn).await.map(|()| true)
+    }
+}
