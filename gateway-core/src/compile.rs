@@ -20,6 +20,7 @@ mod class;
 mod client_validation;
 mod counts;
 mod dependents;
+mod difference;
 mod endpoints;
 mod fault;
 mod gateway;

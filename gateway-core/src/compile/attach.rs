@@ -16,7 +16,7 @@ use crate::resource::{LabelSelector, Meta, ParentRef};
 use super::route::Route;
 
 /// What attachment looks at in a listener. When it is unchanged, no route needs to be judged again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Surface {
     pub(super) name: Arc<str>,
     pub(super) port: u16,
@@ -29,7 +29,7 @@ pub(super) struct Surface {
 }
 
 /// `allowedRoutes.namespaces`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Namespaces {
     Same,
     All,

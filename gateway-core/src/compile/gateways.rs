@@ -19,6 +19,7 @@ use super::age::age;
 use super::attach::Surface;
 use super::claims::{Claims, claims_of};
 use super::counts::Counts;
+use super::difference::Difference;
 use super::gateway::GatewayState;
 use super::listener::ListenerState;
 use super::listener_set::SetState;
@@ -149,8 +150,8 @@ impl Gateways {
         self.ports.get(&port).into_iter().flatten()
     }
 
-    /// Puts a Gateway as judged on its own, or takes it away. Returns whether attachment to it has to be judged again.
-    pub(super) fn replace(&mut self, name: &ObjectName, new: Option<GatewayState>) -> bool {
+    /// Puts a Gateway as judged on its own, or takes it away. Returns for which routes attachment has to be judged again.
+    pub(super) fn replace(&mut self, name: &ObjectName, new: Option<GatewayState>) -> Difference {
         let id = ObjectId::new(Kind::Gateway, name.clone());
         let claims = new.as_ref().map_or_else(Vec::new, |state| self.claims_of_gateway(name, state));
         self.rooms.own(name, new.as_ref().map_or(0, |state| state.listeners.len()));
@@ -167,15 +168,15 @@ impl Gateways {
         let new = self.states.get(name);
         let (listeners, moments) = new.map_or((None, &[][..]), |state| (Some(&*state.listeners), &*state.moments));
         let (known, before) = old.as_ref().map_or((None, &[][..]), |state| (Some(&*state.listeners), &*state.moments));
-        let is_alike = surfaces(known) == surfaces(listeners);
+        let difference = Difference::between(known, listeners);
         note_moments(&mut self.moments, &id, before, moments);
         note_ports(&mut self.ports, &id, known, listeners);
         self.claims.put(id, claims);
-        !is_alike
+        difference
     }
 
-    /// Puts a ListenerSet as judged on its own, or takes it away. Returns whether attachment to it has to be judged again.
-    pub(super) fn replace_set(&mut self, name: &ObjectName, new: Option<SetState>) -> bool {
+    /// Puts a ListenerSet as judged on its own, or takes it away. Returns for which routes attachment has to be judged again.
+    pub(super) fn replace_set(&mut self, name: &ObjectName, new: Option<SetState>) -> Difference {
         let id = ObjectId::new(Kind::ListenerSet, name.clone());
         let claims = new.as_ref().map_or_else(Vec::new, |state| self.claims_of_set(state));
         let old = match new {
@@ -195,11 +196,12 @@ impl Gateways {
         let (listeners, moments) = new.map_or((None, &[][..]), |state| (Some(&*state.listeners), &*state.moments));
         let (known, before) = old.as_ref().map_or((None, &[][..]), |state| (Some(&*state.listeners), &*state.moments));
         let standing = |state: Option<&SetState>| state.map(|state| (state.gateway.clone(), state.refusal.is_none()));
-        let is_alike = standing(old.as_ref()) == standing(new) && surfaces(known) == surfaces(listeners);
+        let stands = standing(old.as_ref()) == standing(new);
+        let difference = if stands { Difference::between(known, listeners) } else { Difference::Whole };
         note_moments(&mut self.moments, &id, before, moments);
         note_ports(&mut self.ports, &id, known, listeners);
         self.claims.put(id, claims);
-        !is_alike
+        difference
     }
 
     /// How many of the listeners of a set fit.
@@ -375,10 +377,6 @@ fn note_ports(
     for port in new.difference(&old) {
         ports.entry(*port).or_default().insert(id.clone());
     }
-}
-
-fn surfaces(listeners: Option<&[ListenerState]>) -> Option<Vec<&Surface>> {
-    listeners.map(|listeners| listeners.iter().map(|listener| &listener.surface).collect())
 }
 
 /// A listener as traffic meets it. `host` is the Gateway that it belongs to.

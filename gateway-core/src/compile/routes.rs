@@ -26,7 +26,7 @@ use super::violation;
 #[derive(Debug)]
 pub(super) struct RouteState {
     pub(super) route: Route,
-    pub(super) references: References,
+    pub(super) references: Arc<References>,
     pub(super) translated: Arc<Translated>,
     /// Listeners that carry it with their hostnames, sorted, each once.
     pub(super) carried: Vec<(ListenerId, Option<Arc<str>>)>,
@@ -46,6 +46,16 @@ impl RouteState {
     /// The listeners that carry it, sorted, each once.
     pub(super) fn attached(&self) -> Vec<ListenerId> {
         self.carried.iter().map(|(listener, _)| listener.clone()).collect()
+    }
+
+    /// Whether the books say the same of another state of the route. One that was resolved anew may refer to other objects.
+    pub(super) fn is_booked_like(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.references, &other.references)
+            && self.carried == other.carried
+            && self.carriers == other.carriers
+            && self.contends == other.contends
+            && self.holders == other.holders
+            && self.gateways == other.gateways
     }
 
     /// The age of a route, and where it contends.

@@ -104,6 +104,8 @@ struct Dirty {
     /// Objects that backendRefs lead to.
     backends: BTreeSet<ObjectId>,
     routes: BTreeSet<ObjectId>,
+    /// Routes that may meet other listeners than before, though nothing of their own changed.
+    reattached: BTreeSet<ObjectId>,
     /// Routes that were judged and contend with others, so that what is said of them depends on those.
     contending: BTreeSet<ObjectId>,
     /// Holders of listeners whose status may differ though nothing else does.
@@ -198,8 +200,12 @@ impl State {
         self.judge_backends(&mut dirty, options);
         self.judge_gateways(&mut dirty, options);
         self.judge_telemetry(&mut dirty, options);
-        for id in std::mem::take(&mut dirty.routes) {
-            self.judge_route(&id, &mut dirty, options);
+        let routes = std::mem::take(&mut dirty.routes);
+        for id in std::mem::take(&mut dirty.reattached).difference(&routes) {
+            self.reattach_route(id, &mut dirty, options);
+        }
+        for id in &routes {
+            self.judge_route(id, &mut dirty, options);
         }
         self.phrase_contending(&mut dirty, options);
         // Only now, so that a backend whose last user changed its name in this transaction stays the same backend.

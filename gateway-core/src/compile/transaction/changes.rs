@@ -77,7 +77,7 @@ impl State {
         }
         // One that appears or goes changes what its children have to say, ours or not.
         if is_holder && old.is_some() != new.is_some() {
-            dirty.routes.extend(self.dependents.routes(&id).cloned());
+            dirty.reattached.extend(self.dependents.routes(&id).cloned());
             dirty.sets.extend(self.dependents.sets(&id).map(|set| set.name.clone()));
         }
     }
@@ -118,8 +118,14 @@ impl State {
             let allowed = self.gateways.get(&parent.name).filter(|_| parent.kind == Kind::Gateway);
             let selector = allowed.and_then(|gateway| gateway.object.spec.allowed_listeners.namespaces.selector.as_ref());
             let sets = selector.is_some_and(differs);
-            let concerned = children.iter().filter(|child| if child.kind == Kind::ListenerSet { sets } else { routes });
-            concerned.for_each(|child| dirty.touch(child));
+            for child in children {
+                let is_set = child.kind == Kind::ListenerSet;
+                if is_set && sets {
+                    dirty.touch(child);
+                } else if !is_set && routes {
+                    dirty.reattached.insert(child.clone());
+                }
+            }
         }
     }
 }

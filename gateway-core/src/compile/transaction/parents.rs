@@ -3,10 +3,12 @@
 //! In: marks in `Dirty`. Out: listeners in the snapshot, and marks for the routes whose attachment may differ.
 
 use crate::name::{Kind, ObjectId, ObjectName};
+use crate::resource::ParentRef;
 use crate::snapshot::BackendName;
 use crate::status::Status;
 
 use super::super::dependents::Links;
+use super::super::difference::Difference;
 use super::super::listener::Sources;
 use super::super::references::World;
 use super::super::{Classes, Options, class, gateway, listener_set};
@@ -89,11 +91,10 @@ impl State {
         // Whether it exists, and whether it is ours.
         dirty.policies.extend(self.policies.on(&id).cloned());
         let was_default = self.gateways.is_default(name);
-        if self.gateways.replace(name, state) {
-            dirty.routes.extend(self.dependents.routes(&id).cloned());
-        }
+        let difference = self.gateways.replace(name, state);
+        self.reattach(&id, &difference, dirty);
         if self.gateways.is_default(name) != was_default {
-            dirty.routes.extend(self.dependents.seekers().cloned());
+            dirty.reattached.extend(self.dependents.seekers().cloned());
         }
     }
 
@@ -129,9 +130,26 @@ impl State {
             None => Linked { parents, ..Linked::default() },
         };
         self.link(&id, object.is_some().then_some(linked), dirty);
-        if self.gateways.replace_set(name, state) {
-            dirty.routes.extend(self.dependents.routes(&id).cloned());
-        }
+        let difference = self.gateways.replace_set(name, state);
+        self.reattach(&id, &difference, dirty);
+    }
+
+    /// Marks the routes that a difference in the listeners of a holder concerns.
+    fn reattach(&self, holder: &ObjectId, difference: &Difference, dirty: &mut Dirty) {
+        let listeners = match difference {
+            Difference::None => return,
+            Difference::Whole => return dirty.reattached.extend(self.dependents.routes(holder).cloned()),
+            Difference::Listeners(listeners) => listeners,
+        };
+        let is_concerned = |id: &&ObjectId| {
+            let Some(state) = self.routes.get(*id) else { return false };
+            let route = &state.route;
+            let names = |parent: &&ParentRef| parent.holder(route.namespace()).is_some_and(|named| named == *holder);
+            let mut named = route.parents().iter().filter(names).peekable();
+            // One that comes by being a default names no listener.
+            named.peek().is_none() || named.any(|parent| listeners.concern(parent))
+        };
+        dirty.reattached.extend(self.dependents.routes(holder).filter(is_concerned).cloned());
     }
 
     /// Exchanges what a holder of listeners refers to, and what its Gateway needs for it.

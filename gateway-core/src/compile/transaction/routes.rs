@@ -34,30 +34,51 @@ impl State {
             }
             return;
         };
-        let mut world = world!(self, options);
-        let references = world.references(&route);
+        let references = Arc::new(world!(self, options).references(&route));
         let translated = self.translate(&route, &references, old.as_ref(), options);
+        self.settle_route(id, old.as_ref(), (route, references, translated), dirty, options);
+    }
+
+    /// Attaches a route again, of which nothing changed but perhaps the listeners it meets.
+    pub(super) fn reattach_route(&mut self, id: &ObjectId, dirty: &mut Dirty, options: &Options) {
+        let Some(old) = self.routes.remove(id) else { return };
+        let parts = (old.route.clone(), Arc::clone(&old.references), Arc::clone(&old.translated));
+        self.settle_route(id, Some(&old), parts, dirty, options);
+    }
+
+    /// Attaches a route, puts its matches where they stand, keeps the books and phrases its status.
+    fn settle_route(
+        &mut self,
+        id: &ObjectId,
+        old: Option<&RouteState>,
+        (route, references, translated): (Route, Arc<References>, Arc<Translated>),
+        dirty: &mut Dirty,
+        options: &Options,
+    ) {
         let attachment = self.attach(&route);
         dirty.problems.push((id.clone(), attachment.problems.clone()));
         let carried = if routes::invalid(&route, &translated).is_none() { attachment.listeners.clone() } else { Vec::new() };
-        let (contends, places) = (routes::contends(&route, &carried), Vec::new());
+        let contends = routes::contends(&route, &carried);
         let (holders, gateways) = (attachment.holders.clone(), attachment.gateways.clone());
         let mut carriers: Vec<ObjectName> =
             carried.iter().filter_map(|(listener, _)| self.gateways.behind(&listener.parent).cloned()).collect();
         carriers.sort_unstable();
         carriers.dedup();
-        let mut new = RouteState { route, references, translated, carried, carriers, places, contends, holders, gateways };
-        let is_placed =
-            old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.translated, &new.translated) && old.carried == new.carried);
-        match &old {
-            Some(old) if is_placed => new.places.clone_from(&old.places),
+        let mut new =
+            RouteState { route, references, translated, carried, carriers, places: Vec::new(), contends, holders, gateways };
+        match old {
+            Some(old) if Arc::ptr_eq(&old.translated, &new.translated) && old.carried == new.carried => {
+                new.places.clone_from(&old.places);
+            }
             _ if options.traffic => {
                 let places = routes::places(&new.route, &new.translated, &new.carried);
-                new.places = routes::replace(&mut self.writer, id, old.as_ref().map_or(&[], |old| &old.places), places);
+                new.places = routes::replace(&mut self.writer, id, old.map_or(&[], |old| &old.places), places);
             }
             _ => {}
         }
-        self.account(id, old.as_ref(), Some(&new), dirty);
+        if !old.is_some_and(|old| old.is_booked_like(&new)) {
+            self.account(id, old, Some(&new), dirty);
+        }
         if new.contends.is_empty() {
             self.phrase_route(id, &new, &attachment, dirty, options);
         } else {
