@@ -18,6 +18,7 @@ mod certificates;
 mod claims;
 mod class;
 mod client_validation;
+mod counted;
 mod counts;
 mod dependents;
 mod difference;

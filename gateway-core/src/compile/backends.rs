@@ -15,6 +15,7 @@ use crate::snapshot::{
 };
 use crate::support::Support;
 
+use super::counted::Counted;
 use super::fault::Fault;
 use super::hashed::Hashed;
 use super::objects::Objects;
@@ -30,35 +31,8 @@ pub(super) struct Backends {
     next: u32,
     /// Objects whose entries gained or lost their last endpoint.
     touched: BTreeSet<ObjectId>,
-    names: Names,
-}
-
-/// The host names that entries lead to, counted.
-#[derive(Debug, Default)]
-struct Names {
-    held: BTreeMap<Arc<str>, u32>,
-    /// Whether what was touched in this transaction was held before it.
-    before: BTreeMap<Arc<str>, bool>,
-}
-
-impl Names {
-    fn exchange(&mut self, old: Option<&Arc<str>>, new: Option<&Arc<str>>) {
-        for name in [old, new].into_iter().flatten() {
-            let is_held = self.held.contains_key(name);
-            self.before.entry(Arc::clone(name)).or_insert(is_held);
-        }
-        if let Some(new) = new {
-            *self.held.entry(Arc::clone(new)).or_insert(0) += 1;
-        }
-        if let Some(old) = old
-            && let Some(count) = self.held.get_mut(old)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.held.remove(old);
-            }
-        }
-    }
+    /// The host names that entries lead to.
+    names: Counted<Arc<str>>,
 }
 
 /// A port of an object in one of its uses.
@@ -106,7 +80,7 @@ impl<'a> Sources<'a> {
 
 impl Backends {
     pub(super) fn new(seed: Seed) -> Self {
-        Self { entries: Hashed::with_hasher(seed), next: 0, touched: BTreeSet::new(), names: Names::default() }
+        Self { entries: Hashed::with_hasher(seed), next: 0, touched: BTreeSet::new(), names: Counted::new(seed) }
     }
 
     /// Takes note that an object uses a backend. Returns what it leads to.
@@ -121,7 +95,7 @@ impl Backends {
             let entry = Entry { id: BackendId(self.next), found: resolve::find(name, sources), users: BTreeSet::new() };
             self.next += 1;
             entry.publish(name, writer);
-            self.names.exchange(None, entry.host());
+            entry.host().cloned().into_iter().for_each(|host| self.names.join(host));
             self.touched.insert(name.object.clone());
             entry
         });
@@ -138,7 +112,7 @@ impl Backends {
             return;
         }
         writer.remove_backend(entry.id);
-        self.names.exchange(entry.host(), None);
+        entry.host().cloned().into_iter().for_each(|host| self.names.leave(host));
         ports.remove(&port_of(name));
         if ports.is_empty() {
             self.entries.remove(&name.object);
@@ -164,7 +138,8 @@ impl Backends {
                 self.touched.insert(object.clone());
             }
             let old = std::mem::replace(&mut entry.found, found);
-            self.names.exchange(host(&old), entry.host());
+            entry.host().cloned().into_iter().for_each(|host| self.names.join(host));
+            host(&old).cloned().into_iter().for_each(|host| self.names.leave(host));
             entry.publish(&name, writer);
         }
         users
@@ -189,9 +164,7 @@ impl Backends {
 
     /// The host names that entries began or ceased to lead to since this was asked last.
     pub(super) fn take_names(&mut self) -> BTreeMap<Arc<str>, bool> {
-        let before = std::mem::take(&mut self.names.before);
-        let changed = before.into_iter().map(|(name, was)| (self.names.held.contains_key(&name), was, name));
-        changed.filter(|(is, was, _)| is != was).map(|(is, _, name)| (name, is)).collect()
+        self.names.take().into_iter().collect()
     }
 }
 

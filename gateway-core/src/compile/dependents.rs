@@ -9,6 +9,7 @@ use crate::name::{Kind, ObjectId, ObjectName};
 use crate::snapshot::Seed;
 
 use super::Need;
+use super::counted::Counted;
 use super::hashed::{Hashed, HashedSet};
 
 /// References, backwards.
@@ -126,45 +127,28 @@ fn swap<K: Ord + Hash + Clone>(sets: &mut Hashed<K, HashedSet<ObjectId>>, who: &
 
 /// What each Gateway depends on, counted, so that joining and leaving are seen once.
 #[derive(Debug)]
-pub(super) struct Needs {
-    held: Hashed<(ObjectName, ObjectId), u32>,
-    /// Whether what was touched in this transaction was held before it.
-    before: Hashed<(ObjectName, ObjectId), bool>,
-}
+pub(super) struct Needs(Counted<(ObjectName, ObjectId)>);
 
 impl Needs {
     pub(super) fn new(seed: Seed) -> Self {
-        Self { held: Hashed::with_hasher(seed), before: Hashed::with_hasher(seed) }
+        Self(Counted::new(seed))
     }
 
     /// One more reason for a Gateway to depend on an object.
     pub(super) fn join(&mut self, gateway: &ObjectName, object: &ObjectId) {
-        let key = (gateway.clone(), object.clone());
-        let count = self.held.entry(key.clone()).or_insert(0);
-        self.before.entry(key).or_insert(*count > 0);
-        *count += 1;
+        self.0.join((gateway.clone(), object.clone()));
     }
 
     /// One reason less.
     pub(super) fn leave(&mut self, gateway: &ObjectName, object: &ObjectId) {
-        let key = (gateway.clone(), object.clone());
-        let Some(count) = self.held.get_mut(&key) else { return };
-        self.before.entry(key.clone()).or_insert(*count > 0);
-        *count -= 1;
-        if *count == 0 {
-            self.held.remove(&key);
-        }
+        self.0.leave((gateway.clone(), object.clone()));
     }
 
     /// What joined or left since this was asked last, in order.
     pub(super) fn take(&mut self) -> Vec<Need> {
-        let changed = self.before.drain().filter_map(|(key, was_held)| {
-            let joined = self.held.contains_key(&key);
-            (joined != was_held).then_some(Need { gateway: key.0, object: key.1, joined })
-        });
+        let changed = self.0.take().into_iter().map(|((gateway, object), joined)| Need { gateway, object, joined });
         let mut changed: Vec<Need> = changed.collect();
         changed.sort_unstable();
-        self.before.shrink_to(64);
         changed
     }
 }
