@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::name::{Kind, ObjectId, ObjectName};
 use crate::status::Status;
 
-use super::super::policies::{self, Ancestors, Replaced};
+use super::super::policies::{self, Ancestors, Policy, Replaced};
+use super::super::ties::Ties;
 use super::super::{Options, backends};
 use super::{Dirty, State, links};
 
@@ -21,21 +22,49 @@ impl State {
         let policies: BTreeSet<ObjectId> = policies;
         for id in policies {
             let mut new = policies::judge(&id, &self.objects, &mut self.authorities, &mut self.certificates, options);
-            if let Some((new, old)) = new.as_mut().zip(self.policies.get_mut(&id)) {
+            if let Some((new, old)) = new.as_mut().zip(self.policies.get(&id)) {
                 new.barred = Arc::clone(&old.barred);
-                new.needed = std::mem::take(&mut old.needed);
             }
-            let after = new.as_ref().map(|policy| policy.ties.clone()).unwrap_or_default();
-            let Replaced { old, targets, rivals } = self.policies.replace(&id, new);
-            let before = old.as_ref().map(|policy| policy.ties.clone()).unwrap_or_default();
-            self.dependents.relink(&id, links(&before.uses, &before.crosses, &[]), links(&after.uses, &after.crosses, &[]));
-            if let Some(old) = old {
-                old.needed.iter().for_each(|(gateway, object)| self.needs.leave(gateway, object));
-            }
+            let Replaced { targets, rivals, .. } = self.replace_policy(&id, new, dirty);
             dirty.backends.extend(targets);
             dirty.policed.extend(rivals);
             dirty.policed.insert(id);
         }
+    }
+
+    /// Puts a policy as judged, or takes it away, with what it refers to. What Gateways need because of it stays as it was until that
+    /// is settled again.
+    pub(super) fn replace_policy(&mut self, id: &ObjectId, mut new: Option<Policy>, dirty: &mut Dirty) -> Replaced {
+        if let Some((new, old)) = new.as_mut().zip(self.policies.get_mut(id)) {
+            new.needed = std::mem::take(&mut old.needed);
+            new.ways = std::mem::take(&mut old.ways);
+        }
+        let after = new.as_ref().map(|policy| policy.ties.clone()).unwrap_or_default();
+        let replaced = self.policies.replace(id, new);
+        let none = Ties::default();
+        let before = replaced.old.as_ref().map_or(&none, |policy| &policy.ties);
+        self.dependents.relink(id, links(&before.uses, &before.crosses, &[]), links(&after.uses, &after.crosses, &[]));
+        let left = before.backends.iter().filter(|backend| after.backends.binary_search(backend).is_err());
+        dirty.released.extend(left.map(|backend| (backend.clone(), id.clone())));
+        if let Some(old) = &replaced.old {
+            self.leave(&old.needed, &old.ways);
+        }
+        replaced
+    }
+
+    /// Exchanges what Gateways need because of a policy, and the ways it opens from them.
+    pub(super) fn book_policy(&mut self, id: &ObjectId, needed: Vec<Owed>, ways: Vec<Owed>) {
+        let Some(policy) = self.policies.get_mut(id) else { return };
+        needed.iter().for_each(|(gateway, object)| self.needs.join(gateway, object));
+        ways.iter().for_each(|(gateway, object)| self.reach.open(gateway, object));
+        let needed = std::mem::replace(&mut policy.needed, needed);
+        let ways = std::mem::replace(&mut policy.ways, ways);
+        self.leave(&needed, &ways);
+    }
+
+    fn leave(&mut self, needed: &[Owed], ways: &[Owed]) {
+        needed.iter().for_each(|(gateway, object)| self.needs.leave(gateway, object));
+        ways.iter().for_each(|(gateway, object)| self.reach.close(gateway, object));
     }
 
     /// Says of policies what became of them, for the Gateways that lead to what they target.
@@ -68,19 +97,14 @@ impl State {
             });
             let mut needed: Vec<_> = owed.collect();
             needed.sort_unstable();
-            self.settle_policy(&id, needed, &barred, options);
+            self.book_policy(&id, needed, Vec::new());
+            self.bar(&id, &barred, options);
         }
     }
 
-    /// Keeps the books of a policy: what Gateways need because of it, and for which of them it is not in force.
-    fn settle_policy(&mut self, id: &ObjectId, needed: Vec<(ObjectName, ObjectId)>, barred: &[ObjectName], options: &Options) {
-        let Some(policy) = self.policies.get_mut(id) else { return };
-        needed.iter().for_each(|(gateway, object)| self.needs.join(gateway, object));
-        let before = std::mem::replace(&mut policy.needed, needed);
-        before.iter().for_each(|(gateway, object)| self.needs.leave(gateway, object));
-        if *policy.barred == *barred {
-            return;
-        }
+    /// Takes note for which Gateways a policy is not in force.
+    fn bar(&mut self, id: &ObjectId, barred: &[ObjectName], options: &Options) {
+        let Some(policy) = self.policies.get_mut(id).filter(|policy| *policy.barred != *barred) else { return };
         policy.barred = barred.into();
         let targets = policy.targets.clone();
         for target in targets {
@@ -90,3 +114,6 @@ impl State {
         }
     }
 }
+
+/// An object, with a Gateway that needs it or leads to it.
+pub(super) type Owed = (ObjectName, ObjectId);

@@ -12,7 +12,7 @@ use super::super::Options;
 use super::super::policies::Replaced;
 use super::super::policies::telemetry::{self, Standing};
 use super::super::references::World;
-use super::{Dirty, State, links};
+use super::{Dirty, State};
 
 /// How a Gateway stands to us: a part of the state, so that the rest of it can be used beside.
 macro_rules! standing {
@@ -32,23 +32,10 @@ impl State {
         let (mut touched, mut settled) = (BTreeSet::new(), BTreeSet::new());
         for id in std::mem::take(&mut dirty.policies) {
             let found = self.objects.telemetry.get(&id.name);
-            let mut new = found.map(|policy| telemetry::judge(&id, policy, standing!(self), &mut world!(self, options), options));
-            if let Some((new, old)) = new.as_mut().zip(self.policies.get_mut(&id)) {
-                new.needed = std::mem::take(&mut old.needed);
-                new.ways = std::mem::take(&mut old.ways);
-            }
-            let after = new.as_ref().map(|policy| policy.ties.clone()).unwrap_or_default();
+            let new = found.map(|policy| telemetry::judge(&id, policy, standing!(self), &mut world!(self, options), options));
             touched.extend(new.iter().flat_map(|policy| &policy.targets).map(|target| target.object.name.clone()));
-            let Replaced { old, targets: _, rivals } = self.policies.replace(&id, new);
+            let Replaced { old, rivals, .. } = self.replace_policy(&id, new, dirty);
             touched.extend(old.iter().flat_map(|policy| &policy.targets).map(|target| target.object.name.clone()));
-            let before = old.as_ref().map(|policy| policy.ties.clone()).unwrap_or_default();
-            self.dependents.relink(&id, links(&before.uses, &before.crosses, &[]), links(&after.uses, &after.crosses, &[]));
-            let left = before.backends.into_iter().filter(|backend| after.backends.binary_search(backend).is_err());
-            dirty.released.extend(left.map(|backend| (backend, id.clone())));
-            if let Some(old) = old {
-                old.needed.iter().for_each(|(gateway, object)| self.needs.leave(gateway, object));
-                old.ways.iter().for_each(|(gateway, object)| self.reach.close(gateway, object));
-            }
             settled.extend(rivals);
             settled.insert(id);
         }
@@ -87,13 +74,7 @@ impl State {
             let backends = policy.ties.backends.iter().filter(|_| has_say);
             ways.extend(backends.map(|backend| (gateway.clone(), backend.object.clone())));
         }
-        needed.iter().for_each(|(gateway, object)| self.needs.join(gateway, object));
-        ways.iter().for_each(|(gateway, object)| self.reach.open(gateway, object));
-        let Some(policy) = self.policies.get_mut(id) else { return };
-        let needed = std::mem::replace(&mut policy.needed, needed);
-        let ways = std::mem::replace(&mut policy.ways, ways);
-        needed.iter().for_each(|(gateway, object)| self.needs.leave(gateway, object));
-        ways.iter().for_each(|(gateway, object)| self.reach.close(gateway, object));
+        self.book_policy(id, needed, ways);
     }
 
     /// Says of a policy what became of it, to each Gateway that it targets.
