@@ -222,8 +222,13 @@ fn choose<'a>(split: &'a Split, turns: &mut impl FnMut(&Turn) -> u64) -> Result<
 
 /// The backend of a target, where it can be used.
 fn backend<'a>(snapshot: &'a Snapshot, target: &Target, gateway: &ObjectName) -> Result<&'a Arc<Backend>, Reason> {
-    let backend = target.backend.and_then(|id| snapshot.backend(id)).ok_or(Reason::InvalidBackend)?;
+    let backend = found(snapshot, target)?;
     Reason::against(backend, gateway).map_or(Ok(backend), Err)
+}
+
+/// The backend of a target, whatever is known of it.
+fn found<'a>(snapshot: &'a Snapshot, target: &Target) -> Result<&'a Arc<Backend>, Reason> {
+    target.backend.and_then(|id| snapshot.backend(id)).ok_or(Reason::InvalidBackend)
 }
 
 /// Whose session persistence holds: the XBackend's goes before the rule's, and that before a policy's.

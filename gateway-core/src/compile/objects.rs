@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::name::{GroupKind, Kind, ObjectId, ObjectName};
 use crate::resource::{
     BackendTlsPolicy, ClusterTrustBundle, ConfigMap, DirectResponse, EndpointSlice, Extension, Gateway, GatewayClass,
-    GatewayParameters, ListenerSet, Namespace, Object, ReferenceGrant, Secret, Service, ServiceImport, XBackend,
+    GatewayParameters, ListenerSet, Namespace, Object, ReferenceGrant, Secret, Service, ServiceImport, ServicePort, XBackend,
     XBackendTrafficPolicy, XTelemetryPolicy,
 };
 use crate::snapshot::{Network, Seed, Socket};
@@ -203,6 +203,15 @@ impl Objects {
     /// The EndpointSlices of a Service, ServiceImport or XBackend, by name.
     pub(super) fn slices(&self, owner: &ObjectId) -> impl Iterator<Item = &Arc<EndpointSlice>> + Clone {
         self.slices_of.get(owner).into_iter().flatten().filter_map(|name| self.slices.get(name))
+    }
+
+    /// The ports of a Service or ServiceImport; `None` for what does not exist or is of another kind.
+    pub(super) fn ports(&self, owner: &ObjectId) -> Option<&[ServicePort]> {
+        if owner.kind == Kind::Service {
+            return self.services.get(&owner.name).map(|service| &*service.spec.ports);
+        }
+        let import = self.service_imports.get(&owner.name).filter(|_| owner.kind == Kind::ServiceImport)?;
+        Some(&import.spec.ports)
     }
 
     /// The ReferenceGrants in a namespace, by name.

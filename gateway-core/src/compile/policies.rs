@@ -187,11 +187,11 @@ impl Policies {
         self.claims.get(&(kind.clone(), target.clone()))?.first().map(|(_, id)| id)
     }
 
-    /// The BackendTLSPolicy that applies to a port of a Service, with what it asks for.
-    pub(super) fn tls(&self, service: &ObjectId, port: &str) -> Option<(&ObjectId, &Policy)> {
+    /// The BackendTLSPolicy that applies to a port of a Service.
+    pub(super) fn tls(&self, service: &ObjectId, port: &str) -> Option<&Policy> {
         let of = |section: Option<Arc<str>>| {
             let id = self.first(&Kind::BackendTlsPolicy, &Target { object: service.clone(), section })?;
-            self.known.get_key_value(id)
+            self.known.get(id)
         };
         self.on.get(service)?;
         of(Some(port.into())).or_else(|| of(None))
@@ -205,11 +205,6 @@ impl Policies {
             Asks::Tracing { tracing, .. } => tracing.as_ref().filter(|_| !policy.barred.contains(gateway)),
             Asks::Tls(_) | Asks::Traffic(_) | Asks::Own(_) => None,
         }
-    }
-
-    /// What an XBackend states of itself.
-    pub(super) fn own(&self, backend: &ObjectId) -> Option<&Policy> {
-        self.known.get(backend)
     }
 
     /// What the XBackendTrafficPolicy that applies to an object asks for.

@@ -16,16 +16,15 @@ use crate::resource::{
 };
 use crate::snapshot::filters::Extension;
 use crate::snapshot::{BackendId, BackendName, Fingerprint, Usage, Writer};
-use crate::support::{Capability, Support};
+use crate::support::Capability;
 
+use super::Extensions;
 use super::backends::{Backends, Sources};
 use super::fault::Fault;
 use super::grant::Reference;
-use super::objects::{Objects, kind_of};
-use super::policies::Policies;
+use super::objects::kind_of;
 use super::route::Route;
 use super::ties::Ties;
-use super::{Extensions, ExternalNames};
 
 /// What an `ExtensionRef` leads to.
 #[derive(Clone, Debug)]
@@ -89,11 +88,7 @@ pub(super) struct References {
 /// What resolving needs to look at.
 #[derive(Debug)]
 pub(super) struct World<'a> {
-    pub(super) objects: &'a Objects,
-    pub(super) policies: &'a Policies,
-    pub(super) support: Support,
-    pub(super) external_names: ExternalNames,
-    pub(super) cluster_domain: &'a str,
+    pub(super) sources: Sources<'a>,
     pub(super) extensions: &'a Extensions,
     pub(super) handles: &'a mut BTreeMap<ObjectId, Result<Extension, String>>,
     pub(super) backends: &'a mut Backends,
@@ -120,20 +115,13 @@ impl World<'_> {
                 format!("{target} is in another namespace; XBackends are for their own alone"),
             ));
         }
-        if !ties.permits(&asked, self.objects) {
+        if !ties.permits(&asked, self.sources.objects) {
             return Err((Reason::RefNotPermitted, asked.advice()));
         }
         let port = self.port(&target, reference)?;
         let name = BackendName { object: target, port, usage };
         ties.backends.push(name.clone());
-        let sources = Sources {
-            objects: self.objects,
-            policies: self.policies,
-            support: self.support,
-            external_names: self.external_names,
-            cluster_domain: self.cluster_domain,
-        };
-        self.backends.enlist(&name, who, sources, self.writer)
+        self.backends.enlist(&name, who, self.sources, self.writer)
     }
 
     /// The port that a reference names; those of XBackends are stated by these.
@@ -146,7 +134,7 @@ impl World<'_> {
         let Some((_, lacking)) = needed.iter().find(|(kind, _)| *kind == target.kind) else {
             return Err((Reason::InvalidKind, format!("{target} is no backend; a Service is")));
         };
-        if lacking.is_some_and(|needed| !self.support.has(needed)) {
+        if lacking.is_some_and(|needed| !self.sources.support.has(needed)) {
             let message = format!("{target} is of a kind that this data plane does not serve as a backend; a Service is served");
             return Err((Reason::InvalidKind, message));
         }
@@ -286,12 +274,12 @@ impl World<'_> {
             Resolved::Fault((Reason::InvalidKind, message))
         };
         match &id.kind {
-            Kind::DirectResponse if self.support.has(Capability::DirectResponse) => {
-                self.objects.responses.get(&id.name).map_or_else(missing, |found| Resolved::Response(found.clone()))
+            Kind::DirectResponse if self.sources.support.has(Capability::DirectResponse) => {
+                self.sources.objects.responses.get(&id.name).map_or_else(missing, |found| Resolved::Response(found.clone()))
             }
             Kind::Extension(kind) => {
                 let Some(builder) = self.extensions.get(kind) else { return unknown() };
-                let Some(object) = self.objects.extensions.get(&id) else { return missing() };
+                let Some(object) = self.sources.objects.extensions.get(&id) else { return missing() };
                 let build = || {
                     let content = Fingerprint::of([object.body.to_string()]);
                     builder(&object.body).map(|handle| Extension { id: id.clone(), handle, content })

@@ -73,7 +73,7 @@ fn service(spec: &ServiceSpec, name: &BackendName, sources: Sources<'_>) -> Resu
 /// The policy for TLS to a port.
 fn policy<'s>(port: &ServicePort, name: &BackendName, sources: Sources<'s>) -> Option<&'s Policy> {
     match name.usage {
-        Usage::Http | Usage::Grpc | Usage::Stream => sources.policies.tls(&name.object, &port.name).map(|(_, policy)| policy),
+        Usage::Http | Usage::Grpc | Usage::Stream => sources.policies.tls(&name.object, &port.name),
         // TLS has no datagrams.
         Usage::Datagram => None,
     }
@@ -93,7 +93,7 @@ fn import(import: &ServiceImport, name: &BackendName, sources: Sources<'_>) -> R
     let mut slices = sources.objects.slices(&name.object).peekable();
     // Without slices, the addresses of the Service as a whole stand for its endpoints.
     let endpoints = match slices.peek() {
-        Some(_) => endpoints::in_slices(Port::Named(port), sources.objects.slices(&name.object)),
+        Some(_) => endpoints::in_slices(Port::Named(port), slices),
         None => endpoints::stated(&import.spec.ips, port.port),
     };
     let (persistence, retry_budget) = traffic(name, sources);
@@ -108,12 +108,7 @@ fn xbackend(backend: &XBackend, name: &BackendName, sources: Sources<'_>) -> Res
         return Err((Reason::BackendNotFound, format!("{} is not valid: {violation}", name.object)));
     }
     let spec = &backend.spec;
-    let own = policies.own(&name.object);
-    if let Some((reason, message)) =
-        own.and_then(|own| own.fault.as_ref()).filter(|(reason, _)| *reason == Reason::UnsupportedProtocol)
-    {
-        return Err((*reason, format!("{}: {message}", name.object)));
-    }
+    let own = policies.get(&name.object);
     let Spoken { protocol, alpn } = spoken_with(spec, &name.object, name.usage, support)?;
     let number = spec.port.number;
     let (endpoints, host) = match &spec.backend_type {

@@ -9,11 +9,7 @@
 macro_rules! world {
     ($state:expr, $options:expr) => {
         World {
-            objects: &$state.objects,
-            policies: &$state.policies,
-            support: $options.support,
-            external_names: $options.external_names,
-            cluster_domain: &$options.cluster_domain,
+            sources: crate::compile::backends::Sources::of(&$state.objects, &$state.policies, $options),
             extensions: &$options.extensions,
             handles: &mut $state.handles,
             backends: &mut $state.backends,

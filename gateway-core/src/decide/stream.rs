@@ -13,7 +13,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{backend, choose};
+use super::{backend, choose, found};
 use crate::admit::{Reason, Refusal};
 use crate::snapshot::matching::Match;
 use crate::snapshot::{
@@ -153,7 +153,7 @@ fn reach<'a>(snapshot: &'a Snapshot, target: &Target, listener: &Listener) -> Re
     if listener.protocol != Protocol::TlsPassthrough {
         return backend(snapshot, target, &listener.gateway);
     }
-    let backend = target.backend.and_then(|id| snapshot.backend(id)).ok_or(Reason::InvalidBackend)?;
+    let backend = found(snapshot, target)?;
     if backend.endpoints.is_empty() { Err(Reason::NoEndpoint) } else { Ok(backend) }
 }
 

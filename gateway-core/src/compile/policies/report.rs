@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::condition::{Condition, ConditionType, Reason};
+use crate::condition::{ConditionType, Reason};
 use crate::name::{Kind, ObjectId, ObjectName};
 use crate::status::{AncestorRef, AncestorStatus, PolicyStatus};
 
@@ -85,18 +85,12 @@ pub(in crate::compile) fn status(
 ) -> PolicyStatus {
     let standings: Vec<(&Target, Result<(), Fault>)> =
         policy.targets.iter().map(|target| (target, standing(id, target, policies, objects))).collect();
-    let entry = |gateway: &ObjectName| {
+    let told = |gateway: &ObjectName| {
         let concerned = standings.iter().filter(|(target, _)| reach.leads(gateway, &target.object));
-        let mut conditions =
-            vec![said(ConditionType::Accepted, accepted(policy, concerned.map(|(_, standing)| standing)), policy)];
-        if let Some(resolved) = &policy.resolved {
-            let good = |()| (Reason::ResolvedRefs, "all references are resolved".to_owned());
-            conditions.push(said(ConditionType::ResolvedRefs, resolved.clone().map(good), policy));
-        }
-        AncestorStatus { ancestor_ref: AncestorRef::gateway(gateway), controller_name: Arc::clone(controller_name), conditions }
+        entry(gateway, policy, accepted(policy, concerned.map(|(_, standing)| standing)), controller_name)
     };
     PolicyStatus {
-        ancestors: ancestors.iter().map(entry).collect(),
+        ancestors: ancestors.iter().map(told).collect(),
         controller_name: Arc::clone(controller_name),
         limit: policy.room(),
     }
@@ -112,18 +106,31 @@ pub(in crate::compile) fn remarks(policy: &Policy, told: &[ObjectName], barred: 
         remarks.extend(policy.fault.as_ref().map(|(_, message)| message.clone()));
         remarks.push("no Gateway leads to what it targets, so its status is empty".to_owned());
     }
-    for gateway in barred {
-        remarks.push(format!(
-            "its status has no room for Gateway {gateway}, so it is not in force there, and requests to its targets are refused; \
-             a list holds {} entries, those of other controllers included",
-            policy.room()
-        ));
-    }
+    remarks.extend(barred.iter().map(|gateway| no_room(gateway, ", and requests to its targets are refused", policy.room())));
     remarks
 }
 
-fn said(kind: ConditionType, verdict: Result<Fault, Fault>, policy: &Policy) -> Condition {
-    condition(kind, verdict, policy.generation)
+/// What is said of a policy to one Gateway.
+pub(super) fn entry(
+    gateway: &ObjectName,
+    policy: &Policy,
+    accepted: Result<Fault, Fault>,
+    controller_name: &Arc<str>,
+) -> AncestorStatus {
+    let mut conditions = vec![condition(ConditionType::Accepted, accepted, policy.generation)];
+    if let Some(resolved) = &policy.resolved {
+        let good = |()| (Reason::ResolvedRefs, "all references are resolved".to_owned());
+        conditions.push(condition(ConditionType::ResolvedRefs, resolved.clone().map(good), policy.generation));
+    }
+    AncestorStatus { ancestor_ref: AncestorRef::gateway(gateway), controller_name: Arc::clone(controller_name), conditions }
+}
+
+/// That a policy is not in force for a Gateway for which its list of ancestors has no room, and what follows.
+pub(super) fn no_room(gateway: &ObjectName, consequence: &str, room: usize) -> String {
+    format!(
+        "its status has no room for Gateway {gateway}, so it is not in force there{consequence}; \
+         a list holds {room} entries, those of other controllers included"
+    )
 }
 
 fn accepted<'s>(policy: &Policy, standings: impl Iterator<Item = &'s Result<(), Fault>>) -> Result<Fault, Fault> {
@@ -162,16 +169,11 @@ fn standing(id: &ObjectId, target: &Target, policies: &Policies, objects: &Objec
 }
 
 fn exists(target: &Target, objects: &Objects) -> Result<(), Fault> {
-    let name = &target.object.name;
-    let ports = if target.object.kind == Kind::Service {
-        objects.services.get(name).map(|service| &service.spec.ports)
-    } else if target.object.kind == Kind::ServiceImport {
-        objects.service_imports.get(name).map(|import| &import.spec.ports)
-    } else {
+    if !matches!(target.object.kind, Kind::Service | Kind::ServiceImport) {
         return Err((Reason::Invalid, format!("{} is no target: {TARGETS}", target.object)));
-    };
+    }
     let missing = |what: String| Err((Reason::TargetNotFound, what));
-    let Some(ports) = ports else {
+    let Some(ports) = objects.ports(&target.object) else {
         return missing(format!("{} does not exist", target.object));
     };
     match &target.section {

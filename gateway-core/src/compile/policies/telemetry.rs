@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
-use crate::condition::{ConditionType, Reason};
+use crate::condition::Reason;
 use crate::name::{Kind, ObjectId, ObjectName};
 use crate::resource::{
     AttributeSource, BackendObjectRef, Fraction, ParentBasedSampling, ServicePort, SpanAttribute, TelemetryMode, TracingProvider,
@@ -17,17 +17,16 @@ use crate::snapshot::{
     self as traffic, AttributeKey, AttributeValue, BackendId, ExportHeaders, ExportProtocol, Rate, Sampling, Spans, Tracing,
     Usage,
 };
-use crate::status::{AncestorRef, AncestorStatus, PolicyStatus};
+use crate::status::PolicyStatus;
 use crate::support::Capability;
 
 use super::super::age::age;
 use super::super::fault::Fault;
 use super::super::objects::{Objects, kind_of};
 use super::super::references::World;
-use super::super::status::condition;
 use super::super::ties::Ties;
 use super::super::{Options, violation};
-use super::report::MOST_ANCESTORS;
+use super::report::{MOST_ANCESTORS, entry, no_room};
 use super::{Asks, Held, Policies, Policy, Target};
 
 /// How a Gateway stands to us.
@@ -55,12 +54,7 @@ pub(in crate::compile) fn judge(
     let held = Held::of(policy.status.as_ref(), &options.controller_name);
     let concerned = targets.iter().map(|target| &target.object.name).filter(|name| standing(name) != Standing::Foreign);
     let barred = held.fit(MOST_ANCESTORS, concerned.cloned().collect()).barred;
-    remarks.extend(barred.iter().map(|gateway| {
-        format!(
-            "its status has no room for Gateway {gateway}, so it is not in force there; \
-             a list holds {MOST_ANCESTORS} entries, those of other controllers included"
-        )
-    }));
+    remarks.extend(barred.iter().map(|gateway| no_room(gateway, "", MOST_ANCESTORS)));
     let is_idle = targets.iter().all(|target| standing(&target.object.name) == Standing::Foreign);
     let mut ties = Ties::default();
     let read = if is_idle { Ok(Read::default()) } else { read(id, policy, world, &mut ties, options) };
@@ -228,7 +222,7 @@ fn collector(
     ties: &mut Ties,
 ) -> (ExportProtocol, Result<BackendId, Fault>) {
     let target = ObjectId::new(kind_of(&reference.group, &reference.kind), reference.target(id.name.namespace()));
-    let protocol = export_protocol(&target, reference.port, world.objects);
+    let protocol = export_protocol(&target, reference.port, world.sources.objects);
     let usage = match protocol {
         ExportProtocol::Grpc => Usage::Grpc,
         ExportProtocol::Http => Usage::Http,
@@ -244,23 +238,15 @@ fn collector(
 /// How spans are sent: as the port's `appProtocol` says, or else its name (`otlp-http`, `http`, `otlp-grpc`), or the protocol of an
 /// XBackend; over gRPC where none of them says anything.
 fn export_protocol(target: &ObjectId, port: Option<u16>, objects: &Objects) -> ExportProtocol {
-    let find = |ports: &[ServicePort]| {
-        let is_it = |stated: &&ServicePort| Some(stated.port) == port && stated.protocol == TransportProtocol::Tcp;
-        ports.iter().find(is_it).map_or(ExportProtocol::Grpc, of_port)
-    };
-    if target.kind == Kind::Service {
-        return objects.services.get(&target.name).map_or(ExportProtocol::Grpc, |service| find(&service.spec.ports));
-    }
-    if target.kind == Kind::ServiceImport {
-        return objects.service_imports.get(&target.name).map_or(ExportProtocol::Grpc, |import| find(&import.spec.ports));
-    }
     if target.kind == Kind::XBackend {
         return match objects.xbackends.get(&target.name).and_then(|backend| backend.spec.protocol.as_ref()) {
             Some(XBackendProtocol::Http | XBackendProtocol::Http11) => ExportProtocol::Http,
             _ => ExportProtocol::Grpc,
         };
     }
-    ExportProtocol::Grpc
+    let is_it = |stated: &&ServicePort| Some(stated.port) == port && stated.protocol == TransportProtocol::Tcp;
+    let found = objects.ports(target).and_then(|ports| ports.iter().find(is_it));
+    found.map_or(ExportProtocol::Grpc, of_port)
 }
 
 fn of_port(port: &ServicePort) -> ExportProtocol {
@@ -281,26 +267,16 @@ pub(in crate::compile) fn status(
     standing: impl Fn(&ObjectName) -> Standing,
     controller_name: &Arc<str>,
 ) -> PolicyStatus {
-    let entry = |target: &Target| {
+    let told = |target: &Target| {
         let gateway = &target.object.name;
         let standing = standing(gateway);
         if standing == Standing::Foreign || policy.barred.contains(gateway) {
             return None;
         }
-        let accepted = accepted(id, policy, target, standing, policies);
-        let mut conditions = vec![condition(ConditionType::Accepted, accepted, policy.generation)];
-        if let Some(resolved) = &policy.resolved {
-            let good = |()| (Reason::ResolvedRefs, "all references are resolved".to_owned());
-            conditions.push(condition(ConditionType::ResolvedRefs, resolved.clone().map(good), policy.generation));
-        }
-        Some(AncestorStatus {
-            ancestor_ref: AncestorRef::gateway(gateway),
-            controller_name: Arc::clone(controller_name),
-            conditions,
-        })
+        Some(entry(gateway, policy, accepted(id, policy, target, standing, policies), controller_name))
     };
     PolicyStatus {
-        ancestors: policy.targets.iter().filter_map(entry).collect(),
+        ancestors: policy.targets.iter().filter_map(told).collect(),
         controller_name: Arc::clone(controller_name),
         limit: MOST_ANCESTORS,
     }
