@@ -111,6 +111,9 @@ pub const SUPPORT: Support = Support::of(&[
     Capability::TlsPassthrough,
     Capability::TlsTerminate,
     Capability::Tcp,
+    Capability::BackendTls,
+    Capability::BackendTlsNames,
+    Capability::BackendClientCertificate,
 ]);
 
 /// A gateway, ready to serve what is published to it. Cloning it copies pointers.

@@ -103,6 +103,8 @@ pub enum Fault {
     Filter(Arc<str>),
     /// No endpoint could be connected to.
     Connect(Arc<str>),
+    /// No endpoint proved who it is, or TLS with it failed otherwise.
+    Identity(Arc<str>),
     /// The endpoint closed, reset or garbled the exchange.
     Upstream(Arc<str>),
     /// The client took too long.
@@ -125,6 +127,7 @@ impl fmt::Display for Fault {
             Self::GrpcOverHttp1 => f.write_str("gRPC needs HTTP/2"),
             Self::Filter(why) => write!(f, "a filter failed: {why}"),
             Self::Connect(why) => write!(f, "no endpoint could be reached: {why}"),
+            Self::Identity(why) => write!(f, "TLS to the backend failed: {why}"),
             Self::Upstream(why) => write!(f, "the backend failed: {why}"),
             Self::Slow(why) => write!(f, "the client is too slow: {why}"),
             Self::Client(why) => write!(f, "the client failed: {why}"),

@@ -173,15 +173,16 @@ impl ProxyHttp for Proxy {
         &self,
         _session: &mut Session,
         _reused: bool,
-        _peer: &HttpPeer,
+        peer: &HttpPeer,
         _fd: RawFd,
-        _digest: Option<&Digest>,
+        digest: Option<&Digest>,
         passage: &mut Passage,
     ) -> Result<()> {
-        if let Some(attempt) = &mut passage.attempt {
-            attempt.connected();
-        }
-        Ok(())
+        self.connected(peer, digest, passage).await
+    }
+
+    async fn upstream_request_filter(&self, _: &mut Session, request: &mut RequestHeader, passage: &mut Passage) -> Result<()> {
+        Self::negotiated(request, passage)
     }
 
     fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, passage: &mut Passage, error: Box<Error>) -> Box<Error> {

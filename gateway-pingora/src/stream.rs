@@ -1,6 +1,7 @@
 //! Connections whose bytes are forwarded as they come: TCPRoutes, and TLSRoutes whose TLS passes through or ended here.
 //!
-//! In: a client's stream, what was decided for it, what was read of it already. Out: the same bytes at an endpoint and back, each half
+//! In: a client's stream, what was decided for it, what was read of it already. Out: the same bytes at an endpoint, in clear or over
+//! TLS of our own, and back, each half
 //! closed when its sender closes it; and a record. An endpoint that cannot be connected to is one of several: others are tried, before
 //! a byte of the client was given to any.
 //!
@@ -17,14 +18,14 @@ use std::time::{Duration, SystemTime};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::{client, server};
 
 use gateway_core::admit::{Reason, Refusal};
 use gateway_core::decide::StreamForward;
-use gateway_core::snapshot::Security;
 
 use crate::observe::{Counters, Fault, Sink, StreamRecord};
-use crate::upstream::{Attempt, Upstreams};
+use crate::tls::Aim;
+use crate::upstream::{Attempt, Unfit, Upstreams};
 use copy::{Ended, Passed, copy};
 
 /// What forwarding takes.
@@ -55,7 +56,24 @@ pub(crate) enum Client {
     /// As it came.
     Tcp(TcpStream),
     /// After its TLS ended here.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<server::TlsStream<TcpStream>>),
+}
+
+/// A connection to an endpoint.
+enum Endpoint {
+    /// In clear, or with the client's own TLS passing through.
+    Tcp(TcpStream),
+    /// Over TLS that begins here.
+    Tls(Box<client::TlsStream<TcpStream>>),
+}
+
+impl Endpoint {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
 }
 
 impl Client {
@@ -106,7 +124,7 @@ impl Streams {
         self.counters.streams_forwarded.add();
         let _open = Open::count(&self.counters);
         keep_alive(client.socket());
-        keep_alive(&endpoint);
+        keep_alive(endpoint.socket());
         let Passed { received, sent, ended } = copy(client, endpoint, &begun, self.idle).await;
         story.record.received_bytes = received;
         story.record.sent_bytes = sent;
@@ -138,35 +156,30 @@ impl Streams {
         self.tell(story);
     }
 
-    /// Connects to an endpoint, to another where one cannot be reached.
-    async fn connect(&self, forward: &StreamForward, story: &mut Story) -> Result<(TcpStream, Attempt), Fault> {
-        let backend = &forward.backend;
-        match forward.security() {
-            Security::Clear => {}
-            // `SUPPORT` keeps it away; nothing that should be over TLS goes in clear all the same.
-            Security::Tls(_) => return Err(Fault::Internal("TLS to backends is not performed".into())),
-            Security::Broken(why) => return Err(Fault::Refused(Reason::BrokenBackend(Arc::clone(why)))),
-        }
+    /// Connects to an endpoint, to another where one cannot be reached or does not prove who it is.
+    async fn connect(&self, forward: &StreamForward, story: &mut Story) -> Result<(Endpoint, Attempt), Fault> {
         let mut tried = Vec::new();
         let mut last = Fault::Refused(Reason::NoEndpoint);
         while tried.len() < MOST_ENDPOINTS {
-            let Some(mut attempt) = self.upstreams.pick(backend, &tried) else { break };
+            let picked = self.upstreams.pick_over(forward.security(), &forward.backend, &forward.listener, &tried);
+            let mut attempt = match picked {
+                Ok(attempt) => attempt,
+                Err(Unfit::NoEndpoint) => break,
+                Err(Unfit::Broken(why)) => return Err(Fault::Refused(Reason::BrokenBackend(why))),
+            };
             let address = attempt.address();
             story.record.endpoint = Some(address);
             story.record.tries += 1;
-            let why: Arc<str> = match timeout(self.connect_timeout, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
+            last = match timeout(self.connect_timeout, reach(&attempt)).await {
+                Ok(Ok(endpoint)) => {
                     attempt.connected();
-                    // Best effort: without it small pieces may be delayed.
-                    let _ = stream.set_nodelay(true);
-                    return Ok((stream, attempt));
+                    return Ok((endpoint, attempt));
                 }
-                Ok(Err(error)) => error.to_string().into(),
-                Err(_) => "timed out".into(),
+                Ok(Err(fault)) => fault,
+                Err(_) => Fault::Connect("timed out".into()),
             };
             self.upstreams.unreachable(&attempt);
             tried.push(address);
-            last = Fault::Connect(why);
         }
         Err(last)
     }
@@ -178,6 +191,18 @@ impl Streams {
         if let Some(sink) = &self.sink {
             sink.send(record, &self.counters);
         }
+    }
+}
+
+/// Connects as the endpoint has to be reached.
+async fn reach(attempt: &Attempt) -> Result<Endpoint, Fault> {
+    let stream = TcpStream::connect(attempt.address()).await.map_err(|error| Fault::Connect(error.to_string().into()))?;
+    // Best effort: without it small pieces may be delayed.
+    let _ = stream.set_nodelay(true);
+    let Some(handshake) = attempt.handshake() else { return Ok(Endpoint::Tcp(stream)) };
+    match handshake.shake(stream, Aim::Speak).await {
+        Ok(stream) => Ok(Endpoint::Tls(Box::new(stream))),
+        Err(error) => Err(Fault::Identity(error.to_string().into())),
     }
 }
 

@@ -1,4 +1,5 @@
 //! TLS that clients begin: the ClientHello's name selects the listener, and that whether TLS ends here, and with which certificates.
+//! TLS that we begin is `backend`'s.
 //!
 //! In: an accepted stream. Out: its hello, and after the handshake the stream with what it told, or nothing. A connection that nobody
 //! answers for ends without an alert.
@@ -6,6 +7,7 @@
 //! Invariants: **a rotated certificate touches no open connection**; tickets given under one certificate set are worth nothing under
 //! another.
 
+mod backend;
 mod certificates;
 mod hello;
 
@@ -21,6 +23,7 @@ use tokio_rustls::server::TlsStream;
 use gateway_core::admit::Handshake;
 use gateway_core::snapshot::{Listener, Socket};
 
+pub(crate) use backend::{Aim, BackendHandshake, BackendHandshakes};
 pub(crate) use certificates::Certificates;
 use certificates::Speaks;
 pub(crate) use hello::Hello;

@@ -1,7 +1,8 @@
 //! Which endpoint of a backend to ask, and how its endpoints are doing.
 //!
-//! In: a backend as decided, and how exchanges with its endpoints went. Out: a peer for Pingora to connect to. Weights were decided
-//! before; here every endpoint of the one backend counts the same: of two drawn at random, the one with less to do wins.
+//! In: a backend as decided, for whose traffic, and how exchanges with its endpoints went. Out: an attempt at one endpoint, and a
+//! peer for Pingora to connect to, in clear or over TLS. Whoever uses such a peer calls `Attempt::check` on the connection before
+//! anything is sent. Weights were decided before; here every endpoint of the one backend counts the same: of two drawn at random, the one with less to do wins.
 //!
 //! Health is learnt from traffic, belongs to (backend, address) and outlives configurations: a failed connect takes an endpoint out
 //! of use until a connect succeeds; five failed exchanges in a row take it out for a second, then two, up to thirty. When all are
@@ -24,11 +25,12 @@ use std::time::Duration;
 
 use pingora_core::upstreams::peer::HttpPeer;
 
-use gateway_core::snapshot::{Backend, BackendName, BackendProtocol, Snapshot};
+use gateway_core::snapshot::{Backend, BackendName, BackendProtocol, Listener, Security, Snapshot};
 
 use crate::observe::Counters;
+use crate::tls::BackendHandshakes;
 pub(crate) use endpoint::Attempt;
-use endpoint::Endpoint;
+use endpoint::{Endpoint, Way};
 use probe::Probes;
 pub(crate) use upgrade::Gate;
 
@@ -39,8 +41,18 @@ pub(crate) struct Upstreams {
     hasher: RandomState,
     epochs: AtomicU64,
     probes: Arc<Probes>,
+    handshakes: BackendHandshakes,
     counters: Arc<Counters>,
     connect_timeout: Duration,
+}
+
+/// Why there is no endpoint to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// The backend has none that was not tried.
+    NoEndpoint,
+    /// Nothing may be sent to the backend: the text says why.
+    Broken(Arc<str>),
 }
 
 type Groups = HashMap<BackendName, Arc<Group>>;
@@ -59,42 +71,80 @@ impl Upstreams {
             hasher: RandomState::new(),
             epochs: AtomicU64::new(0),
             probes: Arc::default(),
+            handshakes: BackendHandshakes::default(),
             counters,
             connect_timeout,
         }
     }
 
-    /// Chooses an endpoint that is not in `tried`; `None` when there is none. Whether anything may be sent there in clear is asked
-    /// before.
-    pub(crate) fn pick(&self, backend: &Arc<Backend>, tried: &[SocketAddr]) -> Option<Attempt> {
+    /// How long a connect may take, its handshake included.
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// Chooses an endpoint that is not in `tried`, for traffic of a listener.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn pick(&self, backend: &Arc<Backend>, listener: &Listener, tried: &[SocketAddr]) -> Result<Attempt, Unfit> {
+        self.pick_over(&backend.security, backend, listener, tried)
+    }
+
+    /// The same where another security than the backend's own holds: TLS that passes through is the client's.
+    pub(crate) fn pick_over(
+        &self,
+        security: &Security,
+        backend: &Arc<Backend>,
+        listener: &Listener,
+        tried: &[SocketAddr],
+    ) -> Result<Attempt, Unfit> {
+        let (handshake, key) = match security {
+            Security::Clear => (None, None),
+            Security::Tls(tls) => {
+                let handshake = self.handshakes.handshake(tls, listener).map_err(Unfit::Broken)?;
+                (Some(handshake), Some(tls.pool_key(listener)))
+            }
+            Security::Broken(why) => return Err(Unfit::Broken(Arc::clone(why))),
+        };
         let group = self.group(backend);
-        let endpoint = choose(&group.endpoints, tried)?;
-        Some(Attempt::begin(Arc::clone(endpoint)))
+        let endpoint = choose(&group.endpoints, tried).ok_or(Unfit::NoEndpoint)?;
+        // Connections are shared only where everything about the backend, the endpoint and the handshake is the same.
+        let pool = self.hasher.hash_one((backend.fingerprint, endpoint.epoch, key));
+        Ok(Attempt::begin(Arc::clone(endpoint), Way { handshake, pool }))
     }
 
     /// What Pingora needs to know to ask an endpoint.
     pub(crate) fn peer(&self, backend: &Backend, attempt: &Attempt) -> Box<HttpPeer> {
-        let endpoint = attempt.endpoint();
-        let mut peer = Box::new(HttpPeer::new(endpoint.address, false, String::new()));
-        match backend.protocol {
-            BackendProtocol::Http1 | BackendProtocol::Raw => peer.options.set_http_version(1, 1),
-            BackendProtocol::Http2 => peer.options.set_http_version(2, 2),
-        }
+        let Way { handshake, pool } = attempt.way();
+        let mut peer = match handshake {
+            Some(handshake) => Box::new(handshake.peer(attempt.address())),
+            None => {
+                let mut peer = Box::new(HttpPeer::new(attempt.address(), false, String::new()));
+                match backend.protocol {
+                    BackendProtocol::Http1 | BackendProtocol::Raw => peer.options.set_http_version(1, 1),
+                    BackendProtocol::Http2 => peer.options.set_http_version(2, 2),
+                }
+                peer
+            }
+        };
         peer.options.max_h2_streams = H2_STREAMS;
         peer.options.idle_timeout = Some(POOLED);
         peer.options.total_connection_timeout = Some(self.connect_timeout);
-        // Connections are shared only where everything about the backend and the endpoint is the same.
-        peer.group_key = self.hasher.hash_one((backend.fingerprint, endpoint.epoch));
+        peer.group_key = *pool;
         peer
     }
 
-    /// The same for a request that asks for an upgrade: its response is held back by the gate.
-    pub(crate) fn peer_for_upgrade(&self, backend: &Backend, attempt: &Attempt, gate: &Arc<Gate>) -> Box<HttpPeer> {
-        let mut peer = self.peer(backend, attempt);
-        let connect = upgrade::Connect { gate: Arc::clone(gate), time: self.connect_timeout };
+    /// The same for a request that asks for an upgrade: its response is held back by the gate. The connection is made here, its
+    /// handshake with it: there is nothing for Pingora to encrypt, and nothing to check.
+    pub(crate) fn peer_for_upgrade(&self, attempt: &Attempt, gate: &Arc<Gate>) -> Box<HttpPeer> {
+        let mut peer = Box::new(HttpPeer::new(attempt.address(), false, String::new()));
+        peer.options.set_http_version(1, 1);
+        peer.options.total_connection_timeout = Some(self.connect_timeout);
+        let handshake = attempt.handshake().cloned();
+        let connect = upgrade::Connect { gate: Arc::clone(gate), handshake, time: self.connect_timeout };
         peer.options.custom_l4 = Some(Arc::new(connect));
         // No pooled connection has a gate.
-        peer.group_key = self.hasher.hash_one((peer.group_key, "upgrade"));
+        peer.group_key = self.hasher.hash_one((attempt.way().pool, "upgrade"));
         peer
     }
 
@@ -104,7 +154,7 @@ impl Upstreams {
         if attempt.endpoint().eject_until_probed() {
             self.counters.upstream_ejections.add();
             tracing::warn!(endpoint = %attempt.endpoint().address, "unreachable, taken out of use");
-            self.probes.watch(attempt.endpoint());
+            self.probes.watch(attempt.endpoint(), attempt.handshake());
         }
     }
 
@@ -127,10 +177,15 @@ impl Upstreams {
                 write(shard).retain(|name, group| stays(name, group));
             }
         }
+        self.handshakes.sweep();
         for backend in snapshot.backends() {
             let former = self.known(backend);
             if former.as_ref().is_none_or(|former| !Arc::ptr_eq(&former.backend, backend)) {
                 let group = Arc::new(self.regroup(backend, former.as_ref()));
+                if former.is_some_and(|former| former.backend.security != backend.security) {
+                    // Who did not pass one handshake may well pass another.
+                    group.endpoints.iter().for_each(|endpoint| endpoint.restore());
+                }
                 write(self.shard(backend)).insert(backend.name.clone(), group);
             }
         }
@@ -263,7 +318,7 @@ mod tests {
     #[test]
     fn the_one_with_less_to_do_wins() {
         let all = endpoints(2);
-        let _busy = Attempt::begin(Arc::clone(&all[0]));
+        let _busy = Attempt::begin(Arc::clone(&all[0]), Way { handshake: None, pool: 0 });
         for _ in 0..100 {
             assert_eq!(choose(&all, &[]).unwrap().address, all[1].address);
         }

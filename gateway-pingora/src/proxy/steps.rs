@@ -14,7 +14,7 @@ use pingora_proxy::Session;
 
 use gateway_core::admit::Refusal;
 use gateway_core::decide::{Answer, Forward, Task};
-use gateway_core::snapshot::BackendProtocol;
+use gateway_core::snapshot::{Backend, BackendProtocol, Security};
 
 use super::{Proxy, edit};
 use crate::answer::{self, After, Response};
@@ -99,7 +99,7 @@ impl Proxy {
     pub(super) async fn forward(&self, session: &mut Session, passage: &mut Passage, forward: Forward) -> Result<bool> {
         passage.rule = Some(Arc::clone(&forward.rule));
         let performed = self.perform(session, passage, forward.tasks(), forward.matched_prefix).await;
-        let protocol = forward.backend.protocol;
+        let is_http1 = is_http1(&forward.backend);
         passage.forward = Some(forward);
         match performed {
             Ok(None) => {}
@@ -110,14 +110,14 @@ impl Proxy {
             // What follows an upgrade may be silent for long.
             session.as_downstream_mut().set_read_timeout(None);
         } else if session.get_header(header::EXPECT).is_some() {
-            self.expect(session, protocol).await?;
+            self.expect(session, is_http1).await?;
         }
         Ok(false)
     }
 
     /// `Expect: 100-continue` is the business of an HTTP/1 backend; others are spared it.
-    async fn expect(&self, session: &mut Session, protocol: BackendProtocol) -> Result<()> {
-        if protocol == BackendProtocol::Http1 && session.req_header().version == Version::HTTP_11 {
+    async fn expect(&self, session: &mut Session, is_http1: bool) -> Result<()> {
+        if is_http1 && session.req_header().version == Version::HTTP_11 {
             return Ok(());
         }
         if session.req_header().version == Version::HTTP_11 {
@@ -148,4 +148,13 @@ impl Proxy {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         answer::refuse(session, passage, status, fault, After::GoOn).await.map(|()| true)
     }
+}
+
+/// Whether nothing but HTTP/1 is spoken to a backend.
+fn is_http1(backend: &Backend) -> bool {
+    let may_negotiate_h2 = match &backend.security {
+        Security::Tls(tls) => tls.alpn.contains(&"h2"),
+        Security::Clear | Security::Broken(_) => false,
+    };
+    backend.protocol == BackendProtocol::Http1 && !may_negotiate_h2
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::{Client, reset};
+use super::{Client, Endpoint, reset};
 
 /// What passed.
 #[derive(Debug)]
@@ -79,33 +79,40 @@ enum Broken {
 }
 
 /// Copies until both sides are done. `begun` goes to the endpoint first. Where a side breaks off, the other is reset.
-pub(super) async fn copy(client: Client, mut endpoint: TcpStream, begun: &[u8], idle: Duration) -> Passed {
+pub(super) async fn copy(mut client: Client, mut endpoint: Endpoint, begun: &[u8], idle: Duration) -> Passed {
     let pulse = Pulse { began: Instant::now(), last: AtomicU64::new(0) };
     let up = Way { passed: AtomicU64::new(0), pulse: &pulse };
     let down = Way { passed: AtomicU64::new(0), pulse: &pulse };
-    let ended = match client {
-        Client::Tcp(mut client) => {
-            let ended = {
-                let ((from_client, to_client), (from_endpoint, to_endpoint)) = (client.split(), endpoint.split());
-                let there = pass(from_client, to_endpoint, begun, &up);
-                let back = pass(from_endpoint, to_client, &[], &down);
-                both(there, back, &pulse, idle).await
-            };
-            end(&ended, &client, &endpoint);
-            ended
+    let ended = match (&mut client, &mut endpoint) {
+        (Client::Tcp(client), Endpoint::Tcp(endpoint)) => {
+            let ((from_client, to_client), (from_endpoint, to_endpoint)) = (client.split(), endpoint.split());
+            let there = pass(from_client, to_endpoint, begun, &up);
+            let back = pass(from_endpoint, to_client, &[], &down);
+            both(there, back, &pulse, idle).await
         }
-        Client::Tls(mut client) => {
-            let ended = {
-                let (from_client, to_client) = tokio::io::split(&mut *client);
-                let (from_endpoint, to_endpoint) = endpoint.split();
-                let there = pass(from_client, to_endpoint, begun, &up);
-                let back = pass(from_endpoint, to_client, &[], &down);
-                both(there, back, &pulse, idle).await
-            };
-            end(&ended, client.get_ref().0, &endpoint);
-            ended
+        (Client::Tls(client), Endpoint::Tcp(endpoint)) => {
+            let (from_endpoint, to_endpoint) = endpoint.split();
+            let (from_client, to_client) = tokio::io::split(&mut **client);
+            let there = pass(from_client, to_endpoint, begun, &up);
+            let back = pass(from_endpoint, to_client, &[], &down);
+            both(there, back, &pulse, idle).await
+        }
+        (Client::Tcp(client), Endpoint::Tls(endpoint)) => {
+            let (from_client, to_client) = client.split();
+            let (from_endpoint, to_endpoint) = tokio::io::split(&mut **endpoint);
+            let there = pass(from_client, to_endpoint, begun, &up);
+            let back = pass(from_endpoint, to_client, &[], &down);
+            both(there, back, &pulse, idle).await
+        }
+        (Client::Tls(client), Endpoint::Tls(endpoint)) => {
+            let (from_client, to_client) = tokio::io::split(&mut **client);
+            let (from_endpoint, to_endpoint) = tokio::io::split(&mut **endpoint);
+            let there = pass(from_client, to_endpoint, begun, &up);
+            let back = pass(from_endpoint, to_client, &[], &down);
+            both(there, back, &pulse, idle).await
         }
     };
+    end(&ended, client.socket(), endpoint.socket());
     Passed { received: up.passed.into_inner(), sent: down.passed.into_inner(), ended }
 }
 

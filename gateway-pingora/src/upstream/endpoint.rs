@@ -9,6 +9,11 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use pingora_core::protocols::Digest;
+use tokio::time::timeout;
+
+use crate::tls::BackendHandshake;
+
 /// One address of one backend.
 #[derive(Debug)]
 pub(super) struct Endpoint {
@@ -69,6 +74,11 @@ impl Endpoint {
         self.ejected.swap(UNTIL_PROBED, Ordering::Relaxed) != UNTIL_PROBED
     }
 
+    /// Whether only a probe brings it back.
+    pub(super) fn awaits_probe(&self) -> bool {
+        self.ejected.load(Ordering::Relaxed) == UNTIL_PROBED
+    }
+
     pub(super) fn restore(&self) {
         self.ejected.store(0, Ordering::Relaxed);
         self.failures.store(0, Ordering::Relaxed);
@@ -108,17 +118,48 @@ impl Endpoint {
 #[derive(Debug)]
 pub(crate) struct Attempt {
     endpoint: Arc<Endpoint>,
+    way: Way,
     began: Instant,
 }
 
+/// How an endpoint is reached.
+#[derive(Clone, Debug)]
+pub(super) struct Way {
+    /// The handshake; none where nothing is encrypted.
+    pub(super) handshake: Option<Arc<BackendHandshake>>,
+    /// Connections of other numbers are of another kind, or not for the same Gateway.
+    pub(super) pool: u64,
+}
+
 impl Attempt {
-    pub(super) fn begin(endpoint: Arc<Endpoint>) -> Self {
+    pub(super) fn begin(endpoint: Arc<Endpoint>, way: Way) -> Self {
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self { endpoint, began: Instant::now() }
+        Self { endpoint, way, began: Instant::now() }
     }
 
     pub(super) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
+    }
+
+    pub(super) fn way(&self) -> &Way {
+        &self.way
+    }
+
+    /// What a connection of one's own to the endpoint has to begin with.
+    pub(crate) fn handshake(&self) -> Option<&Arc<BackendHandshake>> {
+        self.way.handshake.as_ref()
+    }
+
+    /// Whether the endpoint at the other end of a connection that Pingora made has proven what was asked of it. To be asked before
+    /// anything is sent, of a pooled connection too.
+    ///
+    /// # Errors
+    /// Why it has not.
+    pub(crate) async fn check(&self, met: Option<&Digest>, time: Duration) -> Result<(), String> {
+        let Some(handshake) = &self.way.handshake else { return Ok(()) };
+        let met = met.and_then(|digest| digest.ssl_digest.as_ref()).ok_or("the connection is not over TLS")?;
+        let checked = timeout(time, handshake.check(self.address(), met)).await;
+        checked.unwrap_or_else(|_| Err("its certificate could not be looked at in time".to_owned()))
     }
 
     /// Whom it asks.

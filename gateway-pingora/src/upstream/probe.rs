@@ -1,7 +1,8 @@
-//! Probes of endpoints that could not be connected to: a plain connect now and then, until one succeeds.
+//! The way back for an endpoint that could not be connected to: a connect now and then, over TLS with its handshake, until one
+//! succeeds.
 //!
-//! In: endpoints taken out of use. Out: the same, back in use. One prober per address, however many backends have it; it ends when
-//! no backend has it any longer. Endpoints in use are never probed.
+//! In: endpoints taken out of use. Out: the same, back in use. One prober per address and handshake, however many backends have them;
+//! it ends when no backend has them any longer. Endpoints in use are never probed.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,33 +14,46 @@ use tokio::time::{sleep, timeout};
 
 use super::chance;
 use super::endpoint::Endpoint;
+use crate::tls::{Aim, BackendHandshake};
 
-/// The endpoints that are being probed, by address.
+/// The endpoints that are being probed.
 #[derive(Debug, Default)]
-pub(super) struct Probes(Mutex<HashMap<SocketAddr, Vec<Weak<Endpoint>>>>);
+pub(super) struct Probes(Mutex<HashMap<Probed, Vec<Weak<Endpoint>>>>);
+
+/// An address, and which handshake it has to pass.
+type Probed = (SocketAddr, Option<usize>);
 
 impl Probes {
     /// Probes an endpoint until it is reached.
-    pub(super) fn watch(self: &Arc<Self>, endpoint: &Arc<Endpoint>) {
-        let address = endpoint.address;
+    pub(super) fn watch(self: &Arc<Self>, endpoint: &Arc<Endpoint>, handshake: Option<&Arc<BackendHandshake>>) {
+        // The prober holds the handshake, so that no other is ever made in its place.
+        let probed = (endpoint.address, handshake.map(|handshake| Arc::as_ptr(handshake).addr()));
         let mut waiting = self.lock();
-        if let Some(others) = waiting.get_mut(&address) {
+        if let Some(others) = waiting.get_mut(&probed) {
             others.push(Arc::downgrade(endpoint));
             return;
         }
-        waiting.insert(address, vec![Arc::downgrade(endpoint)]);
-        tokio::spawn(Arc::clone(self).probe(address));
+        waiting.insert(probed, vec![Arc::downgrade(endpoint)]);
+        tokio::spawn(Arc::clone(self).probe(probed, handshake.cloned()));
     }
 
-    async fn probe(self: Arc<Self>, address: SocketAddr) {
+    async fn probe(self: Arc<Self>, probed: Probed, handshake: Option<Arc<BackendHandshake>>) {
+        let (address, _) = probed;
         loop {
             let jitter = Duration::from_millis(chance::draw() % JITTER_MS);
             sleep(PAUSE + jitter).await;
-            if self.is_forgotten(address) {
+            if self.is_forgotten(&probed) {
                 return;
             }
-            if let Ok(Ok(_)) = timeout(PATIENCE, TcpStream::connect(address)).await {
-                let restored = self.lock().remove(&address).unwrap_or_default();
+            let reach = async {
+                let stream = TcpStream::connect(address).await?;
+                match &handshake {
+                    Some(handshake) => handshake.shake(stream, Aim::Look).await.map(drop),
+                    None => Ok(()),
+                }
+            };
+            if let Ok(Ok(())) = timeout(PATIENCE, reach).await {
+                let restored = self.lock().remove(&probed).unwrap_or_default();
                 restored.iter().filter_map(Weak::upgrade).for_each(|endpoint| endpoint.restore());
                 tracing::info!(endpoint = %address, "reachable again, back in use");
                 return;
@@ -47,19 +61,19 @@ impl Probes {
         }
     }
 
-    /// Whether no backend has the address any longer; then nobody probes it.
-    fn is_forgotten(&self, address: SocketAddr) -> bool {
+    /// Whether no backend has the address any longer, or none waits for it; then nobody probes it.
+    fn is_forgotten(&self, probed: &Probed) -> bool {
         let mut waiting = self.lock();
-        let Some(endpoints) = waiting.get_mut(&address) else { return true };
-        endpoints.retain(|endpoint| endpoint.strong_count() > 0);
+        let Some(endpoints) = waiting.get_mut(probed) else { return true };
+        endpoints.retain(|endpoint| endpoint.upgrade().is_some_and(|endpoint| endpoint.awaits_probe()));
         if endpoints.is_empty() {
-            waiting.remove(&address);
+            waiting.remove(probed);
             return true;
         }
         false
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, Vec<Weak<Endpoint>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Probed, Vec<Weak<Endpoint>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

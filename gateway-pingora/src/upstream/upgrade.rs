@@ -1,6 +1,6 @@
 //! Connections for requests that ask for an upgrade.
 //!
-//! In: an endpoint. Out: a connection whose response cannot be read before Pingora has handed on all of the request. Pingora 0.9.1
+//! In: an endpoint, and the handshake where it is over TLS. Out: a connection whose response cannot be read before Pingora has handed on all of the request. Pingora 0.9.1
 //! takes the end of a request for the end of the tunnel when it meets the two in the wrong order, which endpoints that answer at
 //! once bring about: the tunnel closes as soon as it is open.
 //!
@@ -22,6 +22,9 @@ use pingora_error::{Error, ErrorType, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+
+use crate::tls::{Aim, BackendHandshake};
 
 /// Holds a response back until the request has been handed on.
 #[derive(Debug, Default)]
@@ -57,7 +60,19 @@ const OPEN: u8 = 2;
 #[derive(Debug)]
 pub(super) struct Connect {
     pub(super) gate: Arc<Gate>,
+    pub(super) handshake: Option<Arc<BackendHandshake>>,
     pub(super) time: Duration,
+}
+
+impl Connect {
+    async fn reach(&self, address: std::net::SocketAddr) -> Result<Wire> {
+        let stream = TcpStream::connect(address).await;
+        let stream = stream.map_err(|error| Error::because(ErrorType::ConnectError, "connecting for an upgrade", error))?;
+        let Some(handshake) = &self.handshake else { return Ok(Wire::Clear(stream)) };
+        let stream = handshake.shake(stream, Aim::Upgrade).await;
+        let stream = stream.map_err(|error| Error::because(ErrorType::TLSHandshakeFailure, "TLS for an upgrade", error))?;
+        Ok(Wire::Tls(Box::new(stream)))
+    }
 }
 
 #[async_trait]
@@ -66,12 +81,12 @@ impl L4Connect for Connect {
         let Some(address) = address.as_inet() else {
             return Err(Error::explain(ErrorType::InternalError, "endpoints have internet addresses"));
         };
-        match timeout(self.time, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                let gated = Gated { stream, gate: Arc::clone(&self.gate) };
+        match timeout(self.time, self.reach(*address)).await {
+            Ok(Ok(wire)) => {
+                let gated = Gated { wire, gate: Arc::clone(&self.gate) };
                 Ok(Stream::from(VirtualSocketStream::new(Box::new(gated))))
             }
-            Ok(Err(error)) => Err(Error::because(ErrorType::ConnectError, "connecting for an upgrade", error)),
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(Error::explain(ErrorType::ConnectTimedout, "connecting for an upgrade")),
         }
     }
@@ -79,8 +94,14 @@ impl L4Connect for Connect {
 
 #[derive(Debug)]
 struct Gated {
-    stream: TcpStream,
+    wire: Wire,
     gate: Arc<Gate>,
+}
+
+#[derive(Debug)]
+enum Wire {
+    Clear(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl AsyncRead for Gated {
@@ -89,28 +110,44 @@ impl AsyncRead for Gated {
         if !this.gate.pass(cx) {
             return Poll::Pending;
         }
-        Pin::new(&mut this.stream).poll_read(cx, buf)
+        match &mut this.wire {
+            Wire::Clear(stream) => Pin::new(stream).poll_read(cx, buf),
+            Wire::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
     }
 }
 
 impl AsyncWrite for Gated {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, data)
+        match &mut self.get_mut().wire {
+            Wire::Clear(stream) => Pin::new(stream).poll_write(cx, data),
+            Wire::Tls(stream) => Pin::new(stream).poll_write(cx, data),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        match &mut self.get_mut().wire {
+            Wire::Clear(stream) => Pin::new(stream).poll_flush(cx),
+            Wire::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        match &mut self.get_mut().wire {
+            Wire::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
+            Wire::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }
 
 impl VirtualSocket for Gated {
     fn set_socket_option(&self, option: VirtualSockOpt) -> io::Result<()> {
+        let socket = match &self.wire {
+            Wire::Clear(stream) => stream,
+            Wire::Tls(stream) => stream.get_ref().0,
+        };
         if matches!(option, VirtualSockOpt::NoDelay) {
-            self.stream.set_nodelay(true)?;
+            socket.set_nodelay(true)?;
         }
         Ok(())
     }

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::client::Wire;
 
 /// A backend; dropping it closes its port and its connections.
 pub(crate) struct Backend {
@@ -87,42 +90,51 @@ impl Backend {
         .await
     }
 
+    /// Says this to everybody who comes, and then gives back what it gets.
+    pub(crate) async fn greeting(bytes: &'static [u8]) -> Self {
+        Self::accepting((Ipv4Addr::LOCALHOST, 0).into(), move |mut stream, _, _| async move {
+            let _ = stream.write_all(bytes).await;
+            let (mut from, mut to) = stream.split();
+            let _ = tokio::io::copy(&mut from, &mut to).await;
+        })
+        .await
+    }
+
     /// Speaks HTTP/2 in clear by prior knowledge: echoes the head in JSON, for gRPC with trailers.
     pub(crate) async fn h2c(name: &'static str) -> Self {
-        Self::accepting((Ipv4Addr::LOCALHOST, 0).into(), move |stream, _, asked| async move {
-            let Ok(mut connection) = h2::server::handshake(stream).await else { return };
-            while let Some(Ok((request, mut respond))) = connection.accept().await {
-                asked.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(async move {
-                    let (head, mut body) = request.into_parts();
-                    let mut text = Vec::new();
-                    while let Some(Ok(piece)) = body.data().await {
-                        let _ = body.flow_control().release_capacity(piece.len());
-                        text.extend_from_slice(&piece);
+        let at = (Ipv4Addr::LOCALHOST, 0).into();
+        Self::accepting(at, move |stream, _, asked| converse_h2(stream, json!({"backend": name}), asked)).await
+    }
+
+    /// Echoes over TLS, in the version that is negotiated, what the handshake told included.
+    pub(crate) async fn tls(name: &'static str, config: rustls::ServerConfig) -> Self {
+        Self::tls_at((Ipv4Addr::LOCALHOST, 0).into(), name, config).await
+    }
+
+    /// The same at a known address.
+    pub(crate) async fn tls_at(address: SocketAddr, name: &'static str, config: rustls::ServerConfig) -> Self {
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Self::accepting(address, move |stream, number, asked| {
+            let acceptor = acceptor.clone();
+            async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                let session = stream.get_ref().1;
+                let alpn = session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+                let (sni, shown) = (session.server_name(), session.peer_certificates().map_or(0, <[_]>::len));
+                let told = json!({"backend": name, "sni": sni, "alpn": alpn, "shown": shown, "connection": number});
+                if alpn.as_deref() == Some("h2") {
+                    return converse_h2(stream, told, asked).await;
+                }
+                let answer = |asked: Asked| {
+                    if asked.target == "/upgrade" {
+                        let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+                        return Reply::Mirror(head.into());
                     }
-                    let headers: Vec<(String, String)> = head
-                        .headers
-                        .iter()
-                        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-                        .collect();
-                    let told = json!({
-                        "backend": name, "method": head.method.as_str(), "target": head.uri.path_and_query().unwrap().as_str(),
-                        "authority": head.uri.authority().map(|authority| authority.as_str()), "headers": headers,
-                        "body": String::from_utf8_lossy(&text),
-                    });
-                    let mut response = http::Response::builder();
-                    let is_grpc = head.headers.get("content-type").is_some_and(|kind| kind == "application/grpc");
-                    if is_grpc {
-                        response = response.header("content-type", "application/grpc");
-                    }
-                    let Ok(mut stream) = respond.send_response(response.body(()).unwrap(), false) else { return };
-                    let _ = stream.send_data(Bytes::from(told.to_string()), !is_grpc);
-                    if is_grpc {
-                        let mut trailers = http::HeaderMap::new();
-                        trailers.insert("grpc-status", "0".parse().unwrap());
-                        let _ = stream.send_trailers(trailers);
-                    }
-                });
+                    let mut told = told.clone();
+                    told["headers"] = json!(asked.headers);
+                    Reply::text(&told.to_string())
+                };
+                let _ = converse(stream, number, &asked, &answer).await;
             }
         })
         .await
@@ -168,8 +180,47 @@ impl Drop for Backend {
     }
 }
 
+/// Echoes over HTTP/2 what is told, and what was asked.
+async fn converse_h2(stream: impl Wire + 'static, told: Value, asked: Arc<AtomicUsize>) {
+    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        asked.fetch_add(1, Ordering::SeqCst);
+        let mut told = told.clone();
+        tokio::spawn(async move {
+            let (head, mut body) = request.into_parts();
+            let mut text = Vec::new();
+            while let Some(Ok(piece)) = body.data().await {
+                let _ = body.flow_control().release_capacity(piece.len());
+                text.extend_from_slice(&piece);
+            }
+            let headers: Vec<(String, String)> = head
+                .headers
+                .iter()
+                .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+                .collect();
+            told["method"] = json!(head.method.as_str());
+            told["target"] = json!(head.uri.path_and_query().unwrap().as_str());
+            told["authority"] = json!(head.uri.authority().map(|authority| authority.as_str()));
+            told["headers"] = json!(headers);
+            told["body"] = json!(String::from_utf8_lossy(&text));
+            let mut response = http::Response::builder();
+            let is_grpc = head.headers.get("content-type").is_some_and(|kind| kind == "application/grpc");
+            if is_grpc {
+                response = response.header("content-type", "application/grpc");
+            }
+            let Ok(mut stream) = respond.send_response(response.body(()).unwrap(), false) else { return };
+            let _ = stream.send_data(Bytes::from(told.to_string()), !is_grpc);
+            if is_grpc {
+                let mut trailers = http::HeaderMap::new();
+                trailers.insert("grpc-status", "0".parse().unwrap());
+                let _ = stream.send_trailers(trailers);
+            }
+        });
+    }
+}
+
 async fn converse(
-    mut stream: TcpStream,
+    mut stream: impl Wire,
     connection: usize,
     count: &AtomicUsize,
     answer: &(dyn Fn(Asked) -> Reply + Send + Sync),
@@ -227,7 +278,7 @@ async fn converse(
             Reply::Mirror(bytes) => {
                 stream.write_all(&bytes).await?;
                 stream.write_all(&read).await?;
-                let (mut from, mut to) = stream.split();
+                let (mut from, mut to) = tokio::io::split(stream);
                 tokio::io::copy(&mut from, &mut to).await?;
                 return Ok(());
             }

@@ -12,11 +12,11 @@ use crate::protocols::{ask, h2, request};
 use crate::world::{World, gateway, route, run, service, until};
 
 /// A GRPCRoute of the Gateway `gw`; `rules` is the list, as YAML.
-fn grpc_route(name: &str, rules: &str) -> String {
+pub(crate) fn grpc_route(name: &str, rules: &str) -> String {
     route(name, rules).replace("kind: HTTPRoute", "kind: GRPCRoute")
 }
 
-fn call(path: &str) -> Request<&'static [u8]> {
+pub(crate) fn call(path: &str) -> Request<&'static [u8]> {
     let call = Request::post(format!("http://a.example{path}")).header("content-type", "application/grpc");
     call.header("te", "trailers").body(&b"abc"[..]).unwrap()
 }
@@ -28,7 +28,7 @@ fn grpc_status(head: &http::response::Parts, trailers: Option<&HeaderMap>) -> St
 }
 
 /// The backend that answered a call, and the gRPC status.
-async fn answered(send: &SendRequest<Bytes>, call: Request<&'static [u8]>) -> (String, String) {
+pub(crate) async fn answered(send: &SendRequest<Bytes>, call: Request<&'static [u8]>) -> (String, String) {
     let (head, body, trailers) = ask(send, call).await.unwrap();
     let json: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
     (json["backend"].as_str().unwrap_or_default().to_owned(), grpc_status(&head, trailers.as_ref()))

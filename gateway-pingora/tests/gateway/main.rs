@@ -4,7 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod authority;
 mod backend;
+mod backend_tls;
 mod calls;
 mod client;
 mod endpoints;

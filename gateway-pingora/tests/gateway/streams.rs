@@ -46,7 +46,7 @@ impl Drop for Echo {
     }
 }
 
-fn tcp(more: &str, rules: &str) -> String {
+pub(crate) fn tcp(more: &str, rules: &str) -> String {
     format!(
         "
 ---
@@ -69,7 +69,7 @@ spec:
     )
 }
 
-async fn read(stream: &mut TcpStream, count: usize) -> String {
+pub(crate) async fn read(stream: &mut TcpStream, count: usize) -> String {
     let mut bytes = vec![0; count];
     stream.read_exact(&mut bytes).await.unwrap();
     String::from_utf8(bytes).unwrap()
