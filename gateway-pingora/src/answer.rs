@@ -16,6 +16,7 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use tokio::time::timeout;
 
+use crate::cors;
 use crate::observe::Fault;
 use crate::passage::Passage;
 
@@ -93,11 +94,12 @@ pub(crate) async fn refuse(
 ) -> Result<()> {
     passage.blame(fault);
     // 421 asks the client to use another connection, which gRPC has no words for.
-    let response = if passage.is_grpc() && status != StatusCode::MISDIRECTED_REQUEST {
+    let mut response = if passage.is_grpc() && status != StatusCode::MISDIRECTED_REQUEST {
         Response::grpc_error(status)
     } else {
         Response::error(status)
     };
+    cors::tell(&mut response.headers, passage, &session.req_header().headers);
     write(session, passage, response, after).await
 }
 

@@ -57,6 +57,7 @@
 
 mod answer;
 mod connection;
+mod cors;
 mod filter;
 pub mod filters;
 mod listen;
@@ -103,6 +104,7 @@ pub const SUPPORT: Support = Support::of(&[
     Capability::DetectMisdirected,
     Capability::EditResponse,
     Capability::Rewrite,
+    Capability::Cors,
     Capability::BackendFilters,
     Capability::DirectResponse,
     Capability::H2c,

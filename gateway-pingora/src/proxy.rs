@@ -33,6 +33,7 @@ use gateway_core::snapshot::{Settings, Socket, Transport, Turn};
 
 use crate::answer::{self, After};
 use crate::connection::Connection;
+use crate::cors;
 use crate::filter::{Filter, guarded, guarded_now};
 use crate::live::Live;
 use crate::observe::{Counters, Fault, Record, Sink};
@@ -245,8 +246,10 @@ impl ProxyHttp for Proxy {
         strip_response(head);
         if let Some(forward) = &passage.forward {
             for task in forward.tasks() {
-                if let Task::EditResponse(edits) = task {
-                    edit::response(head, edits)?;
+                match task {
+                    Task::EditResponse(edits) => edit::response(head, edits)?,
+                    Task::Cors(cors, origin) => cors::replace(head, cors, origin)?,
+                    Task::EditRequest(_) | Task::Rewrite(_) | Task::Mirror(..) | Task::Auth(..) | Task::Extension(_) => {}
                 }
             }
         }

@@ -18,6 +18,7 @@ use gateway_core::snapshot::{Backend, BackendProtocol, Security};
 
 use super::{Proxy, edit};
 use crate::answer::{self, After, Response};
+use crate::cors;
 use crate::filter::{self, Filter, FilterError, guarded};
 use crate::observe::Fault;
 use crate::passage::Passage;
@@ -45,9 +46,10 @@ impl Proxy {
             let head = session.req_header_mut();
             match task {
                 Task::EditRequest(edits) => Self::edited(edit::request(head, edits))?,
-                Task::EditResponse(_) => {}
+                // Those are for the response.
+                Task::EditResponse(_) | Task::Cors(..) => {}
                 // `SUPPORT` keeps these away; a request that asks for one all the same is not let through without it.
-                Task::Mirror(..) | Task::Cors(..) | Task::Auth(..) => {
+                Task::Mirror(..) | Task::Auth(..) => {
                     return Err(Fault::Internal("a filter that this gateway does not perform".into()));
                 }
                 Task::Rewrite(rewrite) => {
@@ -103,7 +105,10 @@ impl Proxy {
         passage.forward = Some(forward);
         match performed {
             Ok(None) => {}
-            Ok(Some(response)) => return answer::write(session, passage, response, After::GoOn).await.map(|()| true),
+            Ok(Some(mut response)) => {
+                cors::tell(&mut response.headers, passage, &session.req_header().headers);
+                return answer::write(session, passage, response, After::GoOn).await.map(|()| true);
+            }
             Err(fault) => return self.fail(session, passage, fault).await,
         }
         if session.is_upgrade_req() {

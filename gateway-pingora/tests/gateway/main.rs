@@ -9,6 +9,7 @@ mod backend;
 mod backend_tls;
 mod calls;
 mod client;
+mod cors;
 mod endpoints;
 mod extensions;
 mod forwarding;
