@@ -123,7 +123,7 @@ pub(crate) async fn write(session: &mut Session, passage: &mut Passage, response
     }
     let has_body = may_have_body && !body.is_empty() && session.req_header().method != Method::HEAD;
 
-    if after == After::Close || passage.is_draining() || !read_rest(session).await {
+    if after == After::Close || passage.is_draining() || !read_rest(session, passage).await {
         session.set_keepalive(None);
     }
     let downstream = session.as_downstream_mut();
@@ -140,10 +140,11 @@ pub(crate) async fn write(session: &mut Session, passage: &mut Passage, response
     Ok(())
 }
 
-/// Reads what is left of a small request body; false where it is better to end the connection.
-async fn read_rest(session: &mut Session) -> bool {
+/// Reads what is left of a small request body, which copies of the request may want; false where it is better to end the connection.
+async fn read_rest(session: &mut Session, passage: &mut Passage) -> bool {
     let downstream = session.as_downstream_mut();
-    if matches!(downstream, ServerSession::H2(_)) || downstream.is_body_done() {
+    let is_h2 = matches!(downstream, ServerSession::H2(_));
+    if (is_h2 && passage.taps.is_empty()) || downstream.is_body_done() {
         return true;
     }
     // The client waits for leave to send its body; it will get an answer instead.
@@ -158,14 +159,20 @@ async fn read_rest(session: &mut Session) -> bool {
         let mut read = 0;
         while read <= SMALL_BODY {
             match downstream.read_request_body().await {
-                Ok(Some(piece)) => read += piece.len(),
-                Ok(None) => return true,
+                Ok(Some(piece)) => {
+                    read += piece.len();
+                    passage.tap(Some(&piece), false);
+                }
+                Ok(None) => {
+                    passage.tap(None, true);
+                    return true;
+                }
                 Err(_) => return false,
             }
         }
         false
     };
-    timeout(BODY_PATIENCE, read).await.unwrap_or(false)
+    timeout(BODY_PATIENCE, read).await.unwrap_or(false) || is_h2
 }
 
 /// Whether a header says how the message is framed, which is not for an answer to say.

@@ -56,12 +56,14 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod aside;
 mod connection;
 mod cors;
 mod filter;
 pub mod filters;
 mod listen;
 mod live;
+mod mirror;
 mod observe;
 mod passage;
 mod proxy;
@@ -105,6 +107,7 @@ pub const SUPPORT: Support = Support::of(&[
     Capability::EditResponse,
     Capability::Rewrite,
     Capability::Cors,
+    Capability::Mirror,
     Capability::BackendFilters,
     Capability::DirectResponse,
     Capability::H2c,
@@ -337,6 +340,7 @@ impl Builder {
         let counters = Arc::new(Counters::default());
         let upstreams = Arc::new(upstream::Upstreams::new(Arc::clone(&counters), self.connect_timeout));
         let live = Arc::new(Live::new(Arc::clone(&upstreams)));
+        let asides = Arc::new(aside::Asides::new(Arc::clone(&upstreams)));
         let streams = stream::Streams {
             upstreams: Arc::clone(&upstreams),
             counters: Arc::clone(&counters),
@@ -347,6 +351,7 @@ impl Builder {
         let parts = proxy::Parts {
             live: Arc::clone(&live),
             upstreams,
+            mirrors: mirror::Mirrors::new(asides, Arc::clone(&counters)),
             counters: Arc::clone(&counters),
             always: self.filters.always.into(),
             sink: self.on_record.map(observe::Sink::start).transpose()?,

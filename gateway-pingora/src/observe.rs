@@ -201,6 +201,12 @@ counters! {
     upstream_repicks,
     /// Times an endpoint was taken out of use.
     upstream_ejections,
+    /// Copies of requests that were begun.
+    mirrors_sent,
+    /// Copies that were not: too many were under way.
+    mirrors_dropped,
+    /// Copies that did not reach their end.
+    mirrors_failed,
     /// Filters that failed or panicked.
     filter_failures,
     /// Panics that ended a connection or a stream.

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, Version, header};
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -17,6 +18,7 @@ use gateway_core::snapshot::{Listener, Rule};
 
 use crate::connection::{Active, Connection};
 use crate::filter::{Exchange, Filter, FilterError, guarded, guarded_now};
+use crate::mirror::Tap;
 use crate::observe::{Counters, Fault, Record};
 use crate::upstream::{Attempt, Gate};
 
@@ -36,6 +38,12 @@ pub struct Passage {
     /// Endpoints that could not be connected to.
     pub(crate) tried: Vec<SocketAddr>,
     pub(crate) tries: u32,
+    /// Copies of the request that want its body.
+    pub(crate) taps: Vec<Tap>,
+    /// Bytes of the body that copies were shown.
+    shown: usize,
+    /// Bytes of the body that passed in this attempt: another one begins with what the last had.
+    passed: usize,
     /// Holds back the response to a request that asks for an upgrade.
     pub(crate) gate: Option<Arc<Gate>>,
     pub(crate) fault: Option<Fault>,
@@ -99,6 +107,24 @@ impl Passage {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.connection().is_some_and(|connection| connection.is_draining())
+    }
+
+    /// Another attempt begins: what passed of the body passes once more.
+    pub(crate) fn begin_again(&mut self) {
+        self.passed = 0;
+    }
+
+    /// Shows a piece of the body to copies of the request, as far as they were not shown it.
+    pub(crate) fn tap(&mut self, body: Option<&Bytes>, is_end: bool) {
+        if self.taps.is_empty() {
+            return;
+        }
+        let length = body.map_or(0, Bytes::len);
+        let known = self.shown.saturating_sub(self.passed).min(length);
+        self.passed += length;
+        self.shown = self.shown.max(self.passed);
+        let fresh = body.map(|body| body.slice(known..));
+        self.taps.retain(|tap| tap.show(fresh.as_ref(), is_end));
     }
 
     /// Notes the first thing that went wrong; what follows from it is not noted.

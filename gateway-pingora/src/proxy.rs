@@ -36,6 +36,7 @@ use crate::connection::Connection;
 use crate::cors;
 use crate::filter::{Filter, guarded, guarded_now};
 use crate::live::Live;
+use crate::mirror::Mirrors;
 use crate::observe::{Counters, Fault, Record, Sink};
 use crate::passage::Passage;
 use crate::upstream::Upstreams;
@@ -50,6 +51,7 @@ pub struct Proxy {
 pub(crate) struct Parts {
     pub(crate) live: Arc<Live>,
     pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) mirrors: Mirrors,
     pub(crate) counters: Arc<Counters>,
     pub(crate) always: Box<[Arc<dyn Filter>]>,
     pub(crate) sink: Option<Sink<Record>>,
@@ -215,6 +217,8 @@ impl ProxyHttp for Proxy {
         {
             return Err(Error::explain(ErrorType::ReadTimedout, "reading body, too slow on average").into_down());
         }
+        // Copies show what the client sent: filters that change bodies do so for the backend.
+        passage.tap(body.as_ref(), end);
         let Some(exchange) = &mut passage.exchange else { return Ok(()) };
         for filter in &passage.filters {
             if let Err(error) = guarded(filter.request_body(exchange, body, end)).await {

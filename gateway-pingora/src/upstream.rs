@@ -268,7 +268,7 @@ const DRAWS: usize = 8;
 /// Streams on one HTTP/2 connection to an endpoint.
 const H2_STREAMS: usize = 100;
 /// How long an idle connection to an endpoint is kept.
-const POOLED: Duration = Duration::from_secs(60);
+pub(crate) const POOLED: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -48,6 +48,7 @@ impl Proxy {
         } else {
             self.parts.upstreams.peer(&forward.backend, &attempt)
         };
+        passage.begin_again();
         passage.tries += 1;
         passage.attempt = Some(attempt);
         Ok(peer)

@@ -18,6 +18,7 @@ use gateway_core::snapshot::{Backend, BackendProtocol, Security};
 
 use super::{Proxy, edit};
 use crate::answer::{self, After, Response};
+use crate::aside::Body;
 use crate::cors;
 use crate::filter::{self, Filter, FilterError, guarded};
 use crate::observe::Fault;
@@ -49,9 +50,10 @@ impl Proxy {
                 // Those are for the response.
                 Task::EditResponse(_) | Task::Cors(..) => {}
                 // `SUPPORT` keeps these away; a request that asks for one all the same is not let through without it.
-                Task::Mirror(..) | Task::Auth(..) => {
+                Task::Auth(..) => {
                     return Err(Fault::Internal("a filter that this gateway does not perform".into()));
                 }
+                Task::Mirror(_, backend) => self.mirror(session, passage, backend),
                 Task::Rewrite(rewrite) => {
                     if let Some(path) = &rewrite.path {
                         let (path, matched) = path.apply(head.uri.path(), prefix);
@@ -73,6 +75,17 @@ impl Proxy {
             }
         }
         Ok(None)
+    }
+
+    /// Sends a copy of the request as it now is.
+    fn mirror(&self, session: &mut Session, passage: &mut Passage, backend: &Arc<Backend>) {
+        let Some(listener) = &passage.listener else { return };
+        if session.is_upgrade_req() {
+            return;
+        }
+        let body = if session.as_downstream_mut().is_body_empty() { Body::None } else { Body::Follows };
+        let tap = self.parts.mirrors.copy(session.req_header(), body, backend, listener);
+        passage.taps.extend(tap);
     }
 
     /// Shows the request to one filter.

@@ -17,6 +17,7 @@ mod hostile;
 mod limits;
 mod listeners;
 mod malformed;
+mod mirrors;
 mod protocols;
 mod streams;
 mod tls;
