@@ -59,6 +59,7 @@ mod answer;
 mod aside;
 mod connection;
 mod cors;
+mod crowd;
 mod filter;
 pub mod filters;
 mod listen;

@@ -32,11 +32,11 @@ use tokio::task::JoinSet;
 use gateway_core::compile::{Bound, Fact};
 use gateway_core::snapshot::{Listeners, Socket, Transport};
 
-pub(crate) use guests::Crowd;
 pub(crate) use heritage::{Inherited, Open};
 pub(crate) use overflow::Overflow;
 pub(crate) use port::PortMap;
 
+use crate::crowd::Crowd;
 use crate::live::Live;
 use crate::observe::Counters;
 use crate::stream::Streams;

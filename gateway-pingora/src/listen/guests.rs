@@ -17,29 +17,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use gateway_core::snapshot::{ListenerId, Listeners, Protocol, Roster};
 
 use crate::connection::Connection;
+use crate::crowd::{Crowd, Seat};
 use crate::observe::Counters;
-
-/// All connections of the process.
-#[derive(Debug, Default)]
-pub(crate) struct Crowd(watch::Sender<usize>);
-
-impl Crowd {
-    /// Lets one in unless `most` are there.
-    fn enter(&self, most: usize) -> bool {
-        self.0.send_if_modified(|count| {
-            let may = *count < most;
-            *count += usize::from(may);
-            may
-        })
-    }
-
-    /// Waits until nobody is left or `deadline` has come, and says how many are left.
-    pub(crate) async fn gone(&self, deadline: Instant) -> usize {
-        let mut count = self.0.subscribe();
-        let _ = timeout_at(deadline, count.wait_for(|count| *count == 0)).await;
-        *self.0.borrow()
-    }
-}
 
 /// The connections of one door.
 #[derive(Debug)]
@@ -117,15 +96,13 @@ impl Guests {
 
     /// Lets one in unless `most` are open in the process.
     pub(super) fn enter(self: &Arc<Self>, most: usize) -> Option<Ticket> {
-        if !self.crowd.enter(most) {
-            return None;
-        }
+        let seat = self.crowd.enter(most)?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.inside().insert(number, Guest::default());
         self.count.send_modify(|count| *count += 1);
         self.counters.connections_accepted.add();
         self.counters.connections_open.add();
-        Some(Ticket { guests: Arc::clone(self), number, changes: self.changes.load(Ordering::Acquire) })
+        Some(Ticket { guests: Arc::clone(self), number, changes: self.changes.load(Ordering::Acquire), _seat: seat })
     }
 
     /// Remembers how to end a task. It may have ended already.
@@ -242,6 +219,7 @@ pub(super) struct Ticket {
     pub(super) number: u64,
     /// How often the listeners had changed when it came.
     changes: u64,
+    _seat: Seat,
 }
 
 impl Ticket {
@@ -270,7 +248,6 @@ impl Drop for Ticket {
         }
         counters.connections_open.sub();
         self.guests.count.send_modify(|count| *count -= 1);
-        self.guests.crowd.0.send_modify(|count| *count -= 1);
     }
 }
 
