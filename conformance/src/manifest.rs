@@ -92,38 +92,57 @@ pub fn services(route: &Value) -> BTreeSet<(String, u16)> {
     services
 }
 
+/// The listener that a route of this kind needs, as a protocol and a port: for bytes and datagrams that of its first Service.
+pub fn listener_for(route: &Value) -> (&'static str, u16) {
+    let port = services(route).first().map_or(80, |(_, port)| *port);
+    match kind(route) {
+        "TCPRoute" => ("TCP", port),
+        "UDPRoute" => ("UDP", port),
+        _ => ("HTTP", 80),
+    }
+}
+
 /// A Namespace with labels.
 pub fn a_namespace(name: &str, labels: &BTreeMap<String, String>) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
 }
 
-/// A Service and the EndpointSlice of its endpoints. All of these have the same port.
+/// A Service of TCP and the EndpointSlice of its endpoints. All of these have the same port.
 pub fn a_service(name: &str, port: u16, endpoints: &[SocketAddr]) -> [Value; 2] {
+    a_service_over("TCP", name, port, endpoints)
+}
+
+/// The same over a transport.
+pub fn a_service_over(transport: &str, name: &str, port: u16, endpoints: &[SocketAddr]) -> [Value; 2] {
     let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
     let target = endpoints.first().map_or(port, SocketAddr::port);
     let listed: Vec<_> = endpoints.iter().map(|at| json!({"addresses": [at.ip()], "conditions": {"ready": true}})).collect();
     [
         json!({
             "apiVersion": "v1", "kind": "Service", "metadata": {"namespace": namespace, "name": name},
-            "spec": {"ports": [{"port": port, "targetPort": target, "protocol": "TCP"}]},
+            "spec": {"ports": [{"port": port, "targetPort": target, "protocol": transport}]},
         }),
         json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
             "metadata": {"namespace": namespace, "name": format!("{name}-1"), "labels": {"kubernetes.io/service-name": name}},
-            "endpoints": listed, "ports": [{"name": "", "port": target, "protocol": "TCP"}],
+            "endpoints": listed, "ports": [{"name": "", "port": target, "protocol": transport}],
         }),
     ]
 }
 
-/// A Gateway with one HTTP listener, on port 80, open to routes of every namespace.
-pub fn a_gateway(name: &str) -> Value {
+/// A Gateway with these listeners, each a protocol and a port, open to routes of every namespace.
+pub fn a_gateway(name: &str, listeners: &BTreeSet<(&str, u16)>) -> Value {
     let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
+    let listeners: Vec<_> = listeners
+        .iter()
+        .map(|(protocol, port)| {
+            let name = format!("{}-{port}", protocol.to_ascii_lowercase());
+            json!({"name": name, "protocol": protocol, "port": port, "allowedRoutes": {"namespaces": {"from": "All"}}})
+        })
+        .collect();
     json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"namespace": namespace, "name": name},
-        "spec": {
-            "gatewayClassName": "any",
-            "listeners": [{"name": "http", "protocol": "HTTP", "port": 80, "allowedRoutes": {"namespaces": {"from": "All"}}}],
-        },
+        "spec": {"gatewayClassName": "any", "listeners": listeners},
     })
 }
 

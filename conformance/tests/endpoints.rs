@@ -37,7 +37,7 @@ fn an_endpoint_that_refuses_costs_few_requests_or_none_and_returns_to_its_full_s
     let with_repick = Endpoints::start("with-repick");
 
     let folder = TempDir::new().unwrap();
-    let mut objects = vec![a_namespace("default", &[].into()), a_gateway("default/edge")];
+    let mut objects = vec![a_namespace("default", &[].into()), a_gateway("default/edge", &[("HTTP", 80)].into())];
     objects.extend(without_repick.objects(&json!({"attempts": 0})));
     objects.extend(with_repick.objects(&Value::Null));
     fs::write(folder.path().join("all.yaml"), file_of(&objects)).unwrap();

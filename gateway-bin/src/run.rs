@@ -58,7 +58,7 @@ async fn serve_files(flags: &args::Run, builder: Builder, mut predecessor: Optio
     let mut left = predecessor.as_mut().map(Predecessor::sockets).unwrap_or_default();
     let admin = match flags.admin {
         args::Admin::Off => None,
-        args::Admin::At(address) => Some(admin::bind(address, &mut left).await?),
+        args::Admin::At(address) => Some(admin::bind(address, &mut left.listeners).await?),
     };
     let admin_socket = admin.as_ref().map(|listener| listener.as_fd().try_clone_to_owned()).transpose()?;
     let ports: BTreeMap<u16, u16> = flags.port_map.iter().map(|pair| (pair.named, pair.bound)).collect();
@@ -66,7 +66,10 @@ async fn serve_files(flags: &args::Run, builder: Builder, mut predecessor: Optio
     let log = Arc::new(Mutex::new(AccessLog::new(flags.log_format)));
     let lines = Arc::clone(&log);
     let builder = builder.max_connections(descriptors::connections(flags.max_connections));
-    let builder = builder.inherit(left).on_record(move |record| access::lock(&log).write(&record));
+    let builder = builder
+        .inherit(left.listeners)
+        .inherit_datagrams(left.datagrams)
+        .on_record(move |record| access::lock(&log).write(&record));
     let builder = builder.on_stream(move |record| access::lock(&lines).write_stream(&record));
     let gateway = builder.build().context("cannot start the gateway")?;
     let (stop, stopped) = watch::channel(false);

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use gateway_core::compile::Bound;
-use gateway_core::snapshot::{Snapshot, Socket, Transport};
+use gateway_core::snapshot::{Snapshot, Socket};
 use serde_json::Value;
 
 use crate::board::Board;
@@ -63,8 +63,7 @@ impl State {
 impl Known {
     /// Remembers which sockets the snapshot wants.
     pub(crate) fn want(&mut self, snapshot: &Snapshot) {
-        let tcp = snapshot.sockets().map(|(socket, _)| *socket).filter(|socket| socket.transport == Transport::Tcp);
-        self.wanted = tcp.collect();
+        self.wanted = snapshot.sockets().map(|(socket, _)| *socket).collect();
     }
 
     /// What stands against readiness: the end of the program, or that it still waits for a first configuration, or a socket that was not tried yet.

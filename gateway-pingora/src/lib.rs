@@ -60,6 +60,7 @@ mod aside;
 mod connection;
 mod cors;
 mod crowd;
+mod datagram;
 mod filter;
 pub mod filters;
 mod listen;
@@ -74,7 +75,7 @@ mod upstream;
 
 use std::fmt;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +101,9 @@ pub use passage::Passage;
 pub use pingora_http::{RequestHeader, ResponseHeader};
 pub use proxy::Proxy;
 
+use crowd::Crowd;
+use datagram::Datagrams;
+
 /// What this crate performs.
 pub const SUPPORT: Support = Support::of(&[
     Capability::Http,
@@ -120,6 +124,7 @@ pub const SUPPORT: Support = Support::of(&[
     Capability::BackendTls,
     Capability::BackendTlsNames,
     Capability::BackendClientCertificate,
+    Capability::Udp,
 ]);
 
 /// A gateway, ready to serve what is published to it. Cloning it copies pointers.
@@ -147,6 +152,8 @@ impl Gateway {
             on_record: None,
             on_stream: None,
             stream_idle: STREAM_IDLE,
+            flow_idle: FLOW_IDLE,
+            flows: FLOWS,
             connect_timeout: CONNECT_TIMEOUT,
             pool: POOL,
             connections: CONNECTIONS,
@@ -244,6 +251,8 @@ pub struct Builder {
     on_record: Option<Box<dyn FnMut(Record) + Send>>,
     on_stream: Option<Box<dyn FnMut(StreamRecord) + Send>>,
     stream_idle: Duration,
+    flow_idle: Duration,
+    flows: usize,
     connect_timeout: Duration,
     pool: usize,
     connections: usize,
@@ -285,7 +294,14 @@ impl Builder {
     /// Sockets that another process listened on ([`Gateway::sockets`]): a listener whose address one is bound to takes it instead of
     /// binding its own.
     pub fn inherit(mut self, sockets: impl IntoIterator<Item = TcpListener>) -> Self {
-        self.inherited = listen::Inherited::new(sockets);
+        self.inherited.add(sockets);
+        self
+    }
+
+    /// The same for sockets that are written datagrams. Nothing is read of them before [`Gateway::close_inherited`]: both processes
+    /// would, and a flow's datagrams would go now here, now there.
+    pub fn inherit_datagrams(mut self, sockets: impl IntoIterator<Item = UdpSocket>) -> Self {
+        self.inherited.add_datagrams(sockets);
         self
     }
 
@@ -295,7 +311,7 @@ impl Builder {
         self
     }
 
-    /// The same for connections whose bytes are forwarded: those of TLSRoutes and TCPRoutes.
+    /// The same for connections whose bytes are forwarded, of TLSRoutes and TCPRoutes, and for flows of datagrams, of UDPRoutes.
     pub fn on_stream(mut self, receive: impl FnMut(StreamRecord) + Send + 'static) -> Self {
         self.on_stream = Some(Box::new(receive));
         self
@@ -305,6 +321,20 @@ impl Builder {
     /// that is gone without a word is noticed earlier, by the system's keep-alive probes.
     pub fn stream_idle_timeout(mut self, time: Duration) -> Self {
         self.stream_idle = time;
+        self
+    }
+
+    /// How long nothing may pass between a client and the endpoint of a UDPRoute before the next datagram begins another flow: a minute
+    /// unless told otherwise.
+    pub fn flow_idle_timeout(mut self, time: Duration) -> Self {
+        self.flow_idle = time;
+        self
+    }
+
+    /// How many flows of datagrams a socket may have: 4096 unless told otherwise. For one more, the one that was silent for longest
+    /// ends; where all have just spoken, the datagram is dropped. Each counts among [`Builder::max_connections`], too.
+    pub fn max_flows(mut self, count: usize) -> Self {
+        self.flows = count;
         self
     }
 
@@ -342,10 +372,22 @@ impl Builder {
         let upstreams = Arc::new(upstream::Upstreams::new(Arc::clone(&counters), self.connect_timeout));
         let live = Arc::new(Live::new(Arc::clone(&upstreams)));
         let asides = Arc::new(aside::Asides::new(Arc::clone(&upstreams)));
+        let crowd = Arc::<Crowd>::default();
+        let sink = self.on_stream.map(observe::Sink::start).transpose()?;
+        let datagrams = Datagrams {
+            live: Arc::clone(&live),
+            upstreams: Arc::clone(&upstreams),
+            counters: Arc::clone(&counters),
+            sink: sink.clone(),
+            crowd: Arc::clone(&crowd),
+            crowd_most: self.connections,
+            most: self.flows,
+            idle: self.flow_idle,
+        };
         let streams = stream::Streams {
             upstreams: Arc::clone(&upstreams),
             counters: Arc::clone(&counters),
-            sink: self.on_stream.map(observe::Sink::start).transpose()?,
+            sink,
             connect_timeout: self.connect_timeout,
             idle: self.stream_idle,
         };
@@ -364,11 +406,12 @@ impl Builder {
             certificates: tls::Certificates::default(),
             ports: self.ports,
             facts: listen::Facts::default(),
-            crowd: Arc::default(),
+            crowd,
             most: self.connections,
             overflow: listen::Overflow::default(),
             inherited: self.inherited,
             streams,
+            datagrams: Arc::new(datagrams),
             open: listen::Open::default(),
             stop: watch::Sender::new(None),
         };
@@ -384,7 +427,10 @@ impl Builder {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const STREAM_IDLE: Duration = Duration::from_secs(3600);
+const FLOW_IDLE: Duration = Duration::from_secs(60);
 const POOL: usize = 4096;
+/// Each takes a socket.
+const FLOWS: usize = 4096;
 /// Idle, they take half a gigabyte.
 const CONNECTIONS: usize = 16_384;
 /// As most servers allow; a page of a browser needs fewer.

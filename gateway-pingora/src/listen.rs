@@ -1,23 +1,26 @@
-//! Listeners that follow the configuration: one accept loop per socket, opened, drained or closed without touching another.
+//! Listeners that follow the configuration: one loop per socket, opened, drained or closed without touching another.
 //!
 //! In: snapshots as they are published. Out: connections, given to Pingora on our own byte stream, and facts about every socket
 //! that was tried, which belong back into the compiler.
 //!
 //! ```text
-//! Live ─► Service::serve ─► Door per Socket ─► Guests of that door ─► HttpProxy::process_new, or bytes forwarded
-//!                              └─► Fact::Socket(.., Bound)
+//! Live ─► Service::serve ─► Door per TCP Socket ─► Guests of that door ─► HttpProxy::process_new, or bytes forwarded
+//!                 │            └─► Fact::Socket(.., Bound)
+//!                 └───────► mailbox per UDP Socket ─► Flows
 //! ```
 //!
 //! Invariants: **a door that stays is not touched when others change**, nor is a connection whose listener stays; when the fact that a socket is bound is taken back, its
 //! port is free.
 
+mod binding;
 mod door;
 mod guests;
 mod heritage;
+mod mailbox;
 mod overflow;
 mod port;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +40,7 @@ pub(crate) use overflow::Overflow;
 pub(crate) use port::PortMap;
 
 use crate::crowd::Crowd;
+use crate::datagram::{Closing, Datagrams};
 use crate::live::Live;
 use crate::observe::Counters;
 use crate::stream::Streams;
@@ -59,6 +63,7 @@ pub(crate) struct Premises {
     pub(crate) inherited: Inherited,
     pub(crate) open: Open,
     pub(crate) streams: Streams,
+    pub(crate) datagrams: Arc<Datagrams>,
     /// Set once: close everything within this time.
     pub(crate) stop: watch::Sender<Option<Duration>>,
 }
@@ -94,6 +99,7 @@ where
         let mut changed = self.premises.live.changed();
         let mut stop = self.premises.stop.subscribe();
         let mut doors: BTreeMap<Socket, Door> = BTreeMap::new();
+        let mut mailboxes = Mailboxes::default();
         let mut leaving = JoinSet::new();
         let mut parting = JoinSet::new();
         let mut sweep = tokio::time::interval(SWEEP);
@@ -102,6 +108,7 @@ where
             let next = tokio::select! {
                 Ok(()) = changed.changed() => Next::Follow,
                 _ = sweep.tick() => Next::Sweep,
+                Some(ended) = mailboxes.tasks.join_next_with_id() => Next::Closed(ended.map_or_else(|error| error.id(), |(id, ())| id)),
                 Some(_) = leaving.join_next(), if !leaving.is_empty() => Next::Go,
                 Some(_) = parting.join_next(), if !parting.is_empty() => Next::Go,
                 _ = async { shutdown.wait_for(|on| *on).await.is_ok() } => Next::Stop,
@@ -110,6 +117,7 @@ where
             match next {
                 Next::Follow => {
                     self.follow(&mut doors, &mut leaving).await;
+                    self.follow_datagrams(&mut mailboxes);
                     self.part(&doors, &mut parting, Guests::follow);
                 }
                 Next::Sweep => {
@@ -117,13 +125,22 @@ where
                     self.premises.live.collect();
                     self.part(&doors, &mut parting, Guests::sweep);
                 }
+                Next::Closed(task) => {
+                    self.closed(&mut mailboxes, task);
+                    // A listener may have come back while it closed.
+                    self.follow_datagrams(&mut mailboxes);
+                }
                 Next::Go => {}
                 Next::Stop => break,
             }
         }
         let limit = *stop.borrow();
+        mailboxes.closing.send_replace(Some(limit));
         for (socket, door) in doors {
             self.close(socket, door, limit, &mut leaving).await;
+        }
+        while let Some(ended) = mailboxes.tasks.join_next_with_id().await {
+            self.closed(&mut mailboxes, ended.map_or_else(|error| error.id(), |(id, ())| id));
         }
         while leaving.join_next().await.is_some() {}
         self.proxy.cleanup().await;
@@ -143,6 +160,25 @@ where
         }
         for socket in wanted {
             doors.entry(socket).or_insert_with(|| Door::open(socket, self));
+        }
+    }
+
+    /// Opens mailboxes until all of the current snapshot are there. Those that nobody wants close by themselves.
+    fn follow_datagrams(&self, mailboxes: &mut Mailboxes) {
+        let snapshot = self.premises.live.load();
+        let wanted = snapshot.sockets().map(|(socket, _)| *socket).filter(|socket| socket.transport == Transport::Udp);
+        for socket in wanted {
+            if !mailboxes.open.values().any(|open| *open == socket) {
+                let serving = mailbox::serve(socket, Arc::clone(&self.premises), mailboxes.closing.subscribe());
+                mailboxes.open.insert(mailboxes.tasks.spawn(serving).id(), socket);
+            }
+        }
+    }
+
+    fn closed(&self, mailboxes: &mut Mailboxes, task: tokio::task::Id) {
+        if let Some(socket) = mailboxes.open.remove(&task) {
+            tracing::info!(%socket, "closed");
+            self.premises.facts.tell(Fact::Socket(socket, None));
         }
     }
 
@@ -184,10 +220,24 @@ where
     }
 }
 
+/// The sockets for datagrams, by the tasks that serve them.
+struct Mailboxes {
+    open: HashMap<tokio::task::Id, Socket>,
+    tasks: JoinSet<()>,
+    closing: watch::Sender<Closing>,
+}
+
+impl Default for Mailboxes {
+    fn default() -> Self {
+        Self { open: HashMap::new(), tasks: JoinSet::new(), closing: watch::Sender::new(None) }
+    }
+}
+
 /// What the service does next.
 enum Next {
     Follow,
     Sweep,
+    Closed(tokio::task::Id),
     Go,
     Stop,
 }

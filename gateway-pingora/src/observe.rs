@@ -14,7 +14,8 @@ use std::time::{Duration, SystemTime};
 use http::{Method, Version};
 
 use gateway_core::admit::Reason;
-use gateway_core::snapshot::{Backend, Listener, Rule};
+use gateway_core::decide::StreamForward;
+use gateway_core::snapshot::{Backend, Listener, Rule, Transport};
 
 /// How one request went.
 #[derive(Clone, Debug)]
@@ -56,14 +57,16 @@ pub struct Record {
     pub fault: Option<Fault>,
 }
 
-/// How one connection of bytes went: of a TLSRoute or a TCPRoute.
+/// How one connection of bytes went, of a TLSRoute or a TCPRoute; or one flow of datagrams, of a UDPRoute.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StreamRecord {
-    /// When it was accepted.
+    /// When it was accepted, or the first datagram came.
     pub at: SystemTime,
     /// From then to its end.
     pub duration: Duration,
+    /// Whether it was a connection or a flow of datagrams.
+    pub transport: Transport,
     /// The client.
     pub peer: SocketAddr,
     /// The server name of the ClientHello.
@@ -78,12 +81,41 @@ pub struct StreamRecord {
     pub endpoint: Option<SocketAddr>,
     /// How many endpoints were asked.
     pub tries: u32,
-    /// Bytes that the client sent and the endpoint took.
+    /// Bytes that the client sent and the endpoint took, or was sent in datagrams.
     pub received_bytes: u64,
-    /// Bytes that the endpoint sent and the client took.
+    /// Bytes that the endpoint sent and the client took, or was sent in datagrams.
     pub sent_bytes: u64,
     /// Why it did not end by itself.
     pub fault: Option<Fault>,
+}
+
+impl StreamRecord {
+    /// The record of what begins now.
+    pub(crate) fn new(transport: Transport, at: SystemTime, peer: SocketAddr) -> Self {
+        Self {
+            at,
+            duration: Duration::ZERO,
+            transport,
+            peer,
+            server_name: None,
+            listener: None,
+            rule: None,
+            backend: None,
+            endpoint: None,
+            tries: 0,
+            received_bytes: 0,
+            sent_bytes: 0,
+            fault: None,
+        }
+    }
+
+    /// The same once it was decided.
+    pub(crate) fn of(mut self, forward: &StreamForward) -> Self {
+        self.listener = Some(Arc::clone(&forward.listener));
+        self.rule = Some(Arc::clone(&forward.rule));
+        self.backend = Some(Arc::clone(&forward.backend));
+        self
+    }
 }
 
 /// Why the gateway itself answered with an error, or gave up.
@@ -139,7 +171,8 @@ impl fmt::Display for Fault {
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What is counted since the gateway was built. `connections_open`, `requests_open` and `streams_open` go up and down.
+        /// What is counted since the gateway was built. `connections_open`, `requests_open`, `streams_open` and
+        /// `flows_open` go up and down.
         #[derive(Debug, Default)]
         pub struct Counters { $($(#[$doc])* pub(crate) $name: Count,)* }
 
@@ -171,6 +204,20 @@ counters! {
     streams_open,
     /// Those that were refused, or reached no endpoint.
     streams_refused,
+    /// Flows of datagrams (UDPRoute) that were forwarded.
+    flows_forwarded,
+    /// Those that are forwarded now.
+    flows_open,
+    /// Those that were refused, or reached no endpoint.
+    flows_refused,
+    /// Those that ended to make room for others.
+    flows_evicted,
+    /// Datagrams of clients.
+    datagrams_received,
+    /// Datagrams to clients.
+    datagrams_sent,
+    /// Datagrams that went nowhere: their flow was refused, there was no room for it, or the system took no more.
+    datagrams_dropped,
     /// Requests answered with 1xx as their last status (upgrades).
     responses_1xx,
     /// Requests answered with 2xx.

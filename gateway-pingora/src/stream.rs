@@ -22,6 +22,7 @@ use tokio_rustls::{client, server};
 
 use gateway_core::admit::{Reason, Refusal};
 use gateway_core::decide::StreamForward;
+use gateway_core::snapshot::Transport;
 
 use crate::observe::{Counters, Fault, Sink, StreamRecord};
 use crate::tls::Aim;
@@ -215,29 +216,13 @@ struct Story {
 impl Story {
     fn of(visit: Visit) -> Self {
         let Visit { at, peer, server_name } = visit;
-        let record = StreamRecord {
-            at,
-            duration: Duration::ZERO,
-            peer,
-            server_name,
-            listener: None,
-            rule: None,
-            backend: None,
-            endpoint: None,
-            tries: 0,
-            received_bytes: 0,
-            sent_bytes: 0,
-            fault: None,
-        };
+        let record = StreamRecord { server_name, ..StreamRecord::new(Transport::Tcp, at, peer) };
         Self { record, fault: None }
     }
 
     fn new(visit: Visit, forward: &StreamForward) -> Self {
-        let mut story = Self::of(visit);
-        story.record.listener = Some(Arc::clone(&forward.listener));
-        story.record.rule = Some(Arc::clone(&forward.rule));
-        story.record.backend = Some(Arc::clone(&forward.backend));
-        story
+        let Self { record, fault } = Self::of(visit);
+        Self { record: record.of(forward), fault }
     }
 }
 

@@ -158,11 +158,21 @@ impl Upstreams {
         }
     }
 
+    /// An endpoint of datagrams is not there. No connect can tell when it is back: it is out of use for a while.
+    pub(crate) fn refused(&self, attempt: &Attempt) {
+        self.counters.upstream_connects_failed.add();
+        self.eject(attempt, attempt.endpoint().count_refusal());
+    }
+
     /// The exchange failed after it had begun, or its status says that the endpoint is not well.
     pub(crate) fn failed(&self, attempt: &Attempt) {
-        if let Some(time) = attempt.endpoint().count_failure() {
+        self.eject(attempt, attempt.endpoint().count_failure());
+    }
+
+    fn eject(&self, attempt: &Attempt, time: Option<Duration>) {
+        if let Some(time) = time {
             self.counters.upstream_ejections.add();
-            tracing::warn!(endpoint = %attempt.endpoint().address, ?time, "fails repeatedly, taken out of use");
+            tracing::warn!(endpoint = %attempt.endpoint().address, ?time, "fails, taken out of use");
         }
     }
 
@@ -189,6 +199,12 @@ impl Upstreams {
                 write(self.shard(backend)).insert(backend.name.clone(), group);
             }
         }
+    }
+
+    /// The backend of this name as it is now, be it that nobody referred to it for a while; `None` where nobody does.
+    pub(crate) fn current(&self, backend: &Backend) -> Option<Arc<Backend>> {
+        let named = |shard: &RwLock<Groups>| read(shard).get(&backend.name).map(|group| Arc::clone(&group.backend));
+        named(self.shard(backend)).or_else(|| self.shards.iter().find_map(named))
     }
 
     /// The endpoints of a backend as a request knows it. One that was decided by a former snapshot may know addresses that left: what

@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::Guide;
 use super::scene::{Labels, Scene, Served};
+use crate::echo::Heard;
 use crate::http::Request;
-use crate::manifest::{Manifest, is_route, kind, list, name, namespace, parents, referred, text};
+use crate::manifest::{Manifest, is_route, kind, list, name, namespace, parents, referred, services, text};
 
 /// How a file is judged.
 #[derive(Clone, Copy, Debug)]
@@ -27,9 +28,9 @@ pub(super) const CASES: &[(&str, Case)] = &[
     ("01", Case::Check(class_with_unknown_parameters)),
     ("02", Case::Check(listener_without_its_secret)),
     ("03", Case::Check(plain_route)),
-    ("04", Case::Skip("TCPRoutes are not served yet")),
+    ("04", Case::Check(bytes)),
     ("05", Case::Skip("TLSRoutes are not served yet")),
-    ("06", Case::Skip("UDPRoutes are not served yet")),
+    ("06", Case::Check(datagrams)),
     ("07", Case::Skip("GRPCRoutes are not served yet")),
     ("08", Case::Check(weights)),
     ("09", Case::Check(header_rule_beside_path_rule)),
@@ -92,6 +93,33 @@ fn plain_route(guide: &Guide, file: &Manifest) -> Result<()> {
         scene.expect_status(&route.gateway, &route.get(&target), 404)?;
     }
     scene.expect_status(&route.gateway, &Request::get("nobody.example", path), 404)
+}
+
+/// Bytes reach the Service behind the port; here they happen to be of HTTP.
+fn bytes(guide: &Guide, file: &Manifest) -> Result<()> {
+    let (parent, (service, port)) = ends(first(file, "TCPRoute")?)?;
+    let scene = Scene::of(guide.base_and(file)).with_missing_gateways().start()?;
+    let answer = scene.send_to(&parent, port, &Request::get("any.example", "/bytes"))?;
+    let heard = Heard::read(&answer).context("no backend was met")?;
+    ensure!(heard.backend == service, "{} answered instead of {service}", heard.backend);
+    Ok(())
+}
+
+/// Datagrams reach the Service behind the port, and what it answers comes back from there.
+fn datagrams(guide: &Guide, file: &Manifest) -> Result<()> {
+    let (parent, (service, port)) = ends(first(file, "UDPRoute")?)?;
+    let scene = Scene::of(guide.base_and(file)).with_missing_gateways().start()?;
+    let answer = scene.datagram(&parent, port, b"who is there")?;
+    let expected = format!("{service} who is there");
+    ensure!(answer == expected.as_bytes(), "{:?} came back instead of {expected:?}", String::from_utf8_lossy(&answer));
+    Ok(())
+}
+
+/// The Gateway that a route names, and the Service that it forwards to.
+fn ends(route: &Value) -> Result<(String, (String, u16))> {
+    let parent = parents(route).into_iter().next().context("the route names no Gateway")?;
+    let service = services(route).into_iter().next().context("the route names no Service")?;
+    Ok((parent, service))
 }
 
 /// Shares are exact over any window as long as the sum of the weights, counted in their smallest terms.

@@ -10,10 +10,12 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::datagram::{self, DatagramEcho};
 use crate::echo::{Echo, Heard};
 use crate::http::{Request, Response, ask};
 use crate::manifest::{
-    self, Manifest, a_gateway, a_namespace, a_service, is_route, kind, list, name, namespace, parents, services, text,
+    self, Manifest, a_gateway, a_namespace, a_service, a_service_over, is_route, kind, list, listener_for, name, namespace,
+    parents, services, text,
 };
 use crate::program::{Program, Running};
 
@@ -71,26 +73,36 @@ impl<'a> Scene<'a> {
             fs::write(folder.path().join(&file.file), text)?;
         }
         let mut made_up = self.namespaces();
-        let mut echoes = Vec::new();
-        for (service, port) in self.objects().filter(|object| is_route(object)).flat_map(services).collect::<BTreeSet<_>>() {
+        let (mut echoes, mut datagrams) = (Vec::new(), Vec::new());
+        let (of_datagrams, of_bytes): (Vec<_>, Vec<_>) =
+            self.objects().filter(|object| is_route(object)).partition(|route| kind(route) == "UDPRoute");
+        for (service, port) in of_bytes.into_iter().flat_map(services).collect::<BTreeSet<_>>() {
             let echo = Echo::start(&service)?;
             made_up.extend(a_service(&service, port, &[echo.address()]));
             echoes.push(echo);
         }
-        let mut gateways: BTreeSet<_> = self.objects().filter(|object| kind(object) == "Gateway").map(name).collect();
+        for (service, port) in of_datagrams.into_iter().flat_map(services).collect::<BTreeSet<_>>() {
+            let echo = DatagramEcho::start(&service)?;
+            made_up.extend(a_service_over("UDP", &service, port, &[echo.address()]));
+            datagrams.push(echo);
+        }
+        let shown: BTreeSet<_> = self.objects().filter(|object| kind(object) == "Gateway").map(name).collect();
+        let mut missing = BTreeMap::<_, BTreeSet<_>>::new();
         if self.gateways {
-            for parent in self.objects().filter(|object| is_route(object)).flat_map(parents).collect::<BTreeSet<_>>() {
-                if gateways.insert(parent.clone()) {
-                    made_up.push(a_gateway(&parent));
+            for route in self.objects().filter(|object| is_route(object)) {
+                for parent in parents(route).into_iter().filter(|parent| !shown.contains(parent)) {
+                    missing.entry(parent).or_default().insert(listener_for(route));
                 }
             }
         }
+        made_up.extend(missing.iter().map(|(parent, listeners)| a_gateway(parent, listeners)));
         fs::write(folder.path().join("made-up.yaml"), manifest::file_of(&made_up))?;
 
-        let ports: BTreeSet<u16> = self.objects().flat_map(listener_ports).chain([80]).collect();
+        let of_missing = missing.values().flatten().map(|(_, port)| *port);
+        let ports: BTreeSet<u16> = self.objects().flat_map(listener_ports).chain(of_missing).chain([80]).collect();
         let ports: Vec<_> = ports.into_iter().collect();
-        let running = Program::serving(&[folder.path()]).addresses(gateways.len()).ports(&ports).start()?;
-        Ok(Served { running, _echoes: echoes, _folder: folder })
+        let running = Program::serving(&[folder.path()]).addresses(shown.len() + missing.len()).ports(&ports).start()?;
+        Ok(Served { running, _echoes: echoes, _datagrams: datagrams, _folder: folder })
     }
 
     fn namespaces(&self) -> Vec<Value> {
@@ -130,6 +142,7 @@ fn listener_ports(gateway: &Value) -> impl Iterator<Item = u16> {
 pub(super) struct Served {
     pub(super) running: Running,
     _echoes: Vec<Echo>,
+    _datagrams: Vec<DatagramEcho>,
     _folder: TempDir,
 }
 
@@ -141,7 +154,12 @@ impl Served {
 
     /// Sends a request to port 80 of a Gateway.
     pub(super) fn send(&self, gateway: &str, request: &Request) -> Result<Response> {
-        let socket = self.running.socket_of(gateway, 80)?;
+        self.send_to(gateway, 80, request)
+    }
+
+    /// Sends a request to a port of a Gateway.
+    pub(super) fn send_to(&self, gateway: &str, port: u16, request: &Request) -> Result<Response> {
+        let socket = self.running.socket_of(gateway, port)?;
         ask(socket, request).with_context(|| format!("{} {} on {gateway} at {socket}", request.method, request.target))
     }
 
@@ -153,6 +171,12 @@ impl Served {
             Some(heard) if answer.status == 200 => Ok(heard),
             Some(_) | None => bail!("{host}{target} {headers:?} met no backend but {} {:?}", answer.status, answer.text()),
         }
+    }
+
+    /// Sends a datagram to a port of a Gateway, and returns what came back.
+    pub(super) fn datagram(&self, gateway: &str, port: u16, datagram: &[u8]) -> Result<Vec<u8>> {
+        let socket = self.running.socket_of(gateway, port)?;
+        datagram::ask(socket, datagram).with_context(|| format!("a datagram to {gateway} at {socket}"))
     }
 
     /// Expects a status from the gateway itself.

@@ -1,4 +1,4 @@
-//! The access log: one line a request, or a connection whose bytes were forwarded, on standard output.
+//! The access log: one line a request, a connection whose bytes were forwarded, or a flow of datagrams, on standard output.
 //!
 //! In: records, on a thread of the adapter's own, off the way of requests. Out: JSON or words. A line holds the path but never the
 //! query, headers or bodies: those may hold secrets. When standard output is closed the log ends and the gateway goes on.
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use gateway_core::snapshot::{Backend, Listener, RuleId};
+use gateway_core::snapshot::{Backend, Listener, RuleId, Transport};
 use gateway_pingora::{Record, StreamRecord};
 use serde_json::{Map, Value};
 
@@ -38,7 +38,7 @@ impl AccessLog {
         });
     }
 
-    /// Writes the line of a connection.
+    /// Writes the line of a connection, or of a flow of datagrams.
     pub(crate) fn write_stream(&mut self, record: &StreamRecord) {
         self.write_line(|format, line| match format {
             LogFormat::Json => line.push_str(&stream_json(record)),
@@ -157,7 +157,11 @@ fn put_way(line: &mut Map<String, Value>, way: &Way<'_>) {
 
 /// What was spoken, as far as it is known here.
 fn protocol(record: &StreamRecord) -> &'static str {
-    if record.server_name.is_some() { "TLS" } else { "TCP" }
+    match record.transport {
+        Transport::Udp => "UDP",
+        Transport::Tcp if record.server_name.is_some() => "TLS",
+        Transport::Tcp => "TCP",
+    }
 }
 
 fn stream_text(record: &StreamRecord, line: &mut String) {

@@ -15,7 +15,7 @@ mod pass;
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
@@ -30,7 +30,33 @@ use super::news::say;
 /// A process that serves, and waits for this one to be ready.
 pub(crate) struct Predecessor {
     stream: UnixStream,
-    sockets: Vec<TcpListener>,
+    sockets: Sockets,
+}
+
+/// Sockets that a process listened on.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    pub(crate) listeners: Vec<TcpListener>,
+    pub(crate) datagrams: Vec<UdpSocket>,
+}
+
+impl FromIterator<OwnedFd> for Sockets {
+    /// A newer predecessor may have sockets of other kinds: those are closed.
+    fn from_iter<T: IntoIterator<Item = OwnedFd>>(descriptors: T) -> Self {
+        let mut sockets = Self::default();
+        for descriptor in descriptors {
+            let known = socket2::SockRef::from(&descriptor);
+            if !known.local_addr().is_ok_and(|it| it.is_ipv4() || it.is_ipv6()) {
+                continue;
+            }
+            match known.r#type() {
+                Ok(socket2::Type::STREAM) => sockets.listeners.push(descriptor.into()),
+                Ok(socket2::Type::DGRAM) => sockets.datagrams.push(descriptor.into()),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        sockets
+    }
 }
 
 /// Asks who serves at `path` for its sockets; `None` when nobody does.
@@ -46,20 +72,12 @@ pub(crate) fn take_over(path: &Path) -> anyhow::Result<Option<Predecessor>> {
     stream.set_write_timeout(Some(PATIENCE)).with_context(told)?;
     let asked = (&stream).write_all(HELLO.as_bytes());
     let sockets = asked.and_then(|()| pass::receive(&stream)).with_context(told)?;
-    Ok(Some(Predecessor { sockets: sockets.into_iter().filter_map(listener).collect(), stream }))
-}
-
-/// A descriptor as a listening TCP socket. A newer predecessor may have sockets of other kinds: those are closed.
-fn listener(socket: OwnedFd) -> Option<TcpListener> {
-    let known = socket2::SockRef::from(&socket);
-    let is_tcp = known.r#type().is_ok_and(|kind| kind == socket2::Type::STREAM)
-        && known.local_addr().is_ok_and(|it| it.is_ipv4() || it.is_ipv6());
-    is_tcp.then(|| TcpListener::from(socket))
+    Ok(Some(Predecessor { sockets: sockets.into_iter().collect(), stream }))
 }
 
 impl Predecessor {
     /// The sockets it listens on, once.
-    pub(crate) fn sockets(&mut self) -> Vec<TcpListener> {
+    pub(crate) fn sockets(&mut self) -> Sockets {
         std::mem::take(&mut self.sockets)
     }
 

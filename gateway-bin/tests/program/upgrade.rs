@@ -1,7 +1,7 @@
 //! How one process takes over from another.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
@@ -114,6 +114,57 @@ fn a_new_process_takes_over_all_sockets_and_no_request_is_lost() {
     let third = generation(new.address, &folder, &place, &[]);
     assert_eq!(new.ended().code(), Some(0));
     third.until_body("/", "two");
+}
+
+const DATAGRAMS: &str = "apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: web, namespace: x}
+spec:
+  gatewayClassName: any
+  listeners: [{name: names, port: 5353, protocol: UDP}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: UDPRoute
+metadata: {name: r, namespace: x}
+spec:
+  parentRefs: [{name: web}]
+  rules: [{backendRefs: [{name: names, port: 53}]}]
+";
+
+#[test]
+fn a_socket_for_datagrams_moves_and_none_of_them_is_lost() {
+    let (folder, place) = (Folder::new(), Folder::new());
+    folder.write("all.yaml", DATAGRAMS);
+    let backend = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let flag = format!("x/names:53={}", backend.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut bytes = [0; 64];
+        while let Ok((count, from)) = backend.recv_from(&mut bytes) {
+            backend.send_to(&bytes[..count], from).unwrap();
+        }
+    });
+    let mut old = first(&folder, &place, &["--backend", &flag]);
+    let client = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    client.connect((old.address, 5353)).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let ask = |number: u32| {
+        client.send(&number.to_be_bytes()).unwrap();
+        let mut bytes = [0; 64];
+        let count = client.recv(&mut bytes).expect("a datagram was lost");
+        assert_eq!(bytes[..count], number.to_be_bytes());
+    };
+    ask(0);
+    let new = generation(old.address, &folder, &place, &["--backend", &flag]);
+    for number in 1.. {
+        ask(number);
+        if old.child.try_wait().unwrap().is_some() {
+            break;
+        }
+    }
+    assert_eq!(old.ended().code(), Some(0));
+    ask(0);
+    assert!(old.said().contains(" UDP - "), "the flow has a line: {}", old.said());
+    drop(new);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One socket: bound, accepting, and letting its connections go when it closes.
 //!
-//! In: the socket and what all doors share. Out: facts about binding, and a task per connection. A refused port is tried again, ever
-//! more slowly; running out of file descriptors slows accepting down and does not spin.
+//! In: the socket and what all doors share. Out: facts about binding, and a task per connection. Running out of file descriptors slows
+//! accepting down and does not spin.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,12 +18,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use gateway_core::admit::{Arrival, Handshake};
-use gateway_core::compile::{Bound, Fact};
 use gateway_core::decide::{StreamArrival, StreamDecision, decide_stream};
 use gateway_core::snapshot::{Listener, Protocol, Settings, Socket, Turn};
 
 use super::guests::{Guests, Ticket};
-use super::{Premises, Service};
+use super::{Premises, Service, binding};
 use crate::connection::Connection;
 use crate::connection::wire::{Layers, Tls, Wire};
 use crate::stream::{Client, Visit};
@@ -89,25 +88,12 @@ where
     }
 
     async fn bind(&self) -> Arc<TcpListener> {
-        let mut pause = FIRST_RETRY;
-        loop {
-            match self.premises.ports.bind(&self.socket, &self.premises.inherited) {
-                Ok(listener) => {
-                    let listener = Arc::new(listener);
-                    self.premises.open.add(self.socket, &listener);
-                    tracing::info!(socket = %self.socket, bound = ?listener.local_addr().ok(), "listening");
-                    self.premises.facts.tell(Fact::Socket(self.socket, Some(Bound::Yes)));
-                    return listener;
-                }
-                Err(error) => {
-                    tracing::warn!(socket = %self.socket, %error, "cannot listen");
-                    let reason = format!("{error}{}", self.premises.ports.instead(self.socket.port));
-                    self.premises.facts.tell(Fact::Socket(self.socket, Some(Bound::Refused(reason.into()))));
-                }
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LAST_RETRY);
-        }
+        let premises = &self.premises;
+        let bind = || premises.ports.bind(&self.socket, &premises.inherited).map(Arc::new);
+        let listener = binding::bound(&self.socket, premises, bind).await;
+        tracing::info!(socket = %self.socket, bound = ?listener.local_addr().ok(), "listening");
+        premises.open.add(self.socket, &listener);
+        listener
     }
 
     fn let_in(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
@@ -250,6 +236,3 @@ fn is_the_peers(error: &io::Error) -> bool {
 
 /// Pause after an accept failed for lack of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Pauses before a refused port is tried again.
-const FIRST_RETRY: Duration = Duration::from_millis(250);
-const LAST_RETRY: Duration = Duration::from_secs(5);

@@ -87,8 +87,19 @@ impl Endpoint {
     /// Counts a failed exchange; says for how long the endpoint is out of use now, if it is.
     pub(super) fn count_failure(&self) -> Option<Duration> {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if failures < TOLERATED { None } else { self.eject() }
+    }
+
+    /// The same for one that says of itself that it is not there: once is enough.
+    pub(super) fn count_refusal(&self) -> Option<Duration> {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.eject()
+    }
+
+    /// Takes it out of use for a while, each time for longer; nothing when it is already.
+    fn eject(&self) -> Option<Duration> {
         let now = now();
-        if failures < TOLERATED || !self.is_in_use(now) {
+        if !self.is_in_use(now) {
             return None;
         }
         let relapses = self.relapses.fetch_add(1, Ordering::Relaxed);

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ pub(crate) fn free_port() -> u16 {
     let base = 12_000 + (std::process::id() % 64) as u16 * 300;
     loop {
         let port = base + NEXT.fetch_add(1, Ordering::Relaxed) % 300;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() && UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
             return port;
         }
     }
@@ -110,6 +110,12 @@ impl World {
 
     /// Puts manifests, publishes what they become, and waits until all ports are tried.
     pub(crate) async fn put(&mut self, yaml: &str) {
+        self.change(yaml);
+        self.settle().await;
+    }
+
+    /// Puts manifests and publishes what they become.
+    pub(crate) fn change(&mut self, yaml: &str) {
         let reader = Reader { validation: FieldValidation::Strict, lenient_forms: true, extensions: self.kinds.clone() };
         let documents = yaml.split("\n---").filter(|document| !document.trim().is_empty());
         let changes: Vec<Change> = documents
@@ -122,18 +128,18 @@ impl World {
                 }
             })
             .collect();
-        self.apply(changes).await;
+        self.apply(changes);
     }
 
     /// Removes an object of the namespace `default`.
     pub(crate) async fn remove(&mut self, kind: Kind, name: &str) {
-        self.apply(vec![Change::Remove(ObjectId { kind, name: ObjectName::new("default", name) })]).await;
+        self.apply(vec![Change::Remove(ObjectId { kind, name: ObjectName::new("default", name) })]);
+        self.settle().await;
     }
 
-    async fn apply(&mut self, changes: Vec<Change>) {
+    fn apply(&mut self, changes: Vec<Change>) {
         let update = self.compiler.apply(changes);
         self.gateway.live().publish(update.snapshot);
-        self.settle().await;
     }
 
     /// Feeds facts to the compiler until every socket of its snapshot has been tried, and no other is bound.
@@ -165,6 +171,11 @@ impl World {
     /// Where a named port is found.
     pub(crate) fn at(&self, named: u16) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.ports[&named]).into()
+    }
+
+    /// The port that is bound for a named one.
+    pub(crate) fn port(&self, named: u16) -> u16 {
+        self.ports[&named]
     }
 
     /// How the binding of a named port ended.
