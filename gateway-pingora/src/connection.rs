@@ -143,9 +143,13 @@ impl Connection {
         let owner = self.owner();
         let owner = owner.as_ref()?;
         let serves = match &self.arrival.tls {
-            Some(tls) => listeners
-                .find(tls.server_name.as_deref())
-                .is_some_and(|found| found.id == owner.listener && found.protocol == owner.protocol && found.is_open()),
+            Some(tls) => listeners.find(tls.server_name.as_deref()).is_some_and(|found| {
+                let demanded = found.validation.as_ref().map(|validation| validation.fingerprint);
+                found.id == owner.listener
+                    && found.protocol == owner.protocol
+                    && found.is_open()
+                    && (demanded.is_none() || demanded == tls.validation)
+            }),
             None => in_clear(&owner.listener, owner.protocol),
         };
         (!serves).then_some(owner.drain_timeout)

@@ -125,6 +125,9 @@ pub const SUPPORT: Support = Support::of(&[
     Capability::BackendTlsNames,
     Capability::BackendClientCertificate,
     Capability::Udp,
+    Capability::ClientValidation,
+    Capability::InsecureFallback,
+    Capability::TlsOptions,
 ]);
 
 /// A gateway, ready to serve what is published to it. Cloning it copies pointers.
@@ -403,7 +406,7 @@ impl Builder {
         let premises = listen::Premises {
             live,
             counters,
-            certificates: tls::Certificates::default(),
+            configs: tls::Configs::default(),
             ports: self.ports,
             facts: listen::Facts::default(),
             crowd,

@@ -44,7 +44,7 @@ use crate::datagram::{Closing, Datagrams};
 use crate::live::Live;
 use crate::observe::Counters;
 use crate::stream::Streams;
-use crate::tls::Certificates;
+use crate::tls::Configs;
 use door::Door;
 use guests::{Guests, Parting};
 
@@ -53,7 +53,7 @@ use guests::{Guests, Parting};
 pub(crate) struct Premises {
     pub(crate) live: Arc<Live>,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) certificates: Certificates,
+    pub(crate) configs: Configs,
     pub(crate) ports: PortMap,
     pub(crate) facts: Facts,
     pub(crate) crowd: Arc<Crowd>,
@@ -121,7 +121,7 @@ where
                     self.part(&doors, &mut parting, Guests::follow);
                 }
                 Next::Sweep => {
-                    self.premises.certificates.sweep();
+                    self.premises.configs.sweep();
                     self.premises.live.collect();
                     self.part(&doors, &mut parting, Guests::sweep);
                 }

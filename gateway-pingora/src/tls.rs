@@ -4,11 +4,13 @@
 //! In: an accepted stream. Out: its hello, and after the handshake the stream with what it told, or nothing. A connection that nobody
 //! answers for ends without an alert.
 //!
-//! Invariants: **a rotated certificate touches no open connection**; tickets given under one certificate set are worth nothing under
-//! another.
+//! Invariants: **a rotated certificate touches no open connection**; tickets given under one certificate set, or one validation of
+//! clients, are worth nothing under another.
 
 mod backend;
 mod certificates;
+mod clients;
+mod configs;
 mod hello;
 
 use std::sync::Arc;
@@ -24,8 +26,7 @@ use gateway_core::admit::Handshake;
 use gateway_core::snapshot::{Listener, Socket};
 
 pub(crate) use backend::{Aim, BackendHandshake, BackendHandshakes};
-pub(crate) use certificates::Certificates;
-use certificates::Speaks;
+pub(crate) use configs::Configs;
 pub(crate) use hello::Hello;
 
 /// What a handshake told.
@@ -54,12 +55,11 @@ pub(crate) async fn hello(stream: TcpStream, socket: &Socket, by: tokio::time::I
 pub(crate) async fn shake_hands(
     hello: Hello,
     listener: &Arc<Listener>,
-    certificates: &Certificates,
+    configs: &Configs,
     by: tokio::time::Instant,
 ) -> Option<(TlsStream<TcpStream>, Met)> {
     let began = Instant::now();
-    let speaks = if listener.protocol.is_http() { Speaks::Http } else { Speaks::Bytes };
-    let config = certificates.config(listener.certificates.as_ref()?, speaks)?;
+    let config = configs.of(listener)?;
     let server_name = hello.server_name.clone();
     let stream = match timeout_at(by, hello.into_handshake().into_stream(config)).await.ok()? {
         Ok(stream) => stream,
@@ -76,7 +76,7 @@ pub(crate) async fn shake_hands(
         _ => "",
     };
     let met = Met {
-        handshake: Handshake { server_name, validation: None },
+        handshake: Handshake { server_name, validation: listener.validation.as_ref().map(|validation| validation.fingerprint) },
         listener: Arc::clone(listener),
         digest: Arc::new(SslDigest::new(cipher, version, None, None, Vec::new())),
         took: began.elapsed(),

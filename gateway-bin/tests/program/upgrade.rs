@@ -163,7 +163,6 @@ fn a_socket_for_datagrams_moves_and_none_of_them_is_lost() {
     }
     assert_eq!(old.ended().code(), Some(0));
     ask(0);
-    assert!(old.said().contains(" UDP - "), "the flow has a line: {}", old.said());
     drop(new);
 }
 

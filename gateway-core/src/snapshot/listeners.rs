@@ -22,7 +22,8 @@ pub struct Listeners {
 }
 
 /// Stands for who the listeners of a socket are. Two that are equal tell that none came or went in between, and that none changed its
-/// name or protocol, opened or closed; what else a listener is, and its routes, may differ. Unequal ones tell nothing.
+/// name, its protocol or what it asks of clients, opened or closed; what else a listener is, and its routes, may differ. Unequal ones
+/// tell nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Roster(Arc<()>);
 
@@ -118,7 +119,8 @@ impl Site {
 
     /// Whether another under the same name means the same to connections that are open.
     fn is_alike(&self, other: &Self) -> bool {
-        let who = |site: &Self| (site.listener.protocol, site.listener.is_open());
+        let asked = |site: &Self| site.listener.validation.as_ref().map(|validation| validation.fingerprint);
+        let who = |site: &Self| (site.listener.protocol, site.listener.is_open(), asked(site));
         self.listener.id == other.listener.id && who(self) == who(other)
     }
 }

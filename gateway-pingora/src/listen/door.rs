@@ -152,10 +152,10 @@ where
         let Some(hello) = tls::hello(stream, &self.socket, by).await else { return refused() };
         let name = hello.server_name.clone();
         let arrival = StreamArrival { socket: self.socket, server_name: name.clone() };
-        let certificates = &self.premises.certificates;
+        let configs = &self.premises.configs;
         match self.decide(&arrival) {
             StreamDecision::Http(Some(listener)) => {
-                let Some((stream, met)) = tls::shake_hands(hello, &listener, certificates, by).await else { return refused() };
+                let Some((stream, met)) = tls::shake_hands(hello, &listener, configs, by).await else { return refused() };
                 let Some(connection) = guest.connection(self, Some(met.handshake), Some(&met.listener)) else { return };
                 let tls = Tls { digest: met.digest, took: met.took, is_h2: met.is_h2 };
                 let leaving = connection.leaving();
@@ -166,7 +166,7 @@ where
                 let handshake = Handshake { server_name: name.clone(), validation: None };
                 let Some(_here) = guest.connection(self, Some(handshake), Some(&forward.listener)) else { return };
                 let (client, begun) = if forward.listener.protocol.ends_tls() {
-                    let ended = tls::shake_hands(hello, &forward.listener, certificates, by).await;
+                    let ended = tls::shake_hands(hello, &forward.listener, configs, by).await;
                     let Some((stream, _)) = ended else { return refused() };
                     (Client::Tls(Box::new(stream)), Vec::new())
                 } else {

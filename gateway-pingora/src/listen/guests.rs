@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use gateway_core::snapshot::{ListenerId, Listeners, Protocol, Roster};
+use gateway_core::snapshot::{Fingerprint, ListenerId, Listeners, Protocol, Roster};
 
 use crate::connection::Connection;
 use crate::crowd::{Crowd, Seat};
@@ -50,13 +50,15 @@ struct Places {
     all: Box<[Place]>,
 }
 
-/// A listener as far as its connections depend on it: a rotated certificate, a route, a setting make no difference.
+/// A listener as far as its connections depend on it: a rotated certificate, a route, a setting make no difference. What is asked of
+/// clients does.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
     id: ListenerId,
     hostname: Option<Arc<str>>,
     protocol: Protocol,
     is_open: bool,
+    validation: Option<Fingerprint>,
 }
 
 #[derive(Debug, Default)]
@@ -127,6 +129,7 @@ impl Guests {
                 hostname: listener.hostname.clone(),
                 protocol: listener.protocol,
                 is_open: listener.is_open(),
+                validation: listener.validation.as_ref().map(|validation| validation.fingerprint),
             })
             .collect();
         if known.all == places {

@@ -93,6 +93,11 @@ impl Signed {
         config
     }
 
+    /// What a client that shows it needs.
+    pub(crate) fn to_show(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        (vec![self.certificate.der().clone()], PrivateKeyDer::try_from(self.key.serialize_der()).unwrap())
+    }
+
     /// A Secret that holds it.
     pub(crate) fn secret(&self, name: &str) -> String {
         format!(

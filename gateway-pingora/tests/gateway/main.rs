@@ -10,6 +10,7 @@ mod backend_tls;
 mod calls;
 mod client;
 mod cors;
+mod client_certificates;
 mod datagrams;
 mod endpoints;
 mod extensions;

@@ -69,7 +69,7 @@ pub(crate) fn web(backend: &Backend) -> String {
 
 /// Believes every certificate: tests look at it themselves.
 #[derive(Debug)]
-struct Trusting(Vec<SignatureScheme>);
+pub(crate) struct Trusting(pub(crate) Vec<SignatureScheme>);
 
 impl ServerCertVerifier for Trusting {
     fn verify_server_cert(
