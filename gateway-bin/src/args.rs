@@ -29,6 +29,10 @@ pub(crate) struct Command {
 pub(crate) enum Mode {
     /// Serve the manifests, following their changes
     Run(Box<Run>),
+    /// Run a cluster's Gateways: watch its objects, start proxies, write statuses
+    Controller(Controller),
+    /// Serve one Gateway of a cluster, as its controller says
+    Proxy(Box<Proxy>),
     /// Judge the manifests without serving them; status 1 when anything is not accepted
     Validate(Validate),
     /// Say which route would take a request, a connection or a datagram, and why the others would not; status 1 when none would
@@ -48,7 +52,7 @@ impl Command {
                 let checked = flags.url.check_head(flags.method.is_some() || !flags.headers.is_empty());
                 checked.err().map(|why| format!("{why}\n"))
             }
-            Mode::Validate(_) | Mode::Diff(_) => None,
+            Mode::Controller(_) | Mode::Proxy(_) | Mode::Validate(_) | Mode::Diff(_) => None,
         };
         match clash {
             Some(clash) => Err(clap::Error::raw(clap::error::ErrorKind::ValueValidation, clash).with_cmd(&Self::command())),
@@ -158,6 +162,80 @@ pub(crate) struct Run {
     /// Serve the quickstart's Services from this process too
     #[arg(long)]
     pub(crate) demo_backends: bool,
+}
+
+/// `gateway controller`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Controller {
+    /// Serve the GatewayClasses of this controller
+    #[arg(long, value_name = "NAME", default_value = gateway_core::compile::CONTROLLER_NAME, value_parser = controller_name)]
+    pub(crate) controller_name: String,
+
+    /// The namespace of the controller's own objects; the environment's POD_NAMESPACE without it
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+
+    /// The Service by which proxies find the controller, in its namespace
+    #[arg(long, value_name = "NAME", default_value = "controller")]
+    pub(crate) service: String,
+
+    /// The image of proxies; that of the controller's own pod without it
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) proxy_image: Option<String>,
+
+    /// Where proxies connect
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:9902")]
+    pub(crate) wire: SocketAddr,
+
+    /// Where health, status and metrics are answered, or `off`
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9901")]
+    pub(crate) admin: Admin,
+}
+
+/// `gateway proxy`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Proxy {
+    /// The Gateway to serve
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = object_name)]
+    pub(crate) gateway: ObjectName,
+
+    /// Where the controller is
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) controller: SocketAddr,
+
+    /// The certificate by which the controller is known
+    #[arg(long, value_name = "PATH")]
+    pub(crate) authority: PathBuf,
+
+    /// The token by which the controller knows this proxy
+    #[arg(long, value_name = "PATH")]
+    pub(crate) token: PathBuf,
+
+    /// A folder in which the configuration is kept, so that a restarted proxy serves without its controller. It holds keys of
+    /// certificates: keep it in memory
+    #[arg(long, value_name = "PATH")]
+    pub(crate) keep: Option<PathBuf>,
+
+    /// How a line of the access log looks
+    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
+    pub(crate) log_format: LogFormat,
+
+    /// Where health, status and metrics are answered, or `off`
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9901")]
+    pub(crate) admin: Admin,
+
+    /// How many connections of clients may be open at a time; one more is told 503, or closed. Fewer where the system allows the
+    /// process fewer open files
+    #[arg(long, value_name = "COUNT", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_connections: u32,
+
+    /// How long requests may finish after SIGTERM, or after their listener is gone
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub(crate) drain_timeout: Duration,
+
+    /// How long traffic still comes in after SIGTERM while /readyz already says no, so that whoever sends it goes elsewhere first
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub(crate) shutdown_delay: Duration,
 }
 
 /// `gateway validate`.
@@ -406,6 +484,13 @@ fn controller_name(text: &str) -> Result<String, String> {
     match text.split_once('/') {
         Some((domain, path)) if is_label(domain) && !path.is_empty() && text.len() <= 253 => Ok(text.to_owned()),
         Some(_) | None => Err("expected domain/path, as in pingora-gateway.dev/controller".into()),
+    }
+}
+
+fn object_name(text: &str) -> Result<ObjectName, String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if is_label(namespace) && is_label(name) => Ok(ObjectName::new(namespace, name)),
+        Some(_) | None => Err("expected namespace/name".into()),
     }
 }
 

@@ -11,7 +11,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::args;
 use crate::state::State;
 
 /// Why serving ends.
@@ -20,6 +19,15 @@ pub(crate) enum End {
     Told(SignalKind),
     /// Another process has taken over.
     Succeeded,
+}
+
+/// How long what is under way may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// Traffic still comes in while readiness is denied.
+    pub(crate) delay: Duration,
+    /// Requests finish.
+    pub(crate) drain: Duration,
 }
 
 /// What is closed, and by what.
@@ -35,14 +43,14 @@ pub(crate) struct Closing<'a> {
 
 impl Closing<'_> {
     /// Stops being ready, then accepting, then serving.
-    pub(crate) async fn carry_out(self, end: End, flags: &args::Run, signals: &mut Signals) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn carry_out(self, end: End, patience: Patience, signals: &mut Signals) -> anyhow::Result<ExitCode> {
         self.state.lock().is_ending = true;
         match end {
             // At a keyboard nobody routes traffic elsewhere first.
-            End::Told(signal) if signal == SignalKind::terminate() && !flags.shutdown_delay.is_zero() => {
-                tracing::info!(delay = ?flags.shutdown_delay, "not ready any more");
+            End::Told(signal) if signal == SignalKind::terminate() && !patience.delay.is_zero() => {
+                tracing::info!(delay = ?patience.delay, "not ready any more");
                 tokio::select! {
-                    () = tokio::time::sleep(flags.shutdown_delay) => {}
+                    () = tokio::time::sleep(patience.delay) => {}
                     _ = signals.next() => return Ok(ExitCode::FAILURE),
                 }
             }
@@ -52,7 +60,7 @@ impl Closing<'_> {
         }
         tracing::info!("draining");
         let left = tokio::select! {
-            left = self.gateway.drain(flags.drain_timeout) => left,
+            left = self.gateway.drain(patience.drain) => left,
             _ = signals.next() => return Ok(ExitCode::FAILURE),
         };
         self.hush.send_replace(true);

@@ -10,12 +10,18 @@
 
 #![deny(unsafe_code)]
 
+mod access;
 mod addresses;
 mod admin;
 mod args;
 mod board;
+mod cluster;
+mod controller;
+mod descriptors;
+mod ending;
 mod files;
 mod memory;
+mod proxy;
 mod question;
 mod run;
 mod serve;
@@ -24,6 +30,7 @@ mod state;
 mod target;
 mod tools;
 mod unserved;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -43,6 +50,8 @@ pub fn run(builder: Builder) -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let done = match &command.mode {
         Mode::Run(flags) => run::run(flags, builder),
+        Mode::Controller(flags) => controller::run(flags, builder),
+        Mode::Proxy(flags) => proxy::run(flags, builder),
         Mode::Validate(flags) => tools::validate::validate(flags, builder),
         Mode::Explain(flags) => tools::explain::explain(flags, builder),
         Mode::Diff(flags) => tools::diff::diff(flags, builder),
@@ -50,7 +59,7 @@ pub fn run(builder: Builder) -> ExitCode {
     done.unwrap_or_else(|err| {
         eprintln!("error: {err:#}");
         match &command.mode {
-            Mode::Run(_) | Mode::Validate(_) | Mode::Explain(_) => ExitCode::FAILURE,
+            Mode::Run(_) | Mode::Controller(_) | Mode::Proxy(_) | Mode::Validate(_) | Mode::Explain(_) => ExitCode::FAILURE,
             Mode::Diff(_) => ExitCode::from(tools::diff::TROUBLE),
         }
     })

@@ -12,10 +12,7 @@
 //!
 //! Invariants: only one thread applies changes; nothing it prints comes before what it says is in force.
 
-mod access;
 mod demo;
-mod descriptors;
-mod ending;
 mod follow;
 mod news;
 mod summary;
@@ -32,13 +29,14 @@ use gateway_pingora::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
+use crate::access::{self, AccessLog};
 use crate::admin::{self, Admin};
 use crate::args;
+use crate::descriptors;
+use crate::ending::{Closing, End, Patience, Signals};
 use crate::memory;
 use crate::serve::serve;
 use crate::state::State;
-use access::AccessLog;
-use ending::{Closing, End, Signals};
 use follow::{Event, Follower};
 use upgrade::{Predecessor, Seat};
 
@@ -143,7 +141,8 @@ async fn serve_files(flags: &args::Run, builder: Builder, mut predecessor: Optio
         signal = signals.next() => End::Told(signal),
         () = succeeded => End::Succeeded,
     };
-    Closing { gateway: &gateway, state: &state, hush, stop, serving }.carry_out(end, flags, &mut signals).await
+    let patience = Patience { delay: flags.shutdown_delay, drain: flags.drain_timeout };
+    Closing { gateway: &gateway, state: &state, hush, stop, serving }.carry_out(end, patience, &mut signals).await
 }
 
 fn pass_on_facts(gateway: &gateway_pingora::Gateway, tell: mpsc::Sender<Event>) {

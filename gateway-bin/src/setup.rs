@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use gateway_core::compile::{CLUSTER_DOMAIN, CONTROLLER_NAME, Classes, Extensions, ExternalNames, Options, Proof};
 use gateway_core::resource::{self, Reader};
 use gateway_core::snapshot::{Network, Settings};
+use gateway_core::support::{Capability, Support};
 use gateway_pingora::SUPPORT;
 
 use crate::args::{FieldValidation, Reading, Run};
@@ -45,9 +46,22 @@ pub(crate) fn options(flags: &Reading, extensions: &Extensions, settings: Settin
         traffic: true,
         proof: Proof::Sockets,
         settings,
-        // Nobody outside can guess what a fresh state hashes nothing to.
-        seed: RandomState::new().build_hasher().finish(),
+        seed: seed(),
     }
+}
+
+/// What a cluster's Gateways are served with: what the adapter performs, and what the controller gives them.
+pub(crate) const CLUSTER_SUPPORT: Support = SUPPORT.and(Support::of(&[
+    Capability::StaticAddresses,
+    Capability::AddressEmpty,
+    Capability::Routability,
+    Capability::RoutabilityCluster,
+    Capability::Infrastructure,
+]));
+
+/// What a seed is drawn from: nobody outside can guess what a fresh state hashes nothing to.
+pub(crate) fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// What time it is.

@@ -66,13 +66,21 @@ impl Known {
         self.wanted = snapshot.sockets().map(|(socket, _)| *socket).collect();
     }
 
+    /// Remembers how a socket came out, or that it was closed.
+    pub(crate) fn tried(&mut self, socket: Socket, bound: Option<&Bound>) {
+        match bound {
+            Some(bound) => drop(self.sockets.insert(socket, bound.clone())),
+            None => drop(self.sockets.remove(&socket)),
+        }
+    }
+
     /// What stands against readiness: the end of the program, or that it still waits for a first configuration, or a socket that was not tried yet.
     pub(crate) fn waits_for(&self) -> Option<String> {
         if self.is_ending {
             return Some("the program is ending".into());
         }
         if self.applied == 0 {
-            return Some("the manifests are being read".into());
+            return Some("no configuration is known yet".into());
         }
         self.wanted.iter().find(|socket| !self.sockets.contains_key(socket)).map(|socket| format!("{socket} is being opened"))
     }

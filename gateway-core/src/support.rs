@@ -113,6 +113,12 @@ impl Support {
         Self(bits)
     }
 
+    /// Performs these too: what whoever deploys a data plane adds to it.
+    #[must_use]
+    pub const fn and(self, more: Self) -> Self {
+        Self(self.0 | more.0)
+    }
+
     /// Whether it performs this.
     pub const fn has(self, capability: Capability) -> bool {
         self.0 & (1 << capability as u8) != 0

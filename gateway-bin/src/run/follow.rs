@@ -196,12 +196,7 @@ impl Follower {
 
     fn remember(&self, fact: Fact) -> Change {
         if let Fact::Socket(socket, bound) = &fact {
-            let mut known = self.place.state.lock();
-            match bound {
-                Some(bound) => drop(known.sockets.insert(*socket, bound.clone())),
-                None => drop(known.sockets.remove(socket)),
-            }
-            drop(known);
+            self.place.state.lock().tried(*socket, bound.as_ref());
             self.place.state.turned();
         }
         Change::Fact(fact)

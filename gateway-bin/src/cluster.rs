@@ -1,0 +1,14 @@
+//! Kubernetes: the only room that knows its clients.
+//!
+//! In: an API server. Out: what is installed, what every watched object is now, who leads; and writes carried out. What objects mean
+//! is core's; what follows from a change is decided by the mode that asked.
+
+pub(crate) mod address;
+pub(crate) mod child;
+pub(crate) mod discover;
+pub(crate) mod lease;
+pub(crate) mod provision;
+pub(crate) mod review;
+pub(crate) mod secrets;
+pub(crate) mod watch;
+pub(crate) mod write;

@@ -1,0 +1,659 @@
+//! The controller's thread that applies changes: what was seen, through the compiler, to statuses, proxies and what is made for them.
+//!
+//! In: events. Out: writes, steps for proxies. Each turn of the loop is one transaction; what it made is held back for a moment while
+//! contents of Secrets and ConfigMaps that it newly refers to are fetched, so that nobody sees half of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use gateway_core::compile::{
+    Addresses, Bound, CLUSTER_DOMAIN, Change, Classes, Compiler, Extensions, ExternalNames, Fact, Options, Proof, Update,
+};
+use gateway_core::condition::{ConditionType, Truth};
+use gateway_core::name::{Kind, ObjectId, ObjectName};
+use gateway_core::resource::{FieldValidation, Gateway, ListenerSet, Protocol, Reader};
+use gateway_core::snapshot::{Network, Settings, Socket, Transport};
+use gateway_core::status::{Part, Status};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
+use super::feeds::Feeds;
+use super::intake::is_fetched;
+use super::made::{Deed, Made};
+use super::reports::{Ended, Reports};
+use crate::cluster::address::{self, Asking, Held};
+use crate::cluster::child::ChildId;
+use crate::cluster::discover::{Installed, Resource, Subject};
+use crate::cluster::lease::Leader;
+use crate::cluster::provision::{self, Outfit, Ports};
+use crate::cluster::watch::Seen;
+use crate::cluster::write::{Done, Outcome, Writer};
+use crate::memory;
+use crate::setup;
+use crate::state::State;
+use crate::wire::FromController;
+use crate::wire::serve::Said;
+
+/// What the thread is told.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// Something was seen in the cluster.
+    Seen(Seen),
+    /// A proxy did something.
+    Said(Said),
+    /// A write or a fetch came to its end.
+    Done(Done),
+    /// Another leads, or we do.
+    Leader(Leader),
+}
+
+/// What the thread works with.
+pub(super) struct Place {
+    pub(super) outfit: Outfit,
+    pub(super) extensions: Extensions,
+    pub(super) state: Arc<State>,
+    pub(super) writer: Writer,
+}
+
+/// How much is known of an object whose content is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// It was asked for, and never known.
+    Asked,
+    /// It is known, or known not to be.
+    Known,
+    /// It is asked for anew; whether once more after that.
+    AskedAgain(bool),
+}
+
+/// The thread's own state.
+pub(super) struct Applier {
+    pub(super) place: Place,
+    pub(super) reader: Reader,
+    compiler: Compiler,
+    pub(super) installed: Option<Installed>,
+    pub(super) listed: BTreeSet<Subject>,
+    pub(super) is_begun: bool,
+    leader: Leader,
+    pub(super) feeds: Feeds,
+    pub(super) reports: Reports,
+    pub(super) made: Made,
+    pub(super) gateways: BTreeMap<ObjectName, Arc<Gateway>>,
+    pub(super) sets: BTreeMap<ObjectName, Arc<ListenerSet>>,
+    /// Gateways whose addresses or objects may have to be others.
+    pub(super) dirty: BTreeSet<ObjectName>,
+    /// Classes that may be used now, or not any more.
+    classes: BTreeSet<ObjectName>,
+    /// What went wrong with Services: whose, and what.
+    pub(super) refusals: BTreeMap<ObjectName, (String, String)>,
+    pub(super) ranges: BTreeMap<ObjectName, Vec<Network>>,
+    /// Secrets and ConfigMaps that are needed.
+    pub(super) contents: HashMap<ObjectId, Content>,
+    /// Contents that the compiler need not keep.
+    unneeded: Vec<Change>,
+    /// The ServiceAccounts of Gateways' proxies.
+    accounts: HashMap<ObjectName, ObjectName>,
+    /// What the compiler was told.
+    addresses: BTreeMap<ObjectName, Addresses>,
+    refused: BTreeMap<ObjectName, BTreeMap<Socket, Arc<str>>>,
+    /// What people were told last.
+    told: BTreeMap<ObjectName, String>,
+    /// Since when results are held back.
+    held_since: Option<Instant>,
+    /// Statuses that are held back.
+    withheld: BTreeMap<ObjectId, Option<Status>>,
+    pub(super) now: Instant,
+    time_at: Option<Instant>,
+    rest_at: Option<Instant>,
+}
+
+impl Applier {
+    /// Nothing is known yet.
+    pub(super) fn new(place: Place) -> Self {
+        let compiler = Compiler::new(Options {
+            classes: Classes::Named,
+            controller_name: place.outfit.controller_name.as_str().into(),
+            support: setup::CLUSTER_SUPPORT,
+            extensions: place.extensions.clone(),
+            external_names: ExternalNames::Refused,
+            cluster_domain: CLUSTER_DOMAIN.into(),
+            traffic: false,
+            proof: Proof::Acknowledgement,
+            settings: Settings::default(),
+            seed: setup::seed(),
+        });
+        let reader = Reader {
+            validation: FieldValidation::Ignore,
+            lenient_forms: false,
+            extensions: place.extensions.kinds().cloned().collect(),
+        };
+        Self {
+            place,
+            reader,
+            compiler,
+            installed: None,
+            listed: BTreeSet::new(),
+            is_begun: false,
+            leader: Leader::Unknown,
+            feeds: Feeds::default(),
+            reports: Reports::default(),
+            made: Made::default(),
+            gateways: BTreeMap::new(),
+            sets: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            classes: BTreeSet::new(),
+            refusals: BTreeMap::new(),
+            ranges: BTreeMap::new(),
+            contents: HashMap::new(),
+            unneeded: Vec::new(),
+            accounts: HashMap::new(),
+            addresses: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            told: BTreeMap::new(),
+            held_since: None,
+            withheld: BTreeMap::new(),
+            now: Instant::now(),
+            time_at: None,
+            rest_at: None,
+        }
+    }
+
+    /// Follows events until nobody can send one.
+    pub(super) fn follow(mut self, events: &Receiver<Event>) {
+        let _lost = Lost(Arc::clone(&self.place.state));
+        loop {
+            let event = match self.next_turn() {
+                Some(at) => events.recv_timeout(at.saturating_duration_since(Instant::now())),
+                None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            self.now = Instant::now();
+            match event {
+                Ok(event) => self.turn(std::iter::once(event).chain(events.try_iter().take(MOST_EVENTS))),
+                Err(RecvTimeoutError::Timeout) => self.turn(std::iter::empty()),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn next_turn(&self) -> Option<Instant> {
+        let held = self.held_since.map(|since| since + HOLD);
+        let writes = (self.is_leader() && held.is_none()).then(|| [self.reports.next(), self.made.next()]);
+        let writes = writes.into_iter().flatten().flatten().min();
+        [self.time_at, self.rest_at, held, writes].into_iter().flatten().min()
+    }
+
+    fn is_leader(&self) -> bool {
+        self.is_begun && self.leader == Leader::Own
+    }
+
+    fn turn(&mut self, events: impl Iterator<Item = Event>) {
+        let mut changes = Vec::new();
+        for event in events {
+            match event {
+                Event::Seen(seen) => self.see(seen, &mut changes),
+                Event::Said(said) => self.hear(said),
+                Event::Done(done) => self.end(done, &mut changes),
+                Event::Leader(leader) => self.lead(leader, &mut changes),
+            }
+        }
+        let mut begins = false;
+        if !self.is_begun {
+            let is_listed = |installed: &Installed| installed.keys().all(|subject| self.listed.contains(subject));
+            if self.installed.as_ref().is_some_and(is_listed) {
+                self.is_begun = true;
+                begins = true;
+                changes.extend(self.stored_facts());
+                tracing::info!("everything is listed");
+            } else {
+                // It is only taken note of: nothing is said before all is known.
+                self.compiler_note(changes);
+                return;
+            }
+        }
+        let is_time = self.time_at.is_some_and(|at| at <= self.now);
+        if begins || !changes.is_empty() || is_time || !self.dirty.is_empty() {
+            self.apply(changes);
+        }
+        self.settle();
+        self.write();
+        if self.rest_at.is_some_and(|at| at <= self.now) {
+            self.rest_at = None;
+            memory::give_back();
+        }
+    }
+
+    /// Applies changes of which nobody is told yet.
+    fn compiler_note(&mut self, changes: Vec<Change>) {
+        if !changes.is_empty() {
+            let update = self.compiler.apply(changes);
+            self.take_in(&update);
+        }
+    }
+
+    fn apply(&mut self, mut changes: Vec<Change>) {
+        // What is made for a Gateway follows from what becomes of it, and its addresses from what is made.
+        for _ in 0..ROUNDS {
+            let time = setup::since_1970();
+            changes.push(Change::Fact(Fact::Time(time)));
+            let update = self.compiler.apply(std::mem::take(&mut changes));
+            self.take_in(&update);
+            let wait = update.next.map(|next| Duration::from_secs(u64::try_from(next - time).unwrap_or(0)) + REST);
+            self.time_at = wait.map(|wait| self.now + wait.min(LONGEST_WAIT));
+            self.rest_at = Some(self.now + REST);
+            changes = std::mem::take(&mut self.unneeded);
+            changes.extend(self.look_after_gateways());
+            changes.extend(self.feeds.acknowledged().into_iter().map(Change::Fact));
+            if changes.is_empty() {
+                break;
+            }
+        }
+        if !changes.is_empty() {
+            self.compiler_note(changes);
+        }
+    }
+
+    /// Takes in what an update says.
+    fn take_in(&mut self, update: &Update) {
+        self.feeds.depend(&update.needs);
+        for need in update.needs.iter().filter(|need| is_fetched(&need.object.kind)) {
+            let id = &need.object;
+            let is_needed = self.feeds.is_needed(id);
+            if is_needed && !self.contents.contains_key(id) {
+                self.contents.insert(id.clone(), Content::Asked);
+                self.held_since.get_or_insert(self.now);
+                self.ask(id.clone());
+            } else if !is_needed {
+                self.contents.remove(id);
+                self.feeds.remove(id);
+                self.unneeded.push(Change::Remove(id.clone()));
+            }
+        }
+        for (id, status) in &update.statuses {
+            match id.kind {
+                Kind::Gateway => {
+                    self.feeds.own(&id.name, status.is_some());
+                    self.dirty.insert(id.name.clone());
+                }
+                Kind::ListenerSet => {
+                    let set = self.sets.get(&id.name);
+                    self.dirty.extend(set.map(|set| set.spec.parent_ref.target(id.name.namespace())));
+                }
+                _ => {}
+            }
+        }
+        self.classes.extend(update.classes.keys().cloned());
+        let classes = update.statuses.keys().filter(|id| id.kind == Kind::GatewayClass);
+        self.classes.extend(classes.map(|id| id.name.clone()));
+        self.withheld.extend(update.statuses.clone());
+        let mut known = self.place.state.lock();
+        known.board.absorb(update);
+        if self.is_begun {
+            known.applied += 1;
+        }
+        drop(known);
+        self.place.state.turned();
+    }
+
+    /// Lets out what was held back, once nothing is missing any more, or its time is over.
+    fn settle(&mut self) {
+        let is_missing = self.contents.values().any(|content| *content == Content::Asked);
+        let is_over = self.held_since.is_some_and(|since| since + HOLD <= self.now);
+        if is_missing && !is_over {
+            return;
+        }
+        self.held_since = None;
+        let turn = self.feeds.turn();
+        self.reports.want(&std::mem::take(&mut self.withheld), turn, self.now);
+    }
+
+    /// Works out what is to be made for Gateways that changed, and what became of their addresses.
+    fn look_after_gateways(&mut self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for name in std::mem::take(&mut self.dirty) {
+            let gateway = self.gateways.get(&name).cloned();
+            let id = ObjectId::new(Kind::Gateway, name.clone());
+            match gateway.filter(|_| self.compiler.statuses().contains_key(&id)) {
+                Some(gateway) => self.look_after(&gateway, &mut changes),
+                None => {
+                    self.made.want(&name, Vec::new(), self.now);
+                    self.accounts.retain(|_, gateway| *gateway != name);
+                    self.told.remove(&name);
+                    self.tell_refused(&name, BTreeMap::new(), &mut changes);
+                    if self.addresses.remove(&name).is_some() {
+                        changes.push(Change::Fact(Fact::Addresses(name, None)));
+                    }
+                }
+            }
+        }
+        changes
+    }
+
+    fn look_after(&mut self, gateway: &Gateway, changes: &mut Vec<Change>) {
+        let name = &gateway.meta.name;
+        let asking = address::ask(gateway);
+        let service = |asking: &Asking| (Subject::Object(Kind::Service), provision::service_name(gateway, asking));
+        let wanted: Vec<ChildId> = asking.iter().map(service).collect();
+        let held: Vec<(Asking, Held<'_>)> = asking
+            .iter()
+            .cloned()
+            .map(|one| {
+                let id = service(&one);
+                (one, self.held(&id))
+            })
+            .collect();
+        let controller = &self.place.outfit.controller_name;
+        let left = |(id, document): &(&ChildId, &Value)| {
+            id.0 == Subject::Object(Kind::Service)
+                && !wanted.contains(id)
+                && provision::gateway_of(document, controller).as_ref() == Some(name)
+        };
+        let leftover: Vec<(&ChildId, &Value)> = self.made.all_stored().filter(left).collect();
+        let mut addresses = address::addresses(&held, leftover.iter().map(|(_, document)| *document));
+        let mut children = provision::children(gateway, &self.ports(gateway), &asking, &self.place.outfit);
+        if address::is_satisfied(&addresses) {
+            addresses = address::addresses(&held, std::iter::empty());
+        } else {
+            // What a Gateway has it keeps until it has what it asks for now.
+            children.extend(leftover.iter().filter_map(|(id, _)| self.made.wanted_child(id)));
+        }
+        self.made.want(name, children, self.now);
+        self.accounts.insert(provision::account(gateway), name.clone());
+        let refused = self.feeds.refused(name);
+        let sockets = addresses.listen.iter().filter(|address| address.is_some()).flat_map(|address| {
+            refused.iter().map(|((port, is_udp), why)| {
+                let transport = if *is_udp { Transport::Udp } else { Transport::Tcp };
+                (Socket { address: *address, port: *port, transport }, Arc::from(why.as_str()))
+            })
+        });
+        let sockets = sockets.collect();
+        self.tell_refused(name, sockets, changes);
+        if self.addresses.get(name) != Some(&addresses) {
+            self.addresses.insert(name.clone(), addresses.clone());
+            changes.push(Change::Fact(Fact::Addresses(name.clone(), Some(addresses))));
+        }
+    }
+
+    fn held(&self, id: &ChildId) -> Held<'_> {
+        let service = self.made.stored(id);
+        let uid = service.and_then(|service| service.pointer("/metadata/uid")).and_then(Value::as_str);
+        let complaint = self.refusals.get(&id.1).filter(|(of, _)| Some(of.as_str()) == uid).map(|(_, why)| why.as_str());
+        Held { service, refusal: self.made.refusal(id).or(complaint) }
+    }
+
+    /// The ports of a Gateway's listeners, and of the ListenerSets that it takes.
+    fn ports(&self, gateway: &Gateway) -> Ports {
+        let name = &gateway.meta.name;
+        let is_taken = |set: &&Arc<ListenerSet>| {
+            let id = ObjectId::new(Kind::ListenerSet, set.meta.name.clone());
+            let status = self.compiler.statuses().get(&id);
+            set.spec.parent_ref.is_gateway()
+                && set.spec.parent_ref.target(set.meta.name.namespace()) == *name
+                && status.is_some_and(|status| holds(status, ConditionType::Accepted))
+        };
+        let sets = self.sets.values().filter(is_taken).flat_map(|set| &set.spec.listeners);
+        gateway
+            .spec
+            .listeners
+            .iter()
+            .chain(sets)
+            .filter_map(|listener| Some((listener.port, transport(&listener.protocol)?)))
+            .collect()
+    }
+
+    fn tell_refused(&mut self, name: &ObjectName, sockets: BTreeMap<Socket, Arc<str>>, changes: &mut Vec<Change>) {
+        let before = self.refused.remove(name).unwrap_or_default();
+        if before == sockets {
+            if !sockets.is_empty() {
+                self.refused.insert(name.clone(), sockets);
+            }
+            return;
+        }
+        let gone = before.keys().filter(|socket| !sockets.contains_key(socket));
+        changes.extend(gone.map(|socket| Change::Fact(Fact::Socket(*socket, None))));
+        changes.extend(
+            sockets.iter().map(|(socket, why)| Change::Fact(Fact::Socket(*socket, Some(Bound::Refused(Arc::clone(why)))))),
+        );
+        self.refused.insert(name.clone(), sockets);
+    }
+
+    /// What a former leader found acknowledged: conditions stored for the very generation that is there.
+    fn stored_facts(&self) -> Vec<Change> {
+        let gateways = self.gateways.values().map(|gateway| (Kind::Gateway, &gateway.meta));
+        let holders = gateways.chain(self.sets.values().map(|set| (Kind::ListenerSet, &set.meta)));
+        let fact = |(kind, meta): (Kind, &gateway_core::resource::Meta)| {
+            let id = ObjectId::new(kind, meta.name.clone());
+            let conditions = self.reports.stored(&id)?.get("conditions")?.as_array()?;
+            let is_programmed = conditions.iter().any(|one| {
+                one["type"] == "Programmed"
+                    && one["status"] == "True"
+                    && one["observedGeneration"].as_i64() == Some(meta.generation)
+            });
+            is_programmed.then(|| Change::Fact(Fact::Acknowledged(id, meta.generation)))
+        };
+        holders.filter_map(fact).collect()
+    }
+
+    fn lead(&mut self, leader: Leader, changes: &mut Vec<Change>) {
+        tracing::info!(?leader, "the lease");
+        if leader == Leader::Own && self.leader != Leader::Own {
+            changes.extend(self.stored_facts());
+            self.reports.doubt();
+            self.dirty.extend(self.gateways.keys().cloned());
+            self.made.complete(self.now);
+            let classes = self.compiler.statuses().keys().filter(|id| id.kind == Kind::GatewayClass);
+            self.classes.extend(classes.map(|id| id.name.clone()));
+        } else if leader != Leader::Own {
+            self.feeds.dismiss();
+        }
+        self.leader = leader;
+    }
+
+    fn hear(&mut self, said: Said) {
+        match said {
+            Said::Joined { proxy, caller, held, outbox } => match &self.leader {
+                Leader::Own if self.is_begun => {
+                    let gateway = self.accounts.get(&caller.account).cloned();
+                    let has_joined = gateway.as_ref().is_some_and(|gateway| self.feeds.join(proxy, gateway, &held, outbox));
+                    let pod = caller.pod.as_deref().unwrap_or("?");
+                    tracing::info!(account = %caller.account, pod, has_joined, "a proxy connected");
+                    self.dirty.extend(gateway);
+                }
+                Leader::Other(name) => {
+                    if let Some((_, address)) = name.rsplit_once('_') {
+                        // It is gone, or goes there.
+                        let _ = outbox.send(FromController { step: None, elsewhere: Some(address.to_owned()) });
+                    }
+                }
+                // It comes again.
+                Leader::Own | Leader::Unknown => {}
+            },
+            Said::Acknowledged { proxy, acknowledged } => self.dirty.extend(self.feeds.acknowledge(proxy, acknowledged)),
+            Said::Left { proxy } => self.dirty.extend(self.feeds.leave(proxy)),
+        }
+    }
+
+    fn end(&mut self, done: Done, changes: &mut Vec<Change>) {
+        match done {
+            Done::Status(id, outcome) => {
+                let ended = match outcome {
+                    Outcome::Written(document) => Ended::Written(document),
+                    Outcome::Conflict(document) => Ended::Conflict(document),
+                    Outcome::Gone => Ended::Gone,
+                    Outcome::Failed => Ended::Failed,
+                };
+                self.reports.end(&id, ended, self.now);
+            }
+            Done::Fetched(id, found) => self.fetched(id, found, changes),
+            Done::Applied(id, outcome) => {
+                let told = self.made.applied(&id, outcome, self.now);
+                self.dirty.extend(self.made.gateway(&id).cloned());
+                if let Some((gateway, why)) = told {
+                    self.tell_people(&gateway, format!("cannot write {} {}: {why}", kind_of(&id), id.1));
+                }
+            }
+            Done::Deleted(id, outcome) => {
+                if let Err(why) = &outcome {
+                    tracing::warn!("cannot delete {} {}: {why}", kind_of(&id), id.1);
+                }
+                self.made.deleted(&id, outcome.is_ok(), self.now);
+            }
+        }
+    }
+
+    fn fetched(&mut self, id: ObjectId, found: Result<Option<Value>, String>, changes: &mut Vec<Change>) {
+        let Some(content) = self.contents.get(&id).copied() else { return };
+        match found {
+            Ok(document) => {
+                let is_stale = content == Content::AskedAgain(true);
+                self.contents.insert(id.clone(), if is_stale { Content::AskedAgain(false) } else { Content::Known });
+                if is_stale {
+                    self.ask(id.clone());
+                }
+                match document {
+                    Some(document) => self.read(id, document, changes),
+                    None => {
+                        self.feeds.remove(&id);
+                        changes.push(Change::Remove(id));
+                    }
+                }
+            }
+            Err(why) => {
+                tracing::warn!(object = %id, "cannot be fetched: {why}");
+                self.ask(id);
+            }
+        }
+    }
+
+    /// The content of an object may be another now.
+    pub(super) fn fetch(&mut self, id: &ObjectId) {
+        let Some(content) = self.contents.get_mut(id) else { return };
+        match *content {
+            Content::Known => {
+                *content = Content::AskedAgain(false);
+                self.ask(id.clone());
+            }
+            // What is under way may be older than what was seen.
+            Content::Asked | Content::AskedAgain(_) => *content = Content::AskedAgain(true),
+        }
+    }
+
+    fn ask(&self, id: ObjectId) {
+        if let Some(resource) = self.resource(&Subject::Object(id.kind.clone())) {
+            self.place.writer.fetch(id, &resource.api);
+        }
+    }
+
+    fn resource(&self, subject: &Subject) -> Option<&Resource> {
+        self.installed.as_ref()?.get(subject)
+    }
+
+    /// Writes what is to be written.
+    fn write(&mut self) {
+        if !self.is_leader() || self.held_since.is_some() {
+            return;
+        }
+        let Self { reports, feeds, .. } = self;
+        let written_at = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let writes = reports.take(self.now, &written_at, |gateway, turn| feeds.has_reached(gateway, turn));
+        for write in writes {
+            match self.resource(&Subject::Object(write.id.kind.clone())) {
+                Some(resource) => self.place.writer.status(write.id, &resource.api, write.resource_version, write.status),
+                None => self.reports.end(&write.id, Ended::Gone, self.now),
+            }
+        }
+        self.finalize_classes();
+        for deed in self.made.take(self.now) {
+            let id = match &deed {
+                Deed::Apply(child, _) => child.id(),
+                Deed::Delete(id, _) => id.clone(),
+            };
+            let Some(api) = self.resource(&id.0).map(|resource| resource.api.clone()) else { continue };
+            match deed {
+                Deed::Apply(child, is_known) => {
+                    let controller = self.place.outfit.controller_name.clone();
+                    self.place.writer.apply(child, &api, is_known, controller);
+                }
+                Deed::Delete(id, uid) => self.place.writer.delete(id, &api, uid),
+            }
+        }
+    }
+
+    /// A class of ours that Gateways use is not to vanish under them (`GatewayClassFinalizerGatewaysExist`).
+    fn finalize_classes(&mut self) {
+        let classes = std::mem::take(&mut self.classes);
+        let Some(resource) = self.resource(&Subject::Object(Kind::GatewayClass)) else { return };
+        for class in classes {
+            let id = ObjectId::new(Kind::GatewayClass, class.clone());
+            if self.compiler.statuses().contains_key(&id) {
+                let is_used = self.compiler.is_class_used(&class);
+                self.place.writer.finalize(class, &resource.api, IN_USE, is_used);
+            }
+        }
+    }
+
+    /// Tells people what no condition says, once.
+    fn tell_people(&mut self, gateway: &ObjectName, message: String) {
+        tracing::warn!(%gateway, "{message}");
+        if self.told.get(gateway) == Some(&message) {
+            return;
+        }
+        let uid = self.gateways.get(gateway).and_then(|gateway| gateway.meta.uid.clone());
+        let about = ObjectReference {
+            api_version: Some("gateway.networking.k8s.io/v1".to_owned()),
+            kind: Some(Kind::Gateway.to_string()),
+            namespace: Some(gateway.namespace().to_owned()),
+            name: Some(gateway.name().to_owned()),
+            uid,
+            ..ObjectReference::default()
+        };
+        self.place.writer.tell_people(about, true, "ProvisioningFailed", message.clone());
+        self.told.insert(gateway.clone(), message);
+    }
+}
+
+fn kind_of(id: &ChildId) -> String {
+    match &id.0 {
+        Subject::Object(kind) => kind.to_string(),
+        Subject::OwnConfigMap => Kind::ConfigMap.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn transport(protocol: &Protocol) -> Option<Transport> {
+    match protocol {
+        Protocol::Http | Protocol::Https | Protocol::Tls | Protocol::Tcp => Some(Transport::Tcp),
+        Protocol::Udp => Some(Transport::Udp),
+        Protocol::Other(_) => None,
+    }
+}
+
+/// Whether a condition of an object as a whole is true.
+fn holds(status: &Status, kind: ConditionType) -> bool {
+    let mut whole = status.parts().into_iter().filter(|(part, _)| *part == Part::Whole).flat_map(|(_, conditions)| conditions);
+    whole.any(|condition| condition.kind == kind && condition.status == Truth::True)
+}
+
+/// Says that the thread is gone, however it went.
+struct Lost(Arc<State>);
+
+impl Drop for Lost {
+    fn drop(&mut self) {
+        self.0.lock().is_lost = true;
+    }
+}
+
+/// On classes that Gateways use.
+const IN_USE: &str = "gateway-exists-finalizer.gateway.networking.k8s.io";
+/// How long after the last change memory is given back.
+const REST: Duration = Duration::from_secs(1);
+/// How long the clock is left alone: it may be set meanwhile.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// How long results are held back for the sake of contents that are fetched.
+const HOLD: Duration = Duration::from_secs(1);
+/// How often what follows from a change may have consequences of its own.
+const ROUNDS: usize = 8;
+/// How many events one turn takes in.
+const MOST_EVENTS: usize = 10_000;

@@ -1,0 +1,268 @@
+//! Statuses on their way to the API server: what we want, what is stored, and what is to be written now.
+//!
+//! In: statuses from the compiler, objects as they are stored, how writes ended. Out: writes, one at a time per object. A status
+//! waits until the proxies it concerns have what it speaks of, but not for long, and none waits for another's.
+//!
+//! Invariants: what is stored as we want it is never written; only one write of an object is under way.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use gateway_core::name::{Kind, ObjectId, ObjectName};
+use gateway_core::status::{self, Status};
+use serde_json::Value;
+
+/// All statuses.
+#[derive(Debug, Default)]
+pub(crate) struct Reports {
+    wanted: HashMap<ObjectId, Status>,
+    stored: HashMap<ObjectId, Stored>,
+    due: BTreeMap<ObjectId, Due>,
+    under_way: BTreeSet<ObjectId>,
+}
+
+/// What an API server holds.
+#[derive(Clone, Debug)]
+struct Stored {
+    resource_version: String,
+    status: Option<Value>,
+}
+
+/// When a status may be written.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    /// Once proxies have what was so in this turn,
+    turn: u64,
+    /// or now.
+    at_latest: Instant,
+    /// Not before, as the last attempt failed.
+    not_before: Instant,
+}
+
+/// One write to be done.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) id: ObjectId,
+    /// The version of the object that it is made for.
+    pub(crate) resource_version: String,
+    pub(crate) status: Value,
+}
+
+/// How a write ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The object as it is now.
+    Written(Value),
+    /// Somebody else wrote in between; the object as it is now.
+    Conflict(Value),
+    /// The object is gone.
+    Gone,
+    /// It did not work.
+    Failed,
+}
+
+impl Reports {
+    /// An object is stored like this.
+    pub(crate) fn store(&mut self, id: &ObjectId, document: &Value) {
+        let version = document.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
+        let status = document.get("status").filter(|status| !status.is_null()).cloned();
+        let stored = Stored { resource_version: version.to_owned(), status };
+        let former = self.stored.insert(id.clone(), stored);
+        let is_alike = former.is_some_and(|former| former.status == self.stored[id].status);
+        if !is_alike && self.wanted.contains_key(id) {
+            self.hurry(id);
+        }
+    }
+
+    /// An object is gone.
+    pub(crate) fn forget(&mut self, id: &ObjectId) {
+        self.stored.remove(id);
+        self.due.remove(id);
+    }
+
+    /// A status as it is stored.
+    pub(crate) fn stored(&self, id: &ObjectId) -> Option<&Value> {
+        self.stored.get(id)?.status.as_ref()
+    }
+
+    /// Takes in what an update says.
+    pub(crate) fn want(&mut self, statuses: &BTreeMap<ObjectId, Option<Status>>, turn: u64, now: Instant) {
+        for (id, status) in statuses {
+            let Some(status) = status else {
+                self.wanted.remove(id);
+                self.due.remove(id);
+                continue;
+            };
+            self.wanted.insert(id.clone(), status.clone());
+            // A status that goes on changing is not put off for ever.
+            let due = self.due.entry(id.clone()).or_insert(Due { turn, at_latest: now + PATIENCE, not_before: now });
+            due.turn = turn;
+        }
+    }
+
+    /// Everything may differ from what is wanted: whoever wrote until now was somebody else.
+    pub(crate) fn doubt(&mut self) {
+        let now = Instant::now();
+        let due = Due { turn: 0, at_latest: now, not_before: now };
+        for id in self.wanted.keys() {
+            self.due.entry(id.clone()).or_insert(due);
+        }
+    }
+
+    /// The writes to be done now. `is_served` tells whether the proxies of a Gateway have what was so in a turn.
+    pub(crate) fn take(&mut self, now: Instant, written_at: &str, is_served: impl Fn(&ObjectName, u64) -> bool) -> Vec<Write> {
+        let mut writes = Vec::new();
+        let ripe = |(id, due): (&ObjectId, &Due)| {
+            let status = self.wanted.get(id)?;
+            let is_idle = !self.under_way.contains(id) && due.not_before <= now;
+            let is_ripe = is_idle && (due.at_latest <= now || gateways(id, status).iter().all(|one| is_served(one, due.turn)));
+            is_ripe.then(|| id.clone())
+        };
+        let ripe: Vec<ObjectId> = self.due.iter().filter_map(ripe).collect();
+        for id in ripe {
+            self.due.remove(&id);
+            // What was not seen yet is looked at when it is.
+            let (Some(wanted), Some(stored)) = (self.wanted.get(&id), self.stored.get(&id)) else { continue };
+            if let Some(status) = status::merge(wanted, stored.status.as_ref(), written_at) {
+                self.under_way.insert(id.clone());
+                writes.push(Write { resource_version: stored.resource_version.clone(), status, id });
+            }
+        }
+        writes
+    }
+
+    /// A write came to its end.
+    pub(crate) fn end(&mut self, id: &ObjectId, ended: Ended, now: Instant) {
+        self.under_way.remove(id);
+        match ended {
+            Ended::Written(document) => self.store(id, &document),
+            Ended::Conflict(document) => {
+                self.store(id, &document);
+                self.hurry(id);
+            }
+            Ended::Gone => self.forget(id),
+            Ended::Failed => drop(self.due.insert(id.clone(), Due { turn: 0, at_latest: now, not_before: now + RETRY })),
+        }
+    }
+
+    /// When something has to be written at the latest.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        let idle = self.due.iter().filter(|(id, _)| !self.under_way.contains(*id));
+        idle.map(|(_, due)| due.at_latest.max(due.not_before)).min()
+    }
+
+    fn hurry(&mut self, id: &ObjectId) {
+        let now = Instant::now();
+        self.due.entry(id.clone()).or_insert(Due { turn: 0, at_latest: now, not_before: now });
+    }
+}
+
+/// The Gateways whose proxies a status speaks of.
+fn gateways(id: &ObjectId, status: &Status) -> Vec<ObjectName> {
+    match status {
+        Status::Gateway(_) => vec![id.name.clone()],
+        Status::Route(route) => {
+            let parents = route.parents.iter().map(|parent| &parent.parent_ref);
+            let gateways = parents.filter(|parent| parent.kind == Kind::Gateway.as_str());
+            gateways
+                .map(|parent| ObjectName::new(parent.namespace.as_deref().unwrap_or(id.name.namespace()), &parent.name))
+                .collect()
+        }
+        Status::Policy(policy) => {
+            let ancestors = policy.ancestors.iter().map(|ancestor| &ancestor.ancestor_ref);
+            ancestors.map(|one| ObjectName::new(&one.namespace, &one.name)).collect()
+        }
+        Status::GatewayClass(_) | Status::ListenerSet(_) => Vec::new(),
+    }
+}
+
+/// How long a status waits for proxies.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long after a failed write the next is tried.
+const RETRY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use gateway_core::condition::{Condition, Reason, Truth};
+    use gateway_core::status::ClassStatus;
+    use serde_json::json;
+
+    use super::*;
+
+    fn id() -> ObjectId {
+        ObjectId::new(Kind::GatewayClass, ObjectName::cluster("pingora"))
+    }
+
+    fn status(truth: Truth, generation: i64) -> Status {
+        let kind = gateway_core::condition::ConditionType::Accepted;
+        let condition =
+            Condition { kind, status: truth, reason: Reason::Accepted, message: String::new(), observed_generation: generation };
+        Status::GatewayClass(ClassStatus { conditions: vec![condition], supported_features: vec![] })
+    }
+
+    fn stored(version: &str, status: &Value) -> Value {
+        json!({"metadata": {"resourceVersion": version}, "status": status})
+    }
+
+    fn take(reports: &mut Reports, now: Instant, is_served: bool) -> Vec<Write> {
+        reports.take(now, "2026-01-01T00:00:00Z", |_, _| is_served)
+    }
+
+    #[test]
+    fn what_is_stored_as_wanted_is_not_written() {
+        let (mut reports, now) = (Reports::default(), Instant::now());
+        reports.store(&id(), &stored("1", &Value::Null));
+        reports.want(&[(id(), Some(status(Truth::True, 1)))].into(), 1, now);
+        let write = take(&mut reports, now, true).remove(0);
+        assert_eq!(write.resource_version, "1");
+        assert!(take(&mut reports, now, true).is_empty(), "one write at a time");
+        reports.end(&id(), Ended::Written(stored("2", &write.status)), now);
+        reports.doubt();
+        assert!(take(&mut reports, Instant::now(), true).is_empty());
+        reports.store(&id(), &stored("3", &json!({})));
+        assert_eq!(take(&mut reports, Instant::now(), true).len(), 1, "somebody undid it");
+    }
+
+    #[test]
+    fn after_a_conflict_it_is_made_anew_of_what_is_stored_then() {
+        let (mut reports, now) = (Reports::default(), Instant::now());
+        reports.store(&id(), &stored("1", &Value::Null));
+        reports.want(&[(id(), Some(status(Truth::True, 1)))].into(), 1, now);
+        take(&mut reports, now, true);
+        let foreign = json!({"conditions": [{"type": "example.com/x", "status": "True"}]});
+        reports.end(&id(), Ended::Conflict(stored("2", &foreign)), now);
+        let write = take(&mut reports, Instant::now(), true).remove(0);
+        assert_eq!(write.resource_version, "2");
+        assert!(write.status.to_string().contains("example.com/x"));
+    }
+
+    #[test]
+    fn a_status_waits_for_proxies_but_not_for_long() {
+        let (mut reports, now) = (Reports::default(), Instant::now());
+        let gateway = ObjectId::new(Kind::Gateway, ObjectName::new("shop", "web"));
+        let wanted = gateway_core::status::GatewayStatus {
+            addresses: vec![],
+            attached_listener_sets: 0,
+            conditions: vec![],
+            listeners: vec![],
+        };
+        reports.store(&gateway, &stored("1", &Value::Null));
+        reports.want(&[(gateway.clone(), Some(Status::Gateway(wanted)))].into(), 7, now);
+        assert!(take(&mut reports, now, false).is_empty());
+        assert_eq!(reports.next(), Some(now + PATIENCE));
+        assert_eq!(take(&mut reports, now + PATIENCE, false).len(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_is_tried_again_a_little_later() {
+        let (mut reports, now) = (Reports::default(), Instant::now());
+        reports.store(&id(), &stored("1", &Value::Null));
+        reports.want(&[(id(), Some(status(Truth::True, 1)))].into(), 1, now);
+        take(&mut reports, now, true);
+        reports.end(&id(), Ended::Failed, now);
+        assert!(take(&mut reports, now, true).is_empty());
+        assert_eq!(take(&mut reports, now + RETRY, true).len(), 1);
+        reports.end(&id(), Ended::Gone, now);
+        assert!(take(&mut reports, now + RETRY, true).is_empty() && reports.stored(&id()).is_none());
+    }
+}

@@ -1,0 +1,105 @@
+//! One Gateway of a cluster, served by this process as its controller says.
+//!
+//! ```text
+//! controller ─► wire ─► one thread: objects ─► Compiler ─► Live, State
+//!     ▲                     ▲   │                            │
+//!     └── acknowledged ─────┼───┘                            │
+//!                           └──────────── adapter ◄──────────┘
+//! ```
+//!
+//! In: flags, and steps from the controller. Out: traffic served, until a signal ends it. Without a controller it serves on with what it
+//! has, and a restarted one with what was kept.
+//!
+//! Invariants: a step is acknowledged only once traffic follows it.
+
+mod apply;
+mod keep;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+
+use anyhow::Context as _;
+use gateway_pingora::Builder;
+use tokio::sync::watch;
+
+use crate::access::{self, AccessLog};
+use crate::admin::{self, Admin};
+use crate::args;
+use crate::descriptors;
+use crate::ending::{Closing, End, Patience, Signals};
+use crate::memory;
+use crate::serve::serve;
+use crate::state::State;
+use crate::wire::follow::{Controller, Ends, follow};
+use apply::{Event, Place};
+use keep::Keep;
+
+/// Runs until a signal ends it.
+pub(crate) fn run(flags: &args::Proxy, builder: Builder) -> anyhow::Result<ExitCode> {
+    memory::keep_pages_small();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let ended = runtime.block_on(serve_gateway(flags, builder));
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve_gateway(flags: &args::Proxy, builder: Builder) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
+    let admin = match flags.admin {
+        args::Admin::Off => None,
+        args::Admin::At(address) => Some(admin::bind(address, &mut Vec::new()).await?),
+    };
+    let log = Arc::new(Mutex::new(AccessLog::new(flags.log_format)));
+    let lines = Arc::clone(&log);
+    let builder = builder.max_connections(descriptors::connections(flags.max_connections));
+    let builder = builder.on_record(move |record| access::lock(&log).write(&record));
+    let gateway = builder.on_stream(move |record| access::lock(&lines).write_stream(&record)).build();
+    let gateway = gateway.context("cannot start the gateway")?;
+    let state = Arc::new(State::default());
+    let keep = Keep::open(flags.keep.as_deref()).context("cannot use the folder of --keep")?;
+    let (tell, events) = mpsc::channel();
+    let (acknowledge, acknowledged) = tokio::sync::mpsc::unbounded_channel();
+    let place = Place {
+        of: flags.gateway.clone(),
+        drain_timeout: flags.drain_timeout,
+        state: Arc::clone(&state),
+        gateway: gateway.clone(),
+        acknowledge,
+    };
+    let applier = apply::Applier::new(place, keep);
+    let held = applier.held();
+    let applying = thread::Builder::new().name("gateway-apply".into());
+    applying.spawn(move || applier.follow(&events)).context("cannot start the applying thread")?;
+    pass_on_facts(&gateway, tell.clone());
+    let controller = Controller { address: flags.controller, authority: flags.authority.clone(), token: flags.token.clone() };
+    tokio::spawn(async move {
+        let take = move |whole| tell.send(Event::Step(whole)).is_ok();
+        follow(&controller, Ends { held: move || held.all(), take, acknowledged }).await;
+    });
+    let (hush, hushed) = watch::channel(false);
+    if let Some(listener) = admin {
+        let admin = Admin { state: Arc::clone(&state), gateway: gateway.clone(), ports: BTreeMap::new() };
+        tokio::spawn(serve(listener, Arc::new(admin), hushed));
+    }
+    let serving = tokio::spawn({
+        let gateway = gateway.clone();
+        async move { gateway.run().await }
+    });
+    let end = End::Told(signals.next().await);
+    let (stop, _) = watch::channel(false);
+    let patience = Patience { delay: flags.shutdown_delay, drain: flags.drain_timeout };
+    Closing { gateway: &gateway, state: &state, hush, stop, serving }.carry_out(end, patience, &mut signals).await
+}
+
+fn pass_on_facts(gateway: &gateway_pingora::Gateway, tell: mpsc::Sender<Event>) {
+    let mut facts = gateway.facts();
+    tokio::spawn(async move {
+        while let Some(fact) = facts.recv().await {
+            if tell.send(Event::Fact(fact)).is_err() {
+                return;
+            }
+        }
+    });
+}
