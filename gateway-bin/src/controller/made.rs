@@ -19,7 +19,8 @@ pub(crate) struct Made {
     wanted: BTreeMap<ChildId, Wanted>,
     /// Objects that carry our mark.
     stored: BTreeMap<ChildId, Value>,
-    under_way: BTreeSet<ChildId>,
+    /// Each with whether it was seen meanwhile: then what the write answers may be older than what was seen.
+    under_way: BTreeMap<ChildId, bool>,
     due: BTreeMap<ChildId, Instant>,
     /// Nothing is deleted before everything wanted is known.
     is_complete: bool,
@@ -77,6 +78,9 @@ impl Made {
 
     /// An object of ours is stored like this, or is there no more.
     pub(crate) fn see(&mut self, id: &ChildId, document: Option<Value>, now: Instant) {
+        if let Some(is_seen) = self.under_way.get_mut(id) {
+            *is_seen = true;
+        }
         match document {
             Some(document) => drop(self.stored.insert(id.clone(), document)),
             None => drop(self.stored.remove(id)),
@@ -115,7 +119,7 @@ impl Made {
 
     /// What is to be done now.
     pub(crate) fn take(&mut self, now: Instant) -> Vec<Deed> {
-        let ripe = self.due.iter().filter(|(id, at)| **at <= now && !self.under_way.contains(*id));
+        let ripe = self.due.iter().filter(|(id, at)| **at <= now && !self.under_way.contains_key(*id));
         let ripe: Vec<ChildId> = ripe.map(|(id, _)| id.clone()).collect();
         let mut deeds = Vec::new();
         for id in ripe {
@@ -134,7 +138,7 @@ impl Made {
                 }),
             };
             if deed.is_some() {
-                self.under_way.insert(id);
+                self.under_way.insert(id, false);
             }
             deeds.extend(deed);
         }
@@ -148,7 +152,7 @@ impl Made {
         outcome: Result<Value, Failure>,
         now: Instant,
     ) -> Option<(ObjectName, String)> {
-        self.under_way.remove(id);
+        let is_seen = self.under_way.remove(id).unwrap_or(false);
         let wanted = self.wanted.get_mut(id);
         match outcome {
             Ok(document) => {
@@ -157,7 +161,9 @@ impl Made {
                     let is_alike = contains(&document, &wanted.child.manifest);
                     wanted.became = (!is_alike).then(|| outcome_of(&document, &wanted.child.manifest));
                 }
-                self.stored.insert(id.clone(), document);
+                if !is_seen {
+                    self.stored.insert(id.clone(), document);
+                }
                 // It may be wanted otherwise by now.
                 self.due.entry(id.clone()).or_insert(now);
                 None
@@ -185,7 +191,7 @@ impl Made {
 
     /// When something is to be done next.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.due.iter().filter(|(id, _)| !self.under_way.contains(*id)).map(|(_, at)| *at).min()
+        self.due.iter().filter(|(id, _)| !self.under_way.contains_key(*id)).map(|(_, at)| *at).min()
     }
 }
 

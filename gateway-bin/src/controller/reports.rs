@@ -5,7 +5,7 @@
 //!
 //! Invariants: what is stored as we want it is never written; only one write of an object is under way.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use gateway_core::name::{Kind, ObjectId, ObjectName};
@@ -18,7 +18,8 @@ pub(crate) struct Reports {
     wanted: HashMap<ObjectId, Status>,
     stored: HashMap<ObjectId, Stored>,
     due: BTreeMap<ObjectId, Due>,
-    under_way: BTreeSet<ObjectId>,
+    /// Each with whether it was seen meanwhile: then what the write answers may be older than what was seen.
+    under_way: BTreeMap<ObjectId, bool>,
 }
 
 /// What an API server holds.
@@ -64,6 +65,9 @@ pub(crate) enum Ended {
 impl Reports {
     /// An object is stored like this.
     pub(crate) fn store(&mut self, id: &ObjectId, document: &Value) {
+        if let Some(is_seen) = self.under_way.get_mut(id) {
+            *is_seen = true;
+        }
         let version = document.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
         let status = document.get("status").filter(|status| !status.is_null()).cloned();
         let stored = Stored { resource_version: version.to_owned(), status };
@@ -114,7 +118,7 @@ impl Reports {
         let mut writes = Vec::new();
         let ripe = |(id, due): (&ObjectId, &Due)| {
             let status = self.wanted.get(id)?;
-            let is_idle = !self.under_way.contains(id) && due.not_before <= now;
+            let is_idle = !self.under_way.contains_key(id) && due.not_before <= now;
             let is_ripe = is_idle && (due.at_latest <= now || gateways(id, status).iter().all(|one| is_served(one, due.turn)));
             is_ripe.then(|| id.clone())
         };
@@ -124,7 +128,7 @@ impl Reports {
             // What was not seen yet is looked at when it is.
             let (Some(wanted), Some(stored)) = (self.wanted.get(&id), self.stored.get(&id)) else { continue };
             if let Some(status) = status::merge(wanted, stored.status.as_ref(), written_at) {
-                self.under_way.insert(id.clone());
+                self.under_way.insert(id.clone(), false);
                 writes.push(Write { resource_version: stored.resource_version.clone(), status, id });
             }
         }
@@ -133,8 +137,9 @@ impl Reports {
 
     /// A write came to its end.
     pub(crate) fn end(&mut self, id: &ObjectId, ended: Ended, now: Instant) {
-        self.under_way.remove(id);
+        let is_seen = self.under_way.remove(id).unwrap_or(false);
         match ended {
+            Ended::Written(_) if is_seen => self.hurry(id),
             Ended::Written(document) => self.store(id, &document),
             Ended::Conflict(document) => {
                 self.store(id, &document);
@@ -147,7 +152,7 @@ impl Reports {
 
     /// When something has to be written at the latest.
     pub(crate) fn next(&self) -> Option<Instant> {
-        let idle = self.due.iter().filter(|(id, _)| !self.under_way.contains(*id));
+        let idle = self.due.iter().filter(|(id, _)| !self.under_way.contains_key(*id));
         idle.map(|(_, due)| due.at_latest.max(due.not_before)).min()
     }
 

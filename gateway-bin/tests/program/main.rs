@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
 
 mod addresses;
+mod api_server;
+mod cluster;
 mod explain;
 mod flags;
 mod following;

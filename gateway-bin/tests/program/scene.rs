@@ -79,11 +79,15 @@ pub(crate) fn start(args: &[&str], stdin: Stdio) -> Running {
 
 /// Starts `gateway run` on an address.
 pub(crate) fn start_at(address: Ipv4Addr, args: &[&str], stdin: Stdio) -> Running {
-    let admin = format!("{address}:9901");
-    let mut child = program()
-        .arg("run")
-        .args(args)
-        .args(["--address", &address.to_string(), "--admin", &admin])
+    let mut command = program();
+    command.arg("run").args(args).args(["--address", &address.to_string()]);
+    start_program(command, address, stdin)
+}
+
+/// Starts the program in any mode that serves, with an admin server at an address.
+pub(crate) fn start_program(mut command: Command, address: Ipv4Addr, stdin: Stdio) -> Running {
+    let mut child = command
+        .args(["--admin", &format!("{address}:9901")])
         .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
