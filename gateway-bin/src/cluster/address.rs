@@ -95,7 +95,7 @@ pub(crate) fn addresses<'a>(asking: &[(Asking, Held<'a>)], left: impl Iterator<I
                     AddressType::Hostname => "Hostname",
                     AddressType::IpAddress | AddressType::NamedAddress | AddressType::Other(_) => "IPAddress",
                 });
-                let found = values.iter().find(|value| value.kind() == wanted).or(values.first());
+                let found = values.iter().find(|value| value.kind() == wanted).or_else(|| values.first());
                 let outcome = match (&asking.means, found, held.refusal.map(str::to_owned).or_else(|| unmet(held.service))) {
                     (Means::None(why), ..) => Outcome::Refused((*why).into()),
                     (_, Some(value), _) => given(value),
@@ -212,9 +212,9 @@ mod tests {
             let told = addresses(&[(asking.clone(), Held { service, refusal })], std::iter::empty());
             (format!("{:?}", told.answers[0].outcome), is_satisfied(&told), told.listen)
         };
-        assert_eq!(of(Some(&given), Some("old news")).1, true);
+        assert!(of(Some(&given), Some("old news")).1);
         assert_eq!(of(Some(&given), None).2, ["10.0.0.1".parse().ok()]);
-        assert_eq!(of(Some(&other), None).1, false);
+        assert!(!of(Some(&other), None).1);
         assert!(of(Some(&failed), None).0.contains("NotInPool: no"));
         assert!(of(None, Some("AllocationFailed")).0.contains("AllocationFailed"));
         assert_eq!(of(None, None), ("Pending".to_owned(), false, vec![None]));

@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn every_name_and_every_value_of_a_label_has_at_most_63_characters() {
         let long = "a".repeat(253);
-        for name in [long.as_str(), "1.2", "web", "x.y.z", &"b-".repeat(40).trim_end_matches('-').to_owned()] {
+        for name in [long.as_str(), "1.2", "web", "x.y.z", "b-".repeat(40).trim_end_matches('-')] {
             for class in ["pingora", &"c".repeat(100)] {
                 for child in made(&gateway(name, class, &json!({}))) {
                     let given = child.name.name().to_owned();

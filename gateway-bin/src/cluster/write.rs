@@ -212,12 +212,12 @@ impl Writer {
 }
 
 async fn apply(api: &Api<DynamicObject>, child: &Child, is_known: bool, controller_name: &str) -> Result<Value, Failure> {
-    let failure = |err: kube::Error| Failure {
-        is_final: matches!(&err, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422)),
-        message: match err {
-            kube::Error::Api(status) => status.message.clone(),
-            other => told(&other),
-        },
+    let failure = |err: kube::Error| {
+        let refusal = if let kube::Error::Api(status) = &err { Some(status) } else { None };
+        Failure {
+            is_final: refusal.is_some_and(|status| matches!(status.code, 400 | 403 | 422)),
+            message: refusal.map_or_else(|| told(&err), |status| status.message.clone()),
+        }
     };
     let name = child.name.name();
     if !is_known {

@@ -272,16 +272,12 @@ impl Applier {
             }
         }
         for (id, status) in &update.statuses {
-            match id.kind {
-                Kind::Gateway => {
-                    self.feeds.own(&id.name, status.is_some());
-                    self.dirty.insert(id.name.clone());
-                }
-                Kind::ListenerSet => {
-                    let set = self.sets.get(&id.name);
-                    self.dirty.extend(set.map(|set| set.spec.parent_ref.target(id.name.namespace())));
-                }
-                _ => {}
+            if id.kind == Kind::Gateway {
+                self.feeds.own(&id.name, status.is_some());
+                self.dirty.insert(id.name.clone());
+            } else if id.kind == Kind::ListenerSet {
+                let set = self.sets.get(&id.name);
+                self.dirty.extend(set.map(|set| set.spec.parent_ref.target(id.name.namespace())));
             }
         }
         self.classes.extend(update.classes.keys().cloned());
@@ -431,7 +427,7 @@ impl Applier {
                     && one["status"] == "True"
                     && one["observedGeneration"].as_i64() == Some(meta.generation)
             });
-            is_programmed.then(|| Change::Fact(Fact::Acknowledged(id, meta.generation)))
+            is_programmed.then_some(Change::Fact(Fact::Acknowledged(id, meta.generation)))
         };
         holders.filter_map(fact).collect()
     }
@@ -618,7 +614,10 @@ fn kind_of(id: &ChildId) -> String {
     match &id.0 {
         Subject::Object(kind) => kind.to_string(),
         Subject::OwnConfigMap => Kind::ConfigMap.to_string(),
-        other => format!("{other:?}"),
+        Subject::Deployment => "Deployment".to_owned(),
+        Subject::ServiceAccount => "ServiceAccount".to_owned(),
+        Subject::ServiceEvent => "Event".to_owned(),
+        Subject::ServiceRange => "ServiceCIDR".to_owned(),
     }
 }
 

@@ -431,20 +431,15 @@ mod tests {
             "metadata": {"name": name, "namespace": "shop", "generation": generation, "resourceVersion": "9", "managedFields": []},
             "spec": {}, "status": {"x": 1},
         });
-        match kind {
-            Kind::Gateway => {
-                document["spec"] = json!({"gatewayClassName": "c", "listeners": [{"name": "a", "protocol": "HTTP", "port": 80}]})
-            }
-            Kind::ListenerSet => {
-                document["spec"] =
-                    json!({"parentRef": {"name": "web"}, "listeners": [{"name": "b", "protocol": "HTTP", "port": 81}]})
-            }
-            Kind::EndpointSlice => {
-                document["metadata"]["labels"] = json!({"kubernetes.io/service-name": "s"});
-                document["addressType"] = json!("IPv4");
-                document["endpoints"] = json!([]);
-            }
-            _ => {}
+        if *kind == Kind::Gateway {
+            document["spec"] = json!({"gatewayClassName": "c", "listeners": [{"name": "a", "protocol": "HTTP", "port": 80}]});
+        } else if *kind == Kind::ListenerSet {
+            document["spec"] =
+                json!({"parentRef": {"name": "web"}, "listeners": [{"name": "b", "protocol": "HTTP", "port": 81}]});
+        } else if *kind == Kind::EndpointSlice {
+            document["metadata"]["labels"] = json!({"kubernetes.io/service-name": "s"});
+            document["addressType"] = json!("IPv4");
+            document["endpoints"] = json!([]);
         }
         document
     }

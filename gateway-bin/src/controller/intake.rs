@@ -81,13 +81,11 @@ impl Applier {
         }
         match read_stored(document.clone(), &self.reader) {
             Ok(Reading::Object { object, .. }) => {
-                match &object {
-                    Object::Gateway(gateway) => {
-                        self.gateways.insert(id.name.clone(), gateway.clone());
-                        self.dirty.insert(id.name.clone());
-                    }
-                    Object::ListenerSet(set) => drop(self.sets.insert(id.name.clone(), set.clone())),
-                    _ => {}
+                if let Object::Gateway(gateway) = &object {
+                    self.gateways.insert(id.name.clone(), gateway.clone());
+                    self.dirty.insert(id.name.clone());
+                } else if let Object::ListenerSet(set) = &object {
+                    self.sets.insert(id.name.clone(), set.clone());
                 }
                 self.feeds.put(&object, &document);
                 changes.push(Change::Put(object));
@@ -103,21 +101,18 @@ impl Applier {
 
     /// An object is gone.
     pub(super) fn gone(&mut self, id: ObjectId, changes: &mut Vec<Change>) {
-        match id.kind {
-            Kind::Gateway => {
-                self.gateways.remove(&id.name);
-                self.dirty.insert(id.name.clone());
+        if id.kind == Kind::Gateway {
+            self.gateways.remove(&id.name);
+            self.dirty.insert(id.name.clone());
+        } else if id.kind == Kind::ListenerSet {
+            self.sets.remove(&id.name);
+        } else if id.kind == Kind::Service {
+            let child = (Subject::Object(Kind::Service), id.name.clone());
+            if let Some(gateway) = self.made.gateway(&child) {
+                self.dirty.insert(gateway.clone());
             }
-            Kind::ListenerSet => drop(self.sets.remove(&id.name)),
-            Kind::Service => {
-                let child = (Subject::Object(Kind::Service), id.name.clone());
-                if let Some(gateway) = self.made.gateway(&child) {
-                    self.dirty.insert(gateway.clone());
-                }
-                self.made.see(&child, None, self.now);
-                self.refusals.remove(&id.name);
-            }
-            _ => {}
+            self.made.see(&child, None, self.now);
+            self.refusals.remove(&id.name);
         }
         if is_fetched(&id.kind) && self.contents.contains_key(&id) {
             self.contents.insert(id.clone(), super::apply::Content::Known);

@@ -170,7 +170,7 @@ fn gateways(id: &ObjectId, status: &Status) -> Vec<ObjectName> {
             let parents = route.parents.iter().map(|parent| &parent.parent_ref);
             let gateways = parents.filter(|parent| parent.kind == Kind::Gateway.as_str());
             gateways
-                .map(|parent| ObjectName::new(parent.namespace.as_deref().unwrap_or(id.name.namespace()), &parent.name))
+                .map(|parent| ObjectName::new(parent.namespace.as_deref().unwrap_or_else(|| id.name.namespace()), &parent.name))
                 .collect()
         }
         Status::Policy(policy) => {
@@ -245,12 +245,8 @@ mod tests {
     fn a_status_waits_for_proxies_but_not_for_long() {
         let (mut reports, now) = (Reports::default(), Instant::now());
         let gateway = ObjectId::new(Kind::Gateway, ObjectName::new("shop", "web"));
-        let wanted = gateway_core::status::GatewayStatus {
-            addresses: vec![],
-            attached_listener_sets: 0,
-            conditions: vec![],
-            listeners: vec![],
-        };
+        let wanted =
+            status::GatewayStatus { addresses: vec![], attached_listener_sets: 0, conditions: vec![], listeners: vec![] };
         reports.store(&gateway, &stored("1", &Value::Null));
         reports.want(&[(gateway.clone(), Some(Status::Gateway(wanted)))].into(), 7, now);
         assert!(take(&mut reports, now, false).is_empty());

@@ -43,7 +43,10 @@ pub(super) struct Place {
 
 /// What is held, for the wire to say.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Holding(Arc<Mutex<BTreeMap<String, (u64, Option<ObjectId>)>>>);
+pub(super) struct Holding(Arc<Mutex<BTreeMap<String, Kept>>>);
+
+/// One object that is held: its version, and which it is where it could be read.
+type Kept = (u64, Option<ObjectId>);
 
 impl Holding {
     /// All of it.
@@ -183,7 +186,7 @@ impl Applier {
         };
         let former = self.holding.put(put, object.as_ref().map(|object| object.id()));
         // What cannot be read is not served as it was before either.
-        object.map(Change::Put).or(former.map(Change::Remove))
+        object.map(Change::Put).or_else(|| former.map(Change::Remove))
     }
 
     fn remember(&self, fact: Fact) -> Change {
