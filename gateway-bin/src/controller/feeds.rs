@@ -405,7 +405,7 @@ const MESSAGE: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
-    use gateway_core::resource::{Reader, Reading, read_stored};
+    use gateway_core::resource::{FieldValidation, Reader, Reading, read_stored};
     use serde_json::json;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -418,6 +418,10 @@ mod tests {
 
     fn id(kind: Kind, name: &str) -> ObjectId {
         ObjectId::new(kind, ObjectName::new("shop", name))
+    }
+
+    fn reader() -> Reader {
+        Reader { validation: FieldValidation::Ignore, ..Reader::default() }
     }
 
     fn web() -> ObjectName {
@@ -460,7 +464,7 @@ mod tests {
 
         fn put(&mut self, kind: &Kind, name: &str, generation: i64) {
             let document = document(kind, name, generation);
-            match read_stored(document.clone(), &Reader::default()) {
+            match read_stored(document.clone(), &reader()) {
                 Ok(Reading::Object { object, .. }) => self.feeds.put(&object, &document),
                 other => panic!("{other:?}"),
             }
@@ -575,7 +579,7 @@ mod tests {
             let mut big = document(&Kind::Service, "s", at);
             big["metadata"]["annotations"] = json!({"x": "y".repeat(700_000)});
             big["metadata"]["name"] = json!(format!("s{at}"));
-            let Ok(Reading::Object { object, .. }) = read_stored(big.clone(), &Reader::default()) else { panic!() };
+            let Ok(Reading::Object { object, .. }) = read_stored(big.clone(), &reader()) else { panic!() };
             scene.feeds.put(&object, &big);
             scene.feeds.depend(&[Need { gateway: web(), object: id(Kind::Service, &format!("s{at}")), joined: true }]);
         }
