@@ -61,6 +61,7 @@ mod connection;
 mod cors;
 mod crowd;
 mod datagram;
+mod deadline;
 mod filter;
 pub mod filters;
 mod listen;
@@ -121,6 +122,10 @@ pub const SUPPORT: Support = Support::of(&[
     Capability::TlsPassthrough,
     Capability::TlsTerminate,
     Capability::Tcp,
+    Capability::RequestTimeout,
+    Capability::BackendTimeout,
+    Capability::Retry,
+    Capability::RetryBudget,
     Capability::BackendTls,
     Capability::BackendTlsNames,
     Capability::BackendClientCertificate,

@@ -143,6 +143,12 @@ pub enum Fault {
     Slow(Arc<str>),
     /// The client went away, or sent something unreadable.
     Client(Arc<str>),
+    /// `timeouts.request` of the rule has passed.
+    RequestTimeout,
+    /// `timeouts.backendRequest` of the rule has passed.
+    BackendTimeout,
+    /// Too many of the backend's requests are retries.
+    RetryBudget,
     /// No byte passed for so long that the connection was ended.
     Idle,
     /// A fault of the gateway's own.
@@ -163,6 +169,9 @@ impl fmt::Display for Fault {
             Self::Upstream(why) => write!(f, "the backend failed: {why}"),
             Self::Slow(why) => write!(f, "the client is too slow: {why}"),
             Self::Client(why) => write!(f, "the client failed: {why}"),
+            Self::RequestTimeout => f.write_str("the request's time is over"),
+            Self::BackendTimeout => f.write_str("the backend took too long"),
+            Self::RetryBudget => f.write_str("too many of the backend's requests are retries"),
             Self::Idle => f.write_str("idle for too long"),
             Self::Internal(why) => write!(f, "internal: {why}"),
         }
@@ -246,6 +255,10 @@ counters! {
     upstream_resets,
     /// Requests given to another endpoint after a failed connect.
     upstream_repicks,
+    /// Requests sent again as their rule says.
+    upstream_retries,
+    /// Requests not sent again because the backend's budget for retries was used up.
+    upstream_retries_over_budget,
     /// Times an endpoint was taken out of use.
     upstream_ejections,
     /// Copies of requests that were begun.

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Version, header};
@@ -17,6 +17,7 @@ use gateway_core::decide::Forward;
 use gateway_core::snapshot::{Listener, Rule};
 
 use crate::connection::{Active, Connection};
+use crate::deadline::Deadlines;
 use crate::filter::{Exchange, Filter, FilterError, guarded, guarded_now};
 use crate::mirror::Tap;
 use crate::observe::{Counters, Fault, Record};
@@ -33,10 +34,14 @@ pub struct Passage {
     pub(crate) rule: Option<Arc<Rule>>,
     pub(crate) forward: Option<Forward>,
     pub(crate) attempt: Option<Attempt>,
+    pub(crate) deadlines: Deadlines,
     /// Whether the request was repeated because a pooled connection had been closed.
     pub(crate) is_repeated: bool,
-    /// Endpoints that could not be connected to.
+    /// Whether what follows the failure of an attempt was concluded before Pingora tells of it.
+    pub(crate) is_concluded: bool,
+    /// Endpoints that failed.
     pub(crate) tried: Vec<SocketAddr>,
+    /// Endpoints asked.
     pub(crate) tries: u32,
     /// Copies of the request that want its body.
     pub(crate) taps: Vec<Tap>,
@@ -44,6 +49,10 @@ pub struct Passage {
     shown: usize,
     /// Bytes of the body that passed in this attempt: another one begins with what the last had.
     passed: usize,
+    /// Attempts as retries count them.
+    pub(crate) attempts: u32,
+    /// How long to wait before the next.
+    pub(crate) pause: Option<Duration>,
     /// Holds back the response to a request that asks for an upgrade.
     pub(crate) gate: Option<Arc<Gate>>,
     pub(crate) fault: Option<Fault>,

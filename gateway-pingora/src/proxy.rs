@@ -169,7 +169,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn upstream_peer(&self, session: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
-        self.next_attempt(session, passage)
+        self.next_attempt(session, passage).await
     }
 
     async fn connected_to_upstream(
@@ -235,12 +235,22 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         head: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
-        self.heard(head, passage);
-        Ok(())
+        self.heard(session, head, passage)
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end: bool,
+        passage: &mut Passage,
+    ) -> Result<Option<Duration>> {
+        // What was upgraded has no end that could be waited for.
+        if session.was_upgraded() { Ok(None) } else { Self::goes_on(passage).map(|()| None) }
     }
 
     async fn response_filter(&self, session: &mut Session, head: &mut ResponseHeader, passage: &mut Passage) -> Result<()> {

@@ -11,6 +11,7 @@
 //! Invariants: **an address that left a backend and came back is another endpoint**: it meets no pooled connection of its former
 //! self; **requests learn about endpoints, and never add or forget any**; healthy endpoints are never probed.
 
+mod budget;
 mod chance;
 mod endpoint;
 mod probe;
@@ -29,6 +30,8 @@ use gateway_core::snapshot::{Backend, BackendName, BackendProtocol, Listener, Se
 
 use crate::observe::Counters;
 use crate::tls::BackendHandshakes;
+use budget::Ledger;
+pub(crate) use chance::draw;
 pub(crate) use endpoint::Attempt;
 use endpoint::{Endpoint, Way};
 use probe::Probes;
@@ -62,6 +65,8 @@ type Groups = HashMap<BackendName, Arc<Group>>;
 struct Group {
     backend: Arc<Backend>,
     endpoints: Box<[Arc<Endpoint>]>,
+    /// Where the backend has a budget for retries.
+    ledger: Option<Arc<Ledger>>,
 }
 
 impl Upstreams {
@@ -148,6 +153,20 @@ impl Upstreams {
         peer
     }
 
+    /// Takes note of a request that is no retry.
+    pub(crate) fn count_request(&self, backend: &Arc<Backend>) {
+        if backend.retry_budget.is_some()
+            && let Some(ledger) = &self.group(backend).ledger
+        {
+            ledger.count_request();
+        }
+    }
+
+    /// Whether a backend affords one more retry, which is then counted.
+    pub(crate) fn affords_retry(&self, backend: &Arc<Backend>) -> bool {
+        backend.retry_budget.is_none() || self.group(backend).ledger.as_ref().is_none_or(|ledger| ledger.affords_retry())
+    }
+
     /// A connect failed: the endpoint is out of use until a probe reaches it.
     pub(crate) fn unreachable(&self, attempt: &Attempt) {
         self.counters.upstream_connects_failed.add();
@@ -232,7 +251,12 @@ impl Upstreams {
             Some(endpoint) => Arc::clone(endpoint),
             None => Arc::new(Endpoint::new(*address, self.epochs.fetch_add(1, Ordering::Relaxed))),
         });
-        Group { backend: Arc::clone(backend), endpoints: endpoints.collect() }
+        let kept = former.and_then(|group| group.ledger.clone());
+        let ledger = backend.retry_budget.map(|budget| match kept {
+            Some(ledger) if ledger.budget == budget => ledger,
+            _ => Arc::new(Ledger::new(budget)),
+        });
+        Group { backend: Arc::clone(backend), endpoints: endpoints.collect(), ledger }
     }
 }
 
@@ -267,7 +291,7 @@ fn two(endpoints: &[Arc<Endpoint>], now: u64, pass: impl Fn(&Arc<Endpoint>) -> b
 
 /// One of those that pass, each as likely as the others: drawn until one does. Where few pass, the next one from a random place on.
 fn one(endpoints: &[Arc<Endpoint>], pass: impl Fn(&Arc<Endpoint>) -> bool) -> Option<&Arc<Endpoint>> {
-    let place = || (chance::draw() as usize).checked_rem(endpoints.len());
+    let place = || (draw() as usize).checked_rem(endpoints.len());
     for _ in 0..DRAWS {
         let drawn = endpoints.get(place()?)?;
         if pass(drawn) {

@@ -1,35 +1,55 @@
 //! The backend's side of a request: whom it asks, and what follows when that fails.
 //!
-//! In: a request as decided, and how connects and exchanges went. Out: a peer for Pingora, whether the request is tried again, and
-//! what is to blame when it is not. Which endpoints there are and how they are doing is `upstream`'s.
+//! In: a request as decided, and how connects and exchanges went. Out: a peer for Pingora, whether the request is tried again, when,
+//! and what is to blame when it is not. Which failures a rule retries is core's to say (`Retry::allows`); which endpoints there are and
+//! how they are doing is `upstream`'s.
 //!
-//! Invariants: no byte of a request is sent to two endpoints, but for a request that may be repeated and met a pooled connection
-//! that the endpoint had just closed.
+//! A request is sent again as far as its body can be: what was read of it is kept up to 64 KiB, and one of which more was read is not
+//! repeated. Other attempts go to endpoints that were not tried yet, as long as there are any.
+//!
+//! Invariants: **what an endpoint may have processed is sent to no other**, but for a status that the rule lists; a pooled connection
+//! that the endpoint had just closed is no attempt, and what may be repeated is sent again at once.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
-use http::Version;
+use http::{StatusCode, Version};
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
-use pingora_error::{Error, ErrorSource, ErrorType, Result};
+use pingora_error::{Error, ErrorSource, ErrorType, Result, RetryType};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
+use tokio::time::sleep;
 
 use gateway_core::admit::Reason;
-use gateway_core::snapshot::BackendProtocol;
+use gateway_core::decide::Forward;
+use gateway_core::snapshot::{BackendProtocol, Failure};
 
 use super::Proxy;
+use crate::deadline::Expired;
 use crate::observe::Fault;
 use crate::passage::Passage;
-use crate::upstream::Unfit;
+use crate::upstream::{Attempt, Gate, Unfit, draw};
 
 impl Proxy {
-    /// Chooses the endpoint to ask next.
-    pub(super) fn next_attempt(&self, session: &Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
+    /// Chooses the endpoint to ask next, after the pause that a retry waits for.
+    pub(super) async fn next_attempt(&self, session: &Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
+        // What came before let its endpoint go.
+        passage.attempt = None;
+        passage.deadlines.prepare();
+        if let Some(pause) = passage.pause.take() {
+            sleep(passage.deadlines.left(Instant::now()).map_or(pause, |left| left.min(pause))).await;
+        }
+        let now = Instant::now();
+        if passage.deadlines.expired(now).is_some() {
+            passage.blame(Fault::RequestTimeout);
+            return Err(Error::explain(ErrorType::HTTPStatus(504), "no time is left"));
+        }
         let Some(forward) = &passage.forward else {
             return Err(Error::explain(ErrorType::InternalError, "nothing was decided"));
         };
-        let attempt = match self.parts.upstreams.pick(&forward.backend, &forward.listener, &passage.tried) {
+        let attempt = match self.choose(forward, &mut passage.tried) {
             Ok(attempt) => attempt,
             Err(unfit) => {
                 let (status, reason) = match unfit {
@@ -40,33 +60,60 @@ impl Proxy {
                 return Err(Error::explain(ErrorType::HTTPStatus(status), "no endpoint to ask"));
             }
         };
-        let peer = if session.is_upgrade_req() && forward.backend.protocol == BackendProtocol::Http1 {
-            let gate = Arc::default();
+        let patience = passage.deadlines.patience(now);
+        let mut peer = if session.is_upgrade_req() && forward.backend.protocol == BackendProtocol::Http1 {
+            // The tunnel knows no limit, so that it is the gate's until then.
+            let gate = Arc::new(Gate::new(patience.and_then(|patience| now.checked_add(patience))));
             let peer = self.parts.upstreams.peer_for_upgrade(&attempt, &gate);
             passage.gate = Some(gate);
             peer
         } else {
-            self.parts.upstreams.peer(&forward.backend, &attempt)
+            let mut peer = self.parts.upstreams.peer(&forward.backend, &attempt);
+            peer.options.read_timeout = patience;
+            peer.options.write_timeout = patience;
+            peer
         };
+        if let Some(left) = passage.deadlines.left(now) {
+            let connect = self.parts.upstreams.connect_timeout();
+            peer.options.total_connection_timeout = Some(left.min(connect));
+        }
+        if passage.attempts == 0 {
+            self.parts.upstreams.count_request(&forward.backend);
+        }
         passage.begin_again();
         passage.tries += 1;
+        passage.attempts += 1;
         passage.attempt = Some(attempt);
         Ok(peer)
+    }
+
+    /// An endpoint that was not tried yet. A rule that retries begins anew when all were.
+    fn choose(&self, forward: &Forward, tried: &mut Vec<SocketAddr>) -> Result<Attempt, Unfit> {
+        let pick = |tried: &[_]| self.parts.upstreams.pick(&forward.backend, &forward.listener, tried);
+        match pick(tried) {
+            Err(Unfit::NoEndpoint) if forward.rule.retry.is_some() && !tried.is_empty() => {
+                tried.clear();
+                pick(tried)
+            }
+            picked => picked,
+        }
     }
 
     /// There is a connection: nothing is sent on it before the endpoint has proven who it is.
     pub(super) async fn connected(&self, peer: &HttpPeer, digest: Option<&Digest>, passage: &mut Passage) -> Result<()> {
         let Some(attempt) = &mut passage.attempt else { return Ok(()) };
         if peer.is_tls() {
-            let checked = attempt.check(digest, self.parts.upstreams.connect_timeout()).await;
+            let time = peer.options.total_connection_timeout.unwrap_or_else(|| self.parts.upstreams.connect_timeout());
+            let checked = attempt.check(digest, time).await;
             checked.map_err(|why| Error::explain(ErrorType::InvalidCert, why).into_up())?;
         }
         attempt.connected();
+        passage.deadlines.started(Instant::now());
         Ok(())
     }
 
     /// What is spoken was negotiated: a backend that needs HTTP/2 gets nothing else.
-    pub(super) fn negotiated(request: &RequestHeader, passage: &mut Passage) -> Result<()> {
+    pub(super) fn negotiated(request: &RequestHeader, passage: &Passage) -> Result<()> {
         let needs_h2 = passage.forward.as_ref().is_some_and(|forward| forward.backend.protocol == BackendProtocol::Http2);
         if needs_h2 && request.version != Version::HTTP_2 {
             return Err(Error::explain(ErrorType::InvalidCert, "HTTP/2 was not negotiated").into_up());
@@ -74,21 +121,32 @@ impl Proxy {
         Ok(())
     }
 
-    /// A connect failed: the next endpoint is tried, where the rule lets it.
+    /// A connect failed: another endpoint is tried, where the rule lets it.
     pub(super) fn not_connected(&self, passage: &mut Passage, mut error: Box<Error>) -> Box<Error> {
         let (Some(attempt), Some(forward)) = (&passage.attempt, &passage.forward) else { return error };
-        self.parts.upstreams.unreachable(attempt);
-        passage.tried.push(attempt.address());
-        let most = forward.backend.endpoints.len().min(MOST_ENDPOINTS);
-        let may_repick = forward.rule.repick && passage.tried.len() < most;
-        let (status, why) = (if is_tls(&error) { 502 } else { 503 }, error.to_string().into());
-        if may_repick {
-            self.parts.counters.upstream_repicks.add();
-        } else {
-            passage.blame(if is_tls(&error) { Fault::Identity(why) } else { Fault::Connect(why) });
+        let expired = passage.deadlines.expired(Instant::now()).is_some();
+        if !(expired && error.etype() == &ErrorType::ConnectTimedout) {
+            self.parts.upstreams.unreachable(attempt);
         }
-        error.set_retry(may_repick);
-        error.etype = ErrorType::HTTPStatus(status);
+        passage.tried.push(attempt.address());
+        let (status, fault) = match (expired, is_tls(&error), error.to_string().into()) {
+            (true, ..) => (StatusCode::GATEWAY_TIMEOUT, Fault::RequestTimeout),
+            (false, true, why) => (StatusCode::BAD_GATEWAY, Fault::Identity(why)),
+            (false, false, why) => (StatusCode::SERVICE_UNAVAILABLE, Fault::Connect(why)),
+        };
+        let again = if expired {
+            Again::No
+        } else if forward.rule.repick {
+            let most = forward.backend.endpoints.len().min(MOST_ENDPOINTS);
+            let may_repick = passage.tried.len() < most;
+            if may_repick {
+                self.parts.counters.upstream_repicks.add();
+            }
+            if may_repick { Again::Yes } else { Again::No }
+        } else {
+            self.again(passage, Failure::NotConnected)
+        };
+        Self::conclude(passage, &mut error, again, status, fault);
         error
     }
 
@@ -97,33 +155,121 @@ impl Proxy {
         if is_tls(&error) {
             return self.not_connected(passage, error);
         }
-        let may_repeat = session.req_header().method.is_idempotent() && !session.as_ref().retry_buffer_truncated();
-        let was_repeated = std::mem::replace(&mut passage.is_repeated, true);
-        let repicks = passage.forward.as_ref().is_some_and(|forward| forward.rule.repick);
-        if may_repeat && repicks && !was_repeated && session.response_written().is_none() {
-            error.retry.decide_reuse(reused);
-        } else {
+        if std::mem::take(&mut passage.is_concluded) {
+            return error;
+        }
+        if error.esource() != &ErrorSource::Upstream {
             error.set_retry(false);
+            return error;
         }
-        if error.esource() == &ErrorSource::Upstream && !error.retry() {
-            self.parts.counters.upstream_resets.add();
-            if let Some(attempt) = &passage.attempt {
-                self.parts.upstreams.failed(attempt);
-            }
-            passage.blame(Fault::Upstream(error.to_string().into()));
+        let can_replay = session.response_written().is_none() && !session.as_ref().retry_buffer_truncated();
+        let is_not_processed = error.retry == RetryType::Decided(true);
+        let is_stale = reused && error.retry == RetryType::ReusedOnly && session.req_header().method.is_idempotent();
+        error.set_retry(false);
+        let expired = passage.deadlines.expired(Instant::now()).filter(|_| is_wait(&error) || passage.gate.is_some());
+        let reopens = passage.forward.as_ref().is_some_and(|forward| forward.rule.repick || forward.rule.retry.is_some());
+        if expired.is_none() && can_replay && (is_stale || is_not_processed) && reopens && !passage.is_repeated {
+            passage.is_repeated = true;
+            passage.attempts -= 1;
+            error.set_retry(true);
+            return error;
         }
+        self.parts.counters.upstream_resets.add();
+        if let Some(attempt) = &passage.attempt {
+            self.parts.upstreams.failed(attempt);
+            passage.tried.push(attempt.address());
+        }
+        let (failure, fault) = match expired {
+            Some(Expired::Request) => (None, Fault::RequestTimeout),
+            Some(Expired::Attempt) => (Some(Failure::Expired), Fault::BackendTimeout),
+            None if is_not_processed => (Some(Failure::NotProcessed), Fault::Upstream(error.to_string().into())),
+            None => (Some(Failure::Broken), Fault::Upstream(error.to_string().into())),
+        };
+        let again = match failure {
+            Some(failure) if can_replay => self.again(passage, failure),
+            Some(_) | None => Again::No,
+        };
+        let status = failure.map_or(StatusCode::GATEWAY_TIMEOUT, Failure::status);
+        Self::conclude(passage, &mut error, again, status, fault);
         error
     }
 
-    /// The backend answered: what its status says of the endpoint.
-    pub(super) fn heard(&self, head: &ResponseHeader, passage: &Passage) {
-        let Some(attempt) = &passage.attempt else { return };
+    /// The backend answered: what its status says of the endpoint, and whether another attempt follows all the same.
+    pub(super) fn heard(&self, session: &Session, head: &ResponseHeader, passage: &mut Passage) -> Result<()> {
+        let Some(attempt) = &passage.attempt else { return Ok(()) };
         match head.status.as_u16() {
-            100 | 102..=199 => {}
+            100 | 102..=199 => return Ok(()),
             502..=504 => self.parts.upstreams.failed(attempt),
             _ => attempt.succeeded(),
         }
+        if let Some(gate) = &passage.gate {
+            gate.answered(head.status == StatusCode::SWITCHING_PROTOCOLS);
+        }
+        if session.response_written().is_some() || session.as_ref().retry_buffer_truncated() {
+            return Ok(());
+        }
+        let is_unavailable = passage.is_grpc() && head.headers.get("grpc-status").is_some_and(|status| status == UNAVAILABLE);
+        let failure = if is_unavailable { Failure::NotProcessed } else { Failure::Status(head.status) };
+        let address = attempt.address();
+        let again = self.again(passage, failure);
+        if again == Again::No {
+            return Ok(());
+        }
+        passage.tried.push(address);
+        let mut error = Error::explain(ErrorType::HTTPStatus(head.status.as_u16()), "a status that calls for another attempt");
+        let fault = Fault::Upstream(format!("it answered {}", head.status).into());
+        Self::conclude(passage, &mut error, again, head.status, fault);
+        passage.is_concluded = true;
+        Err(error.into_up())
     }
+
+    /// Whether the time of the request, or of its attempt, is over while its response goes on.
+    pub(super) fn goes_on(passage: &Passage) -> Result<()> {
+        match passage.deadlines.expired(Instant::now()) {
+            Some(_) => Err(Error::explain(ErrorType::ReadTimedout, "the response takes too long").into_up()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the rule calls for another attempt after this failure, and the backend affords one.
+    fn again(&self, passage: &Passage, failure: Failure) -> Again {
+        let Some(forward) = &passage.forward else { return Again::No };
+        if !forward.rule.retry.as_ref().is_some_and(|retry| retry.allows(passage.attempts, failure)) {
+            return Again::No;
+        }
+        if self.parts.upstreams.affords_retry(&forward.backend) {
+            self.parts.counters.upstream_retries.add();
+            return Again::Yes;
+        }
+        self.parts.counters.upstream_retries_over_budget.add();
+        Again::OverBudget
+    }
+
+    /// What follows a failure: another attempt after a pause, or an answer.
+    fn conclude(passage: &mut Passage, error: &mut Error, again: Again, status: StatusCode, fault: Fault) {
+        let (status, fault) = match again {
+            Again::Yes => {
+                error.set_retry(true);
+                let retry = passage.forward.as_ref().and_then(|forward| forward.rule.retry.as_ref());
+                passage.pause = retry.map(|retry| retry.pause(passage.attempts, draw()));
+                return;
+            }
+            Again::OverBudget => (StatusCode::SERVICE_UNAVAILABLE, Fault::RetryBudget),
+            Again::No => (status, fault),
+        };
+        passage.blame(fault);
+        error.set_retry(false);
+        error.etype = ErrorType::HTTPStatus(status.as_u16());
+    }
+}
+
+/// Whether another attempt follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    Yes,
+    No,
+    /// It would, were there not too many of them (XBackendTrafficPolicy).
+    OverBudget,
 }
 
 /// Whether an endpoint did not prove who it is, or TLS with it failed otherwise.
@@ -131,5 +277,12 @@ fn is_tls(error: &Error) -> bool {
     matches!(error.etype(), ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert)
 }
 
-/// How many endpoints a request is offered to while none can be connected to.
+/// Whether it was waited for in vain.
+fn is_wait(error: &Error) -> bool {
+    matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout)
+}
+
+/// How many endpoints a request is offered to while none can be connected to, and its rule states no retries.
 const MOST_ENDPOINTS: usize = 4;
+/// `UNAVAILABLE` of gRPC.
+const UNAVAILABLE: &str = "14";

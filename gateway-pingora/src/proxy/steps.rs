@@ -20,6 +20,7 @@ use super::{Proxy, edit};
 use crate::answer::{self, After, Response};
 use crate::aside::Body;
 use crate::cors;
+use crate::deadline::Deadlines;
 use crate::filter::{self, Filter, FilterError, guarded};
 use crate::observe::Fault;
 use crate::passage::Passage;
@@ -113,6 +114,9 @@ impl Proxy {
 
     pub(super) async fn forward(&self, session: &mut Session, passage: &mut Passage, forward: Forward) -> Result<bool> {
         passage.rule = Some(Arc::clone(&forward.rule));
+        if let Some(entry) = &passage.arrival {
+            passage.deadlines = Deadlines::of(forward.rule.timeouts, entry.began);
+        }
         let performed = self.perform(session, passage, forward.tasks(), forward.matched_prefix).await;
         let is_http1 = is_http1(&forward.backend);
         passage.forward = Some(forward);

@@ -8,7 +8,7 @@ thread_local! {
 }
 
 /// The next number (SplitMix64).
-pub(super) fn draw() -> u64 {
+pub(crate) fn draw() -> u64 {
     STATE.with(|state| {
         let next = state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         state.set(next);

@@ -9,9 +9,9 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use pingora_core::connectors::L4Connect;
@@ -21,30 +21,43 @@ use pingora_core::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSo
 use pingora_error::{Error, ErrorType, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep_until, timeout};
 use tokio_rustls::client::TlsStream;
 
 use crate::tls::{Aim, BackendHandshake};
 
-/// Holds a response back until the request has been handed on.
-#[derive(Debug, Default)]
-pub(crate) struct Gate(AtomicU8);
+/// Holds a response back until the request has been handed on, and waits for its head until a moment.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    state: AtomicU8,
+    is_upgraded: AtomicBool,
+    until: Option<Instant>,
+}
 
 impl Gate {
+    pub(crate) fn new(until: Option<Instant>) -> Self {
+        Self { state: AtomicU8::new(CLOSED), is_upgraded: AtomicBool::new(false), until }
+    }
+
+    /// The response's head is there: where it upgrades, what follows may take any time.
+    pub(crate) fn answered(&self, is_upgrade: bool) {
+        self.is_upgraded.store(is_upgrade, Ordering::Release);
+    }
+
     /// The end of the request's body is about to be handed on, by the task that also reads the response.
     pub(crate) fn open(&self) {
         // Once open it stays so: a tunnel has a body too.
-        let _ = self.0.compare_exchange(CLOSED, OPENING, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.state.compare_exchange(CLOSED, OPENING, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Whether to read. The first time after `open` it is not yet: whoever asks takes what was handed on first.
     fn pass(&self, cx: &Context<'_>) -> bool {
-        match self.0.load(Ordering::Acquire) {
+        match self.state.load(Ordering::Acquire) {
             OPEN => true,
             // The one who opens it polls the reader next: both are one task.
             CLOSED => false,
             _ => {
-                self.0.store(OPEN, Ordering::Release);
+                self.state.store(OPEN, Ordering::Release);
                 cx.waker().wake_by_ref();
                 false
             }
@@ -83,7 +96,8 @@ impl L4Connect for Connect {
         };
         match timeout(self.time, self.reach(*address)).await {
             Ok(Ok(wire)) => {
-                let gated = Gated { wire, gate: Arc::clone(&self.gate) };
+                let limit = self.gate.until.map(|until| Box::pin(sleep_until(until.into())));
+                let gated = Gated { wire, gate: Arc::clone(&self.gate), limit };
                 Ok(Stream::from(VirtualSocketStream::new(Box::new(gated))))
             }
             Ok(Err(error)) => Err(error),
@@ -96,6 +110,7 @@ impl L4Connect for Connect {
 struct Gated {
     wire: Wire,
     gate: Arc<Gate>,
+    limit: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Debug)]
@@ -107,6 +122,12 @@ enum Wire {
 impl AsyncRead for Gated {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.gate.is_upgraded.load(Ordering::Acquire) {
+            this.limit = None;
+        }
+        if this.limit.as_mut().is_some_and(|limit| limit.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         if !this.gate.pass(cx) {
             return Poll::Pending;
         }

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -46,6 +47,10 @@ pub(crate) enum Reply {
     Mirror(Vec<u8>),
     /// Never answers.
     Hang,
+    /// Answers after a while.
+    Late(Duration, Box<Self>),
+    /// Sends these bytes, then a piece after every pause, for ever.
+    Trickle(Vec<u8>, &'static [u8], Duration),
 }
 
 impl Reply {
@@ -86,6 +91,15 @@ impl Backend {
             async move {
                 let _ = converse(stream, number, &asked, &*answer).await;
             }
+        })
+        .await
+    }
+
+    /// Takes connections and says nothing.
+    pub(crate) async fn mute() -> Self {
+        Self::accepting((Ipv4Addr::LOCALHOST, 0).into(), |stream, _, _| async move {
+            let _stream = stream;
+            std::future::pending().await
         })
         .await
     }
@@ -268,7 +282,20 @@ async fn converse(
             asked.body = read.drain(..length).collect();
         }
         count.fetch_add(1, Ordering::SeqCst);
-        match answer(asked) {
+        let mut reply = answer(asked);
+        while let Reply::Late(time, then) = reply {
+            tokio::time::sleep(time).await;
+            reply = *then;
+        }
+        match reply {
+            Reply::Late(..) => unreachable!("it was waited for"),
+            Reply::Trickle(bytes, piece, pause) => {
+                stream.write_all(&bytes).await?;
+                loop {
+                    stream.write_all(piece).await?;
+                    tokio::time::sleep(pause).await;
+                }
+            }
             Reply::Bytes(bytes) => stream.write_all(&bytes).await?,
             Reply::Close => return Ok(()),
             Reply::Last(bytes) => {

@@ -127,6 +127,12 @@ impl Client {
         self.read.drain(..count).collect()
     }
 
+    /// Reads to the end of the connection.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        while self.more().await {}
+        std::mem::take(&mut self.read)
+    }
+
     async fn chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {

@@ -21,6 +21,8 @@ mod listeners;
 mod malformed;
 mod mirrors;
 mod protocols;
+mod retries;
 mod streams;
+mod timeouts;
 mod tls;
 mod world;
