@@ -43,6 +43,7 @@ mod rivals;
 mod rooms;
 mod route;
 mod routes;
+mod service_names;
 mod status;
 mod ties;
 mod tls_options;
@@ -66,6 +67,7 @@ use crate::status::Status;
 use crate::support::Support;
 
 pub use allotment::{AddressValue, Addresses, Answer, Given, Outcome};
+pub use service_names::ServiceNames;
 
 /// What a compiler is told once.
 #[derive(Clone, Debug)]
@@ -80,6 +82,8 @@ pub struct Options {
     pub extensions: Extensions,
     /// Whether Services of type ExternalName lead anywhere, and where host names may lead.
     pub external_names: ExternalNames,
+    /// The host names by which Services are reached that have no EndpointSlice; without it such a Service has no endpoint.
+    pub service_names: Option<ServiceNames>,
     /// The domain of the cluster's own names, in lower case. Host names of backends do not lead there, but with `Anywhere`: its Services
     /// are referred to by themselves, which takes a grant where they are another namespace's.
     pub cluster_domain: Box<str>,
@@ -101,6 +105,7 @@ impl Default for Options {
             support: Support::NONE,
             extensions: Extensions::default(),
             external_names: ExternalNames::default(),
+            service_names: None,
             cluster_domain: CLUSTER_DOMAIN.into(),
             traffic: true,
             proof: Proof::Sockets,

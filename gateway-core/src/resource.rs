@@ -72,7 +72,7 @@ pub use self::cluster_trust_bundle::{ClusterTrustBundle, ClusterTrustBundleSpec}
 pub use self::config_map::ConfigMap;
 pub use self::direct_response::{DirectResponse, DirectResponseSpec};
 pub use self::duration::{Duration, NotADuration};
-pub use self::endpoint_slice::{Endpoint, EndpointAddressType, EndpointConditions, EndpointPort, EndpointSlice};
+pub use self::endpoint_slice::{Endpoint, EndpointAddressType, EndpointConditions, EndpointPort, EndpointSlice, XBACKEND_LABEL};
 pub use self::filter::{
     Cors, ExternalAuth, ExternalAuthProtocol, ForwardBody, Fraction, GrpcAuth, HeaderModifier, HeaderValue, HttpAuth,
 };
@@ -108,6 +108,7 @@ pub use self::selector::{LabelOperator, LabelRequirement, LabelSelector};
 pub use self::service::{Service, ServicePort, ServiceSpec, ServiceType, TransportProtocol};
 pub use self::service_import::{ServiceImport, ServiceImportSpec, ServiceImportType};
 pub use self::session_persistence::{CookieLifetime, SessionCookie, SessionHeader, SessionPersistence, SessionPersistenceType};
+pub(crate) use self::syntax::is_subdomain;
 pub use self::tcp_route::{TcpRoute, TcpRouteSpec, TcpRule};
 pub use self::tls_route::{TlsRoute, TlsRouteSpec, TlsRule};
 pub use self::udp_route::{UdpRoute, UdpRouteSpec, UdpRule};

@@ -21,7 +21,7 @@ use super::hashed::Hashed;
 use super::objects::Objects;
 use super::policies::Policies;
 use super::resolve;
-use super::{ExternalNames, Options};
+use super::{ExternalNames, Options, ServiceNames};
 
 /// Every backend in use.
 #[derive(Debug)]
@@ -68,13 +68,14 @@ pub(super) struct Sources<'a> {
     pub(super) policies: &'a Policies,
     pub(super) support: Support,
     pub(super) external_names: ExternalNames,
+    pub(super) service_names: Option<&'a ServiceNames>,
     pub(super) cluster_domain: &'a str,
 }
 
 impl<'a> Sources<'a> {
     pub(super) fn of(objects: &'a Objects, policies: &'a Policies, options: &'a Options) -> Self {
-        let Options { support, external_names, ref cluster_domain, .. } = *options;
-        Self { objects, policies, support, external_names, cluster_domain }
+        let Options { support, external_names, ref service_names, ref cluster_domain, .. } = *options;
+        Self { objects, policies, support, external_names, service_names: service_names.as_ref(), cluster_domain }
     }
 }
 

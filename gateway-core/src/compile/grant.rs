@@ -83,7 +83,7 @@ mod tests {
                 });
                 let reader = Reader { validation: FieldValidation::Strict, lenient_forms: false, extensions: Vec::new() };
                 let Ok(Reading::Object { object, .. }) = read(grant, &reader) else { panic!("it is valid") };
-                let mut objects = Objects::new(Writer::new(7).seed());
+                let mut objects = Objects::new(Writer::new(7).seed(), None);
                 objects.put(object);
                 let asked = Reference { from: &from, namespace: "infra", to: &to };
                 assert_eq!(asked.grants(&objects).next().is_some(), is_permitted, "{from} of {stated}");

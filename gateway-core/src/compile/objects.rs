@@ -16,11 +16,12 @@ use crate::snapshot::{Network, Seed, Socket};
 
 use super::hashed::Hashed;
 use super::route::{Route, is_same_meta};
-use super::{Addresses, Bound, Bundle};
+use super::{Addresses, Bound, Bundle, ServiceNames};
 
 /// Everything known, by kind.
 #[derive(Debug)]
 pub(super) struct Objects {
+    service_names: Option<ServiceNames>,
     pub(super) classes: BTreeMap<ObjectName, Arc<GatewayClass>>,
     pub(super) gateways: BTreeMap<ObjectName, Arc<Gateway>>,
     pub(super) listener_sets: BTreeMap<ObjectName, Arc<ListenerSet>>,
@@ -41,7 +42,7 @@ pub(super) struct Objects {
     slices: Hashed<ObjectName, Arc<EndpointSlice>>,
     /// By Service, ServiceImport or XBackend.
     slices_of: Hashed<ObjectId, BTreeSet<ObjectName>>,
-    /// By host name, the Services and XBackends that stand for it.
+    /// By host name, the Services and XBackends that stand for it, and the Services that may be reached by it.
     named: BTreeMap<Arc<str>, BTreeSet<ObjectId>>,
     grants: BTreeMap<ObjectName, Arc<ReferenceGrant>>,
     grants_in: BTreeMap<String, BTreeSet<ObjectName>>,
@@ -63,8 +64,9 @@ pub(super) struct Facts {
 }
 
 impl Objects {
-    pub(super) fn new(seed: Seed) -> Self {
+    pub(super) fn new(seed: Seed, service_names: Option<ServiceNames>) -> Self {
         Self {
+            service_names,
             classes: BTreeMap::new(),
             gateways: BTreeMap::new(),
             listener_sets: BTreeMap::new(),
@@ -93,7 +95,7 @@ impl Objects {
 
     /// Keeps an object. Returns the one it replaces.
     pub(super) fn put(&mut self, object: Object) -> Option<Object> {
-        let (id, host) = (object.id(), external_name(&object));
+        let (id, host) = (object.id(), self.host(&object));
         let old = self.keep(object);
         self.forget_name(old.as_ref());
         if let Some(host) = host {
@@ -150,13 +152,19 @@ impl Objects {
         old
     }
 
-    /// The Services and XBackends that stand for a host name.
+    /// The Services and XBackends that stand for a host name or may be reached by it.
     pub(super) fn named(&self, host: &str) -> impl Iterator<Item = &ObjectId> {
         self.named.get(host).into_iter().flatten()
     }
 
+    /// The host name that an object stands for, or may be reached by.
+    fn host(&self, object: &Object) -> Option<Arc<str>> {
+        let reached = || self.service_names.as_ref().filter(|_| matches!(object, Object::Service(_)));
+        external_name(object).or_else(|| Some(reached()?.of(&object.meta().name)))
+    }
+
     fn forget_name(&mut self, old: Option<&Object>) {
-        let Some((old, host)) = old.and_then(|old| Some((old, external_name(old)?))) else { return };
+        let Some((old, host)) = old.and_then(|old| Some((old, self.host(old)?))) else { return };
         if let Some(ids) = self.named.get_mut(&host) {
             ids.remove(&old.id());
             if ids.is_empty() {

@@ -61,6 +61,7 @@ fn service(spec: &ServiceSpec, name: &BackendName, sources: Sources<'_>) -> Resu
     }
     let policy = policy(port, name, sources);
     let Spoken { protocol, alpn } = spoken(port, name, policy.is_some(), support)?;
+    let host = host.or_else(|| own_host(name, sources));
     let endpoints = match &host {
         Some(host) => endpoints::behind_name(host, number, &objects.facts, external_names),
         None => endpoints::in_slices(Port::Named(port), objects.slices(&name.object)),
@@ -68,6 +69,12 @@ fn service(spec: &ServiceSpec, name: &BackendName, sources: Sources<'_>) -> Resu
     let (persistence, retry_budget) = traffic(name, sources);
     let security = policy.map_or(Security::Clear, |policy| policy.security(alpn));
     Ok(Found { protocol, security, endpoints, persistence, retry_budget, host })
+}
+
+/// The host name by which a Service is reached that has no EndpointSlice.
+fn own_host(name: &BackendName, sources: Sources<'_>) -> Option<Arc<str>> {
+    let names = sources.service_names.filter(|_| sources.support.has(Capability::ExternalNames))?;
+    sources.objects.slices(&name.object).next().is_none().then(|| names.of(&name.object.name))
 }
 
 /// The policy for TLS to a port.
@@ -102,7 +109,7 @@ fn import(import: &ServiceImport, name: &BackendName, sources: Sources<'_>) -> R
 }
 
 fn xbackend(backend: &XBackend, name: &BackendName, sources: Sources<'_>) -> Result<Found, Fault> {
-    let Sources { objects, policies, support, external_names, cluster_domain } = sources;
+    let Sources { objects, policies, support, external_names, cluster_domain, service_names: _ } = sources;
     // What violates the schema is as good as not there: an address for a name, or TLS that was forgotten, must not be made use of.
     if let Some(violation) = violation::of_object(&backend.meta) {
         return Err((Reason::BackendNotFound, format!("{} is not valid: {violation}", name.object)));

@@ -145,7 +145,7 @@ impl State {
         let writer = Writer::new(options.seed);
         let seed = writer.seed();
         Self {
-            objects: Objects::new(seed),
+            objects: Objects::new(seed, options.service_names.clone()),
             dependents: Dependents::new(seed),
             needs: Needs::new(seed),
             classes: BTreeMap::new(),

@@ -136,7 +136,8 @@ pub struct EndpointPort {
 
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 const IMPORT_LABEL: &str = "multicluster.kubernetes.io/service-name";
-const XBACKEND_LABEL: &str = "pingora-gateway.dev/backend";
+/// The label of an EndpointSlice that holds endpoints of the XBackend it names.
+pub const XBACKEND_LABEL: &str = "pingora-gateway.dev/backend";
 
 #[cfg(test)]
 mod tests {

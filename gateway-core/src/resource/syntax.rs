@@ -177,7 +177,7 @@ fn is_label(text: &str) -> bool {
     text.len() <= 63 && is_dns_part(text)
 }
 
-fn is_subdomain(text: &str) -> bool {
+pub(crate) fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_dns_part)
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use gateway_core::compile::{Change, ExternalNames, Fact, Need, Options};
+use gateway_core::compile::{Change, ExternalNames, Fact, Need, Options, ServiceNames};
 use gateway_core::snapshot::{Backend, BackendProtocol, Carrier, Network, Presents, Security, Source};
 use gateway_core::status::Status;
 use gateway_core::support::{Capability, Support};
@@ -367,4 +367,34 @@ fn session_persistence_of_an_xbackend_goes_before_the_rules_own() {
     assert_eq!(carrier(&world), (Source::Backend, "own".to_owned()));
     world.put(&xbackend(SELECTOR));
     assert_eq!(carrier(&world), (Source::Rule, "rule".to_owned()));
+}
+
+// Services that are reached by a name of their own.
+
+#[test]
+fn a_service_without_slices_is_reached_by_its_own_name_where_there_is_a_template_for_it() {
+    let service = "
+---
+{apiVersion: v1, kind: Service, metadata: {name: s, namespace: team}, spec: {ports: [{port: 443, name: web, appProtocol: kubernetes.io/h2c}]}}
+";
+    let slice = "
+---
+{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: e, namespace: team, labels: {kubernetes.io/service-name: s}}, addressType: IPv4, ports: [{name: web, port: 8443}], endpoints: [{addresses: [10.1.0.1]}]}
+";
+    // A name within the cluster's own domain is no way around a grant: the Service leads to itself.
+    let service_names = ServiceNames::parse("{name}.{namespace}.svc.cluster.local").ok();
+    let mut world = World::with(Options { service_names, ..options() }, &to(SERVICE));
+    let names = |update: &gateway_core::compile::Update| update.names.clone().into_iter().collect::<Vec<_>>();
+    let host: Arc<str> = "s.team.svc.cluster.local".into();
+    let update = world.put(service);
+    assert_eq!(names(&update), [(Arc::clone(&host), true)]);
+    assert_eq!(world.get("http://h/", &[]), "503");
+    world.apply([resolved(&host, Some(&["127.0.0.1", "192.0.2.1"]))]);
+    assert_eq!((endpoints(&world).as_str(), only(&world).protocol), ("192.0.2.1:443", BackendProtocol::Http2));
+    let update = world.put(slice);
+    assert_eq!((endpoints(&world).as_str(), names(&update)), ("10.1.0.1:8443", vec![(Arc::clone(&host), false)]));
+    let update = world.remove("EndpointSlice team/e");
+    assert_eq!((endpoints(&world).as_str(), names(&update)), ("192.0.2.1:443", vec![(host, true)]));
+    world.put(EXTERNAL);
+    assert_eq!(world.condition(R, "ResolvedRefs"), "!BackendNotFound", "it stands for another host, and these are refused");
 }
