@@ -7,7 +7,7 @@
 //! ```text
 //! Compiler ─► Snapshot ─► Gateway::live ─► ports follow, requests decide
 //!     ▲                                          │
-//!     └──────────── Gateway::facts ◄─────────────┘  bound, refused
+//!     └──────────── Gateway::facts ◄─────────────┘  bound, refused, resolved
 //! ```
 //!
 //! Within a Pingora server, [`Gateway::service`] is a service like any other; on a plain tokio runtime, [`Gateway::run`] is the same.
@@ -43,6 +43,7 @@
 //! let mut compiler = Compiler::new(options);
 //! let update = compiler.apply([]); // objects come here, and the facts that the gateway tells
 //! gateway.live().publish(update.snapshot);
+//! gateway.resolve(&update.names);
 //!
 //! let serving = tokio::spawn({
 //!     let gateway = gateway.clone();
@@ -61,12 +62,14 @@ mod connection;
 mod cors;
 mod crowd;
 mod datagram;
+mod facts;
 mod deadline;
 mod filter;
 pub mod filters;
 mod listen;
 mod live;
 mod mirror;
+mod names;
 mod observe;
 mod passage;
 mod proxy;
@@ -74,9 +77,10 @@ mod stream;
 mod tls;
 mod upstream;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,6 +137,9 @@ pub const SUPPORT: Support = Support::of(&[
     Capability::ClientValidation,
     Capability::InsecureFallback,
     Capability::TlsOptions,
+    Capability::ExternalNames,
+    Capability::XBackend,
+    Capability::ServiceImport,
 ]);
 
 /// A gateway, ready to serve what is published to it. Cloning it copies pointers.
@@ -167,6 +174,7 @@ impl Gateway {
             connections: CONNECTIONS,
             streams: STREAMS,
             inherited: listen::Inherited::default(),
+            name_servers: Vec::new(),
         };
         builder.filter(filters::GROUP, "RequestId", filters::RequestId::read)
     }
@@ -181,7 +189,14 @@ impl Gateway {
         &self.extensions
     }
 
-    /// What becomes of sockets: first all facts that hold now, then every further one. They belong into the compiler.
+    /// Keeps host names resolved while the gateway serves (`true`), or no longer (`false`): the compiler's `Update::names`. What they
+    /// resolve to is among the facts, and is asked again before it expires. While no name server answers, the last answer holds for
+    /// an hour.
+    pub fn resolve(&self, names: &BTreeMap<Arc<str>, bool>) {
+        self.premises.names.want(names);
+    }
+
+    /// What becomes of sockets and host names: first all facts that hold now, then every further one. They belong into the compiler.
     pub fn facts(&self) -> mpsc::UnboundedReceiver<Fact> {
         self.premises.facts.listen()
     }
@@ -266,6 +281,7 @@ pub struct Builder {
     connections: usize,
     streams: u32,
     inherited: listen::Inherited,
+    name_servers: Vec<SocketAddr>,
 }
 
 impl fmt::Debug for Builder {
@@ -371,6 +387,12 @@ impl Builder {
         self
     }
 
+    /// Asks these name servers for host names of backends, and neither those that the system names nor its file of hosts.
+    pub fn name_servers(mut self, servers: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.name_servers = servers.into_iter().collect();
+        self
+    }
+
     /// Builds the gateway. It serves nothing until a snapshot is published and a service runs.
     ///
     /// # Errors
@@ -408,12 +430,15 @@ impl Builder {
             sink: self.on_record.map(observe::Sink::start).transpose()?,
             settings: Arc::new(Settings::default()),
         };
+        let facts: Arc<facts::Facts> = Arc::default();
+        let names = names::Names::new(self.name_servers.into(), Arc::clone(&facts), Arc::clone(&counters));
         let premises = listen::Premises {
             live,
             counters,
             configs: tls::Configs::default(),
             ports: self.ports,
-            facts: listen::Facts::default(),
+            facts,
+            names,
             crowd,
             most: self.connections,
             overflow: listen::Overflow::default(),

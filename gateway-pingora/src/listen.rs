@@ -32,7 +32,7 @@ use pingora_proxy::{HttpProxy, ProxyHttp};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use gateway_core::compile::{Bound, Fact};
+use gateway_core::compile::Fact;
 use gateway_core::snapshot::{Listeners, Socket, Transport};
 
 pub(crate) use heritage::{Inherited, Open};
@@ -41,7 +41,9 @@ pub(crate) use port::PortMap;
 
 use crate::crowd::Crowd;
 use crate::datagram::{Closing, Datagrams};
+use crate::facts::Facts;
 use crate::live::Live;
+use crate::names::Names;
 use crate::observe::Counters;
 use crate::stream::Streams;
 use crate::tls::Configs;
@@ -55,7 +57,9 @@ pub(crate) struct Premises {
     pub(crate) counters: Arc<Counters>,
     pub(crate) configs: Configs,
     pub(crate) ports: PortMap,
-    pub(crate) facts: Facts,
+    pub(crate) facts: Arc<Facts>,
+    /// Host names of backends that are kept resolved while the service runs.
+    pub(crate) names: Names,
     pub(crate) crowd: Arc<Crowd>,
     /// Connections that may be open.
     pub(crate) most: usize,
@@ -103,12 +107,14 @@ where
         let mut leaving = JoinSet::new();
         let mut parting = JoinSet::new();
         let mut sweep = tokio::time::interval(SWEEP);
+        let mut names = std::pin::pin!(self.premises.names.keep());
         changed.mark_changed();
         loop {
             let next = tokio::select! {
                 Ok(()) = changed.changed() => Next::Follow,
                 _ = sweep.tick() => Next::Sweep,
                 Some(ended) = mailboxes.tasks.join_next_with_id() => Next::Closed(ended.map_or_else(|error| error.id(), |(id, ())| id)),
+                () = &mut names => Next::Go,
                 Some(_) = leaving.join_next(), if !leaving.is_empty() => Next::Go,
                 Some(_) = parting.join_next(), if !parting.is_empty() => Next::Go,
                 _ = async { shutdown.wait_for(|on| *on).await.is_ok() } => Next::Stop,
@@ -240,53 +246,6 @@ enum Next {
     Closed(tokio::task::Id),
     Go,
     Stop,
-}
-
-/// Facts about sockets, for whoever feeds the compiler.
-#[derive(Debug, Default)]
-pub(crate) struct Facts(std::sync::Mutex<Told>);
-
-#[derive(Debug, Default)]
-struct Told {
-    bound: BTreeMap<Socket, Bound>,
-    listeners: Vec<tokio::sync::mpsc::UnboundedSender<Fact>>,
-}
-
-impl Facts {
-    /// All facts that hold now, then every further one.
-    pub(crate) fn listen(&self) -> tokio::sync::mpsc::UnboundedReceiver<Fact> {
-        let (sender, facts) = tokio::sync::mpsc::unbounded_channel();
-        let mut told = self.lock();
-        for (socket, bound) in &told.bound {
-            // The receiver is right here.
-            let _ = sender.send(Fact::Socket(*socket, Some(bound.clone())));
-        }
-        told.listeners.push(sender);
-        facts
-    }
-
-    pub(crate) fn tell(&self, fact: Fact) {
-        let mut told = self.lock();
-        if let Fact::Socket(socket, bound) = &fact {
-            match bound {
-                Some(bound) => {
-                    if told.bound.insert(*socket, bound.clone()).as_ref() == Some(bound) {
-                        return;
-                    }
-                }
-                None => {
-                    if told.bound.remove(socket).is_none() {
-                        return;
-                    }
-                }
-            }
-        }
-        told.listeners.retain(|listener| listener.send(fact.clone()).is_ok());
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Told> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }
 
 /// How often state that no snapshot uses is looked for.

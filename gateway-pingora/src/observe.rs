@@ -267,6 +267,10 @@ counters! {
     mirrors_dropped,
     /// Copies that did not reach their end.
     mirrors_failed,
+    /// Questions to name servers, for host names of backends.
+    names_asked,
+    /// Those that nobody answered.
+    names_failed,
     /// Filters that failed or panicked.
     filter_failures,
     /// Panics that ended a connection or a stream.

@@ -20,6 +20,7 @@ mod limits;
 mod listeners;
 mod malformed;
 mod mirrors;
+mod names;
 mod protocols;
 mod retries;
 mod streams;

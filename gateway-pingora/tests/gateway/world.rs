@@ -4,12 +4,12 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gateway_core::compile::{Bound, Change, Compiler, Fact, Options};
+use gateway_core::compile::{Bound, Change, Compiler, ExternalNames, Fact, Options};
 use gateway_core::name::{GroupKind, Kind, ObjectId, ObjectName};
 use gateway_core::resource::{self, FieldValidation, Reader, Reading};
 use gateway_core::snapshot::Socket;
@@ -54,6 +54,7 @@ pub(crate) struct World {
     facts: UnboundedReceiver<Fact>,
     ports: HashMap<u16, u16>,
     bound: HashMap<Socket, Bound>,
+    names: HashMap<Arc<str>, Option<Arc<[IpAddr]>>>,
     serving: JoinHandle<()>,
     _running: watch::Sender<bool>,
     kinds: Vec<GroupKind>,
@@ -97,13 +98,25 @@ impl World {
         let gateway = more(builder).build().unwrap();
         let extensions = gateway.extensions().clone();
         let kinds = extensions.kinds().cloned().collect();
-        let compiler = Compiler::new(Options { support: SUPPORT, extensions, seed: 7, ..Options::default() });
+        // All that is asked for here is on the loopback interface.
+        let external_names = ExternalNames::Anywhere;
+        let compiler = Compiler::new(Options { support: SUPPORT, extensions, external_names, seed: 7, ..Options::default() });
         let (running, shutdown) = watch::channel(false);
         let service = service(&gateway);
         let serving = tokio::spawn(async move { service.serve(shutdown).await });
         let facts = gateway.facts();
-        let mut world =
-            Self { gateway, records, compiler, facts, ports, bound: HashMap::new(), serving, _running: running, kinds };
+        let mut world = Self {
+            gateway,
+            records,
+            compiler,
+            facts,
+            ports,
+            bound: HashMap::new(),
+            names: HashMap::new(),
+            serving,
+            _running: running,
+            kinds,
+        };
         world.put(yaml).await;
         world
     }
@@ -128,18 +141,13 @@ impl World {
                 }
             })
             .collect();
-        self.apply(changes);
+        self.compile(changes);
     }
 
     /// Removes an object of the namespace `default`.
     pub(crate) async fn remove(&mut self, kind: Kind, name: &str) {
-        self.apply(vec![Change::Remove(ObjectId { kind, name: ObjectName::new("default", name) })]);
+        self.compile(vec![Change::Remove(ObjectId { kind, name: ObjectName::new("default", name) })]);
         self.settle().await;
-    }
-
-    fn apply(&mut self, changes: Vec<Change>) {
-        let update = self.compiler.apply(changes);
-        self.gateway.live().publish(update.snapshot);
     }
 
     /// Feeds facts to the compiler until every socket of its snapshot has been tried, and no other is bound.
@@ -152,15 +160,32 @@ impl World {
             if wanted == tried {
                 return;
             }
-            let fact = self.facts.recv().await.unwrap();
-            let Fact::Socket(socket, bound) = fact.clone() else { panic!("{fact:?}") };
-            match bound {
-                Some(bound) => drop(self.bound.insert(socket, bound)),
-                None => drop(self.bound.remove(&socket)),
-            }
-            let update = self.compiler.apply([Change::Fact(fact)]);
-            self.gateway.live().publish(update.snapshot);
+            self.learn().await;
         }
+    }
+
+    /// Feeds facts to the compiler until this is what a name was last said to resolve to.
+    pub(crate) async fn resolve(&mut self, host: &str, to: Option<&[IpAddr]>) {
+        while self.names.get(host).is_none_or(|known| known.as_deref() != to) {
+            self.learn().await;
+        }
+    }
+
+    async fn learn(&mut self) {
+        let fact = self.fact().await;
+        match fact.clone() {
+            Fact::Socket(socket, Some(bound)) => drop(self.bound.insert(socket, bound)),
+            Fact::Socket(socket, None) => drop(self.bound.remove(&socket)),
+            Fact::Resolved(host, addresses) => drop(self.names.insert(host, addresses)),
+            other => panic!("{other:?}"),
+        }
+        self.compile(vec![Change::Fact(fact)]);
+    }
+
+    fn compile(&mut self, changes: Vec<Change>) {
+        let update = self.compiler.apply(changes);
+        self.gateway.live().publish(update.snapshot);
+        self.gateway.resolve(&update.names);
     }
 
     /// The next fact the gateway tells.
