@@ -11,6 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use gateway_core::compile::ServiceNames;
 use gateway_core::name::ObjectName;
 use http::{HeaderName, HeaderValue, Method};
 
@@ -111,6 +112,14 @@ pub(crate) struct Reading {
     #[arg(long, value_enum, default_value_t = FieldValidation::Strict)]
     pub(crate) field_validation: FieldValidation,
 
+    /// Where host names lead: Services of type ExternalName, XBackends, and what `--resolve-services` makes of Services
+    #[arg(long, value_enum, value_name = "WHERE", default_value_t = HostNames::Elsewhere)]
+    pub(crate) external_names: HostNames,
+
+    /// Reach Services without EndpointSlices by host names of this form, as in `{name}.{namespace}`, at the port of the Service
+    #[arg(long, value_name = "TEMPLATE", value_parser = ServiceNames::parse)]
+    pub(crate) resolve_services: Option<ServiceNames>,
+
     /// Addresses to listen on. One is shared by all Gateways; of several each Gateway takes one. Without it, all of the machine's
     #[arg(long = "address", value_name = "IP")]
     pub(crate) addresses: Vec<IpAddr>,
@@ -129,6 +138,10 @@ pub(crate) struct Run {
     /// Peers whose X-Forwarded-* headers are believed and extended
     #[arg(long, value_name = "CIDR,…", value_delimiter = ',', value_parser = network)]
     pub(crate) trusted_proxies: Vec<String>,
+
+    /// Ask these name servers for host names, not the ones of the system or its file of hosts
+    #[arg(long, value_name = "ADDRESS:PORT,…", value_delimiter = ',')]
+    pub(crate) name_servers: Vec<SocketAddr>,
 
     /// How a line of the access log looks
     #[arg(long, value_enum, default_value_t = LogFormat::Json)]
@@ -330,6 +343,17 @@ pub(crate) enum FieldValidation {
     Warn,
     /// Take the object
     Ignore,
+}
+
+/// Where the host names of backends lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HostNames {
+    /// Services of type ExternalName nowhere, XBackends as with `elsewhere`
+    Refused,
+    /// To addresses that are not of this machine or its network segment
+    Elsewhere,
+    /// To any address
+    Anywhere,
 }
 
 /// How a line of the access log looks.

@@ -12,6 +12,7 @@ pub(crate) mod notice;
 mod parse;
 pub(crate) mod problem;
 mod scan;
+mod selected;
 mod split;
 pub(crate) mod watch;
 
@@ -33,6 +34,7 @@ use ledger::{Claim, Ledger, Statement};
 use parse::{Format, Parsed, locate, parse};
 use problem::{Problem, Severity};
 use scan::{Scan, Signature, scan, tidy};
+use selected::selected;
 
 /// The manifests that were asked for.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub(crate) struct Files {
     scan: Scan,
     /// Problems of flags, not of files.
     outer: Vec<Problem>,
+    /// Whether any XBackend selects anything.
+    is_selecting: bool,
     /// Whether anything was read since it was last asked.
     is_changed: bool,
 }
@@ -58,6 +62,7 @@ impl Files {
             ledger: Ledger::default(),
             scan: Scan::default(),
             outer: Vec::new(),
+            is_selecting: false,
             is_changed: false,
         }
     }
@@ -176,6 +181,14 @@ impl Files {
             self.put_backends();
             changes.append(&mut self.ledger.settle());
         }
+        let copies = selected(self.ledger.in_force());
+        if !copies.is_empty() || self.is_selecting {
+            self.is_selecting = !copies.is_empty();
+            let state = |copy| Claim::Object(Object::EndpointSlice(Arc::new(copy)));
+            let statements = copies.into_values().map(|copy| Statement { at: (1, 1), claim: state(copy), problems: Vec::new() });
+            self.ledger.put(Path::new(SELECTED), statements.collect());
+            changes.append(&mut self.ledger.settle());
+        }
         changes
     }
 
@@ -290,3 +303,5 @@ const LARGEST: u64 = 64 << 20;
 
 /// The name under which the ledger keeps what the flags stand for; it sorts behind every file, so that files come first.
 const BACKEND_FLAG: &str = "\u{10ffff}--backend";
+/// The same for the slices that XBackends select.
+const SELECTED: &str = "\u{10ffff}selected";

@@ -63,6 +63,7 @@ async fn serve_files(flags: &args::Run, builder: Builder, mut predecessor: Optio
     let builder = ports.iter().fold(builder, |builder, (named, bound)| builder.map_port(*named, *bound));
     let log = Arc::new(Mutex::new(AccessLog::new(flags.log_format)));
     let lines = Arc::clone(&log);
+    let builder = builder.name_servers(flags.name_servers.iter().copied());
     let builder = builder.max_connections(descriptors::connections(flags.max_connections));
     let builder = builder
         .inherit(left.listeners)

@@ -9,7 +9,7 @@ use gateway_core::snapshot::{Network, Settings};
 use gateway_core::support::{Capability, Support};
 use gateway_pingora::SUPPORT;
 
-use crate::args::{FieldValidation, Reading, Run};
+use crate::args::{FieldValidation, HostNames, Reading, Run};
 
 /// How documents are read.
 pub(crate) fn reader(flags: &Reading, extensions: &Extensions) -> Reader {
@@ -41,7 +41,12 @@ pub(crate) fn options(flags: &Reading, extensions: &Extensions, settings: Settin
         controller_name: controller_name.into(),
         support: SUPPORT,
         extensions: extensions.clone(),
-        external_names: ExternalNames::Refused,
+        external_names: match flags.external_names {
+            HostNames::Refused => ExternalNames::Refused,
+            HostNames::Elsewhere => ExternalNames::Elsewhere,
+            HostNames::Anywhere => ExternalNames::Anywhere,
+        },
+        service_names: flags.resolve_services.clone(),
         cluster_domain: CLUSTER_DOMAIN.into(),
         traffic: true,
         proof: Proof::Sockets,

@@ -216,6 +216,7 @@ impl Follower {
         let mut news = News::of(&changes, &self.files.take_fresh());
         let update = self.compiler.apply(changes);
         self.place.gateway.live().publish(Arc::clone(&update.snapshot));
+        self.place.gateway.resolve(&update.names);
         self.rest_at = Some(Instant::now() + REST);
         let wait = update.next.map(|next| Duration::from_secs(u64::try_from(next - time).unwrap_or(0)) + REST);
         self.time_at = wait.map(|wait| Instant::now() + wait.min(LONGEST_WAIT));

@@ -6,7 +6,7 @@ use crate::scene::{Folder, GATEWAY, fresh_address, output};
 
 #[test]
 fn flags_that_cannot_be_used_end_with_status_2_and_the_usage() {
-    let rows: [(&[&str], &str); 20] = [
+    let rows: [(&[&str], &str); 23] = [
         (&[], "Usage"),
         (&["walk"], "unrecognized subcommand 'walk'"),
         (&["run"], "PATH"),
@@ -22,6 +22,9 @@ fn flags_that_cannot_be_used_end_with_status_2_and_the_usage() {
         (&["run", "x", "--admin", "9901"], "expected IP:PORT"),
         (&["run", "x", "--drain-timeout", "30"], "expected a number with a unit"),
         (&["run", "x", "--max-connections", "0"], "0 is not in 1.."),
+        (&["run", "x", "--resolve-services", "cart"], "expected {name} in it, as in {name}.{namespace}"),
+        (&["run", "x", "--external-names", "here"], "[possible values: refused, elsewhere, anywhere]"),
+        (&["run", "x", "--name-servers", "127.0.0.1"], "invalid socket address syntax"),
         (&["validate", "x", "-o", "html"], "[possible values: table, yaml, json]"),
         (&["explain", "ftp://host/", "x"], "\"ftp\" is no scheme that is known here"),
         (&["explain", "http://host/", "x", "-H", "nameless"], "expected 'Name: value'"),
@@ -40,7 +43,14 @@ fn flags_that_cannot_be_used_end_with_status_2_and_the_usage() {
 fn help_tells_every_default() {
     let (status, stdout, _) = output(&["run", "--help"]);
     assert_eq!(status, 0);
-    for default in ["[default: strict]", "[default: json]", "[default: 127.0.0.1:9901]", "[default: 30s]", "[default: 16384]"] {
+    for default in [
+        "[default: strict]",
+        "[default: json]",
+        "[default: 127.0.0.1:9901]",
+        "[default: 30s]",
+        "[default: elsewhere]",
+        "[default: 16384]",
+    ] {
         assert!(stdout.contains(default), "{default} is not in\n{stdout}");
     }
 }

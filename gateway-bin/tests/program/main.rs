@@ -9,6 +9,7 @@ mod explain;
 mod flags;
 mod following;
 mod listener_sets;
+mod names;
 mod quickstart;
 mod reading;
 mod scene;
