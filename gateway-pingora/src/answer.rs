@@ -71,6 +71,19 @@ impl From<http::Response<Bytes>> for Response {
     }
 }
 
+impl Response {
+    /// The response of somebody who denies a gRPC call, in the manner of gRPC where it is not already.
+    pub(crate) fn for_grpc(mut self) -> Self {
+        if self.headers.iter().any(|(name, _)| *name == GRPC_STATUS) {
+            return self;
+        }
+        let told = Self::grpc_error(self.status);
+        self.headers.retain(|(name, _)| *name != header::CONTENT_TYPE);
+        self.headers.extend(told.headers);
+        Self { status: told.status, headers: self.headers, body: told.body }
+    }
+}
+
 /// The gRPC status for an HTTP status (as in gRPC's "HTTP to gRPC Status Code Mapping", with what is retryable told so).
 fn grpc_status(status: StatusCode) -> &'static str {
     match status.as_u16() {

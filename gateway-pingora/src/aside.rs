@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header};
 use pingora_core::connectors::http::Connector;
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -42,6 +42,7 @@ pub(crate) struct Aside {
     session: HttpSession,
     peer: Box<HttpPeer>,
     attempt: Attempt,
+    is_reused: bool,
 }
 
 impl Asides {
@@ -65,9 +66,9 @@ impl Asides {
             })?;
             let peer = self.upstreams.peer(backend, &attempt);
             match self.connect(backend, &peer, &attempt).await {
-                Ok(session) => {
+                Ok((session, is_reused)) => {
                     attempt.connected();
-                    return Ok(Aside { session, peer, attempt });
+                    return Ok(Aside { session, peer, attempt, is_reused });
                 }
                 Err(error) => {
                     self.upstreams.unreachable(&attempt);
@@ -80,19 +81,20 @@ impl Asides {
         }
     }
 
-    async fn connect(&self, backend: &Backend, peer: &HttpPeer, attempt: &Attempt) -> Result<HttpSession> {
-        let (session, _) = self.connector.get_http_session(peer).await?;
+    async fn connect(&self, backend: &Backend, peer: &HttpPeer, attempt: &Attempt) -> Result<(HttpSession, bool)> {
+        let (session, is_reused) = self.connector.get_http_session(peer).await?;
         let checked = attempt.check(session.digest(), self.upstreams.connect_timeout()).await;
         checked.or_err(ErrorType::InvalidCert, "the endpoint")?;
         if backend.protocol == BackendProtocol::Http2 && session.as_http2().is_none() {
             return Err(Error::explain(ErrorType::InvalidCert, "HTTP/2 was not negotiated"));
         }
-        Ok(session)
+        Ok((session, is_reused))
     }
 
     /// Ends an exchange; its connection is kept where the response was read to its end.
     pub(crate) async fn close(&self, mut aside: Aside) {
-        if aside.session.response_done() {
+        // Pingora knows nothing of the end of a response whose head it has not read.
+        if aside.is_done() {
             self.connector.release_http_session(aside.session, &*aside.peer, Some(POOLED)).await;
         } else {
             aside.session.shutdown().await;
@@ -159,10 +161,33 @@ impl Aside {
     pub(crate) async fn read(&mut self) -> Result<Option<Bytes>> {
         self.session.read_response_body().await
     }
+
+    /// Reads the trailers of the response, once its body has ended; `None` where there are none, or none are read.
+    pub(crate) async fn trailers(&mut self) -> Result<Option<HeaderMap>> {
+        match &mut self.session {
+            HttpSession::H2(session) => session.read_trailers().await,
+            HttpSession::H1(_) | HttpSession::Custom(()) => Ok(None),
+        }
+    }
+
+    /// Whether its connection had been used before: the endpoint may have closed it meanwhile.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.is_reused
+    }
+
+    /// Whether a response was read to its end.
+    pub(crate) fn is_done(&mut self) -> bool {
+        self.is_answered() && self.session.response_done()
+    }
+
+    /// Whether the head of a response was read.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.session.response_header().is_some()
+    }
 }
 
 /// Whom a request is for.
-fn host(head: &RequestHeader) -> Result<HeaderValue> {
+pub(crate) fn host(head: &RequestHeader) -> Result<HeaderValue> {
     if let Some(host) = head.headers.get(header::HOST) {
         return Ok(host.clone());
     }

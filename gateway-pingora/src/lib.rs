@@ -58,6 +58,7 @@
 
 mod answer;
 mod aside;
+mod auth;
 mod connection;
 mod cors;
 mod crowd;
@@ -118,6 +119,9 @@ pub const SUPPORT: Support = Support::of(&[
     Capability::Rewrite,
     Capability::Cors,
     Capability::Mirror,
+    Capability::AuthHttp,
+    Capability::AuthGrpc,
+    Capability::ListenerFilters,
     Capability::BackendFilters,
     Capability::DirectResponse,
     Capability::H2c,
@@ -170,6 +174,7 @@ impl Gateway {
             flow_idle: FLOW_IDLE,
             flows: FLOWS,
             connect_timeout: CONNECT_TIMEOUT,
+            auth_timeout: AUTH_TIMEOUT,
             pool: POOL,
             connections: CONNECTIONS,
             streams: STREAMS,
@@ -277,6 +282,7 @@ pub struct Builder {
     flow_idle: Duration,
     flows: usize,
     connect_timeout: Duration,
+    auth_timeout: Duration,
     pool: usize,
     connections: usize,
     streams: u32,
@@ -368,6 +374,13 @@ impl Builder {
         self
     }
 
+    /// How long the backend of an `ExternalAuth` may take to say whether a request may pass, connecting included: 5 seconds unless told
+    /// otherwise. Then the client is told 504.
+    pub fn auth_timeout(mut self, time: Duration) -> Self {
+        self.auth_timeout = time;
+        self
+    }
+
     /// How many connections of clients may be open, of all listeners: 16384 unless told otherwise. One more is told 503 where that is
     /// cheap (HTTP in clear), else closed.
     pub fn max_connections(mut self, count: usize) -> Self {
@@ -424,7 +437,8 @@ impl Builder {
         let parts = proxy::Parts {
             live: Arc::clone(&live),
             upstreams,
-            mirrors: mirror::Mirrors::new(asides, Arc::clone(&counters)),
+            mirrors: mirror::Mirrors::new(Arc::clone(&asides), Arc::clone(&counters)),
+            authorities: auth::Authorities::new(asides, self.auth_timeout),
             counters: Arc::clone(&counters),
             always: self.filters.always.into(),
             sink: self.on_record.map(observe::Sink::start).transpose()?,
@@ -459,6 +473,7 @@ impl Builder {
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const AUTH_TIMEOUT: Duration = Duration::from_secs(5);
 const STREAM_IDLE: Duration = Duration::from_secs(3600);
 const FLOW_IDLE: Duration = Duration::from_secs(60);
 const POOL: usize = 4096;

@@ -133,6 +133,12 @@ pub enum Fault {
     GrpcOverHttp1,
     /// A filter failed.
     Filter(Arc<str>),
+    /// The backend of an `ExternalAuth` said that the request may not pass.
+    Denied,
+    /// The body is longer than what an `ExternalAuth` may see.
+    BodyTooLarge,
+    /// The backend of an `ExternalAuth` could not say whether the request may pass.
+    Authority(Arc<str>),
     /// No endpoint could be connected to.
     Connect(Arc<str>),
     /// No endpoint proved who it is, or TLS with it failed otherwise.
@@ -164,6 +170,9 @@ impl fmt::Display for Fault {
             Self::Expectation => f.write_str("the expectation is not known"),
             Self::GrpcOverHttp1 => f.write_str("gRPC needs HTTP/2"),
             Self::Filter(why) => write!(f, "a filter failed: {why}"),
+            Self::Denied => f.write_str("the request was not authorized"),
+            Self::BodyTooLarge => f.write_str("the body is too large to be authorized"),
+            Self::Authority(why) => write!(f, "the backend that authorizes requests failed: {why}"),
             Self::Connect(why) => write!(f, "no endpoint could be reached: {why}"),
             Self::Identity(why) => write!(f, "TLS to the backend failed: {why}"),
             Self::Upstream(why) => write!(f, "the backend failed: {why}"),
@@ -267,6 +276,12 @@ counters! {
     mirrors_dropped,
     /// Copies that did not reach their end.
     mirrors_failed,
+    /// Requests that the backend of an `ExternalAuth` let pass.
+    auth_permitted,
+    /// Requests that it did not.
+    auth_denied,
+    /// Requests refused because it could not say.
+    auth_failed,
     /// Questions to name servers, for host names of backends.
     names_asked,
     /// Those that nobody answered.

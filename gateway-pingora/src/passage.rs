@@ -16,6 +16,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use gateway_core::decide::Forward;
 use gateway_core::snapshot::{Listener, Rule};
 
+use crate::auth::{Change, How};
 use crate::connection::{Active, Connection};
 use crate::deadline::Deadlines;
 use crate::filter::{Exchange, Filter, FilterError, guarded, guarded_now};
@@ -43,6 +44,8 @@ pub struct Passage {
     pub(crate) tried: Vec<SocketAddr>,
     /// Endpoints asked.
     pub(crate) tries: u32,
+    /// What is changed of the response by those who let the request pass.
+    pub(crate) told: Vec<Change>,
     /// Copies of the request that want its body.
     pub(crate) taps: Vec<Tap>,
     /// Bytes of the body that copies were shown.
@@ -141,8 +144,17 @@ impl Passage {
         self.fault.get_or_insert(fault);
     }
 
-    /// Shows the response's head to the filters that saw the request.
+    /// Shows the response's head to the filters that saw the request, and performs what those say of it who let the request pass.
     pub(crate) async fn show_response(&mut self, head: &mut ResponseHeader) -> Result<(), FilterError> {
+        for Change { name, value, how } in &self.told {
+            match how {
+                How::Set => head.insert_header(name, value.clone())?,
+                How::Append => drop(head.append_header(name, value.clone())?),
+                How::SetIfAbsent if !head.headers.contains_key(name) => head.insert_header(name, value.clone())?,
+                How::SetIfPresent if head.headers.contains_key(name) => head.insert_header(name, value.clone())?,
+                How::SetIfAbsent | How::SetIfPresent => {}
+            }
+        }
         let Some(exchange) = &mut self.exchange else { return Ok(()) };
         for filter in self.filters.iter().rev() {
             guarded(filter.response(exchange, head)).await?;

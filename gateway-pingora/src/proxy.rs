@@ -1,7 +1,8 @@
 //! Requests: what happens to each, from its head to its record.
 //!
 //! In: Pingora's callbacks. Out: a request admitted, decided and performed: its steps are `steps`, whom it asks `attempt`. The
-//! snapshot is loaded once and let go before anything waits; what comes later only performs what was decided.
+//! snapshot is loaded once and let go before anything waits, the filters of a listener excepted (`permission`); what comes later only
+//! performs what was decided.
 //!
 //! Invariants: **no callback after `request_filter` looks at configuration**.
 
@@ -9,6 +10,7 @@ mod attempt;
 mod checks;
 mod edit;
 mod forwarded;
+mod permission;
 mod steps;
 
 use std::os::fd::RawFd;
@@ -27,11 +29,12 @@ use pingora_error::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-use gateway_core::admit::{Arrival, Handshake, Reason, Refusal, admit};
+use gateway_core::admit::{Admitted, Arrival, Handshake, Reason, Refusal, admit};
 use gateway_core::decide::{Decision, Task, decide};
 use gateway_core::snapshot::{Settings, Socket, Transport, Turn};
 
 use crate::answer::{self, After};
+use crate::auth::Authorities;
 use crate::connection::Connection;
 use crate::cors;
 use crate::filter::{Filter, guarded, guarded_now};
@@ -52,6 +55,7 @@ pub(crate) struct Parts {
     pub(crate) live: Arc<Live>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) mirrors: Mirrors,
+    pub(crate) authorities: Authorities,
     pub(crate) counters: Arc<Counters>,
     pub(crate) always: Box<[Arc<dyn Filter>]>,
     pub(crate) sink: Option<Sink<Record>>,
@@ -66,9 +70,9 @@ impl std::fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// Admits and decides. In between, the head becomes what will be forwarded: its path in normal form, its `X-Forwarded-*` fields
-    /// ours, so that no rule is chosen by what a backend will not see. The snapshot lives no longer than this call.
-    fn decide(&self, connection: &Connection, head: &mut RequestHeader) -> Result<Decision, Undecided> {
+    /// Admits, by the current snapshot. The head becomes what will be forwarded: its path in normal form, its `X-Forwarded-*` fields
+    /// ours, so that no rule is chosen by what a backend will not see.
+    fn admit(&self, connection: &Connection, head: &mut RequestHeader) -> Result<Admitted, Undecided> {
         let snapshot = self.parts.live.load();
         let admitted = admit(&snapshot, connection.arrival(), head).map_err(Undecided::Refused)?;
         let path = admitted.path(head);
@@ -76,7 +80,7 @@ impl Proxy {
         let prepared = path.map_or(Ok(()), |path| edit::set_path(head, &path));
         let prepared = prepared.and_then(|()| forwarded::mark(head, connection, admitted.listener()));
         Self::edited(prepared).map_err(Undecided::Failed)?;
-        Ok(decide(&admitted, head, Turn::take))
+        Ok(admitted)
     }
 
     /// The connection of a request; one of Pingora's own listeners counts for the socket of its local port.
@@ -150,17 +154,27 @@ impl ProxyHttp for Proxy {
             let refusal = Refusal { reason: Reason::Misdirected, listener: None, rule: None };
             return self.refuse(session, passage, refusal).await;
         }
-        let decision = match self.decide(&connection, session.req_header_mut()) {
-            Ok(decision) => decision,
-            Err(Undecided::Refused(refusal)) => return self.refuse(session, passage, refusal).await,
-            Err(Undecided::Failed(fault)) => return self.fail(session, passage, fault).await,
+        let mut admitted = match self.admit(&connection, session.req_header_mut()) {
+            Ok(admitted) => admitted,
+            Err(Undecided::Refused(refusal)) => {
+                connection.met(refusal.listener.as_ref());
+                return self.refuse(session, passage, refusal).await;
+            }
+            Err(Undecided::Failed(fault)) => return self.stop(session, passage, fault.into()).await,
         };
-        passage.listener = match &decision {
-            Decision::Answer(answer) => Some(Arc::clone(&answer.listener)),
-            Decision::Forward(forward) => Some(Arc::clone(&forward.listener)),
-            Decision::Refuse(refusal) => refusal.listener.clone(),
-        };
+        passage.listener = Some(Arc::clone(admitted.listener()));
         connection.met(passage.listener.as_ref());
+        if !admitted.guards().is_empty() {
+            // Boxed: most listeners have no filters, and all requests a state.
+            match Box::pin(self.guard(session, passage, &mut admitted)).await {
+                Ok(None) => {}
+                Ok(Some(response)) => return answer::write(session, passage, response, After::GoOn).await.map(|()| true),
+                Err(stop) => return self.stop(session, passage, stop).await,
+            }
+        }
+        let decision = decide(&admitted, session.req_header(), Turn::take);
+        // And the snapshot with it.
+        drop(admitted);
         match decision {
             Decision::Answer(answer) => self.answer(session, passage, answer).await,
             Decision::Forward(forward) => self.forward(session, passage, forward).await,

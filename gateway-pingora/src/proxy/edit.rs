@@ -12,6 +12,8 @@ use pingora_http::{RequestHeader, ResponseHeader};
 
 use gateway_core::snapshot::filters::HeaderEdits;
 
+use crate::auth::{Change, Changes, How};
+
 /// Performs a `RequestHeaderModifier`.
 pub(super) fn request(head: &mut RequestHeader, edits: &HeaderEdits) -> Result<()> {
     for edit in &edits.set {
@@ -39,6 +41,23 @@ pub(super) fn response(head: &mut ResponseHeader, edits: &HeaderEdits) -> Result
         head.append_header(edit.written.clone(), edit.value.clone())?;
     }
     for name in edits.remove.iter().filter(|name| may_edit(name)) {
+        head.remove_header(name);
+    }
+    Ok(())
+}
+
+/// Performs what is asked of a request's fields by the one who let it pass.
+pub(super) fn permitted(head: &mut RequestHeader, changes: &Changes) -> Result<()> {
+    for Change { name, value, how } in &changes.request {
+        match how {
+            How::Set => head.insert_header(name, value.clone())?,
+            How::Append => drop(head.append_header(name, value.clone())?),
+            How::SetIfAbsent if !head.headers.contains_key(name) => head.insert_header(name, value.clone())?,
+            How::SetIfPresent if head.headers.contains_key(name) => head.insert_header(name, value.clone())?,
+            How::SetIfAbsent | How::SetIfPresent => {}
+        }
+    }
+    for name in &changes.remove {
         head.remove_header(name);
     }
     Ok(())
@@ -74,6 +93,34 @@ pub(super) fn set_host(head: &mut RequestHeader, host: &HeaderValue) -> Result<(
         }
     }
     head.insert_header("Host", host.clone())
+}
+
+/// Whom a request is for, as it says at some moment.
+pub(super) struct Host {
+    authority: Option<Authority>,
+    field: Option<HeaderValue>,
+}
+
+impl Host {
+    pub(super) fn of(head: &RequestHeader) -> Self {
+        Self { authority: head.uri.authority().cloned(), field: head.headers.get(header::HOST).cloned() }
+    }
+
+    /// Lets the request say so again.
+    pub(super) fn restore(self, head: &mut RequestHeader) -> Result<()> {
+        if let Some(authority) = self.authority.filter(|authority| head.uri.authority() != Some(authority)) {
+            let target = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+            set_uri(head, authority, target)?;
+        }
+        let fields = head.headers.get_all(header::HOST);
+        if !fields.iter().eq(self.field.iter()) {
+            head.remove_header(&header::HOST);
+            if let Some(field) = self.field {
+                head.insert_header("Host", field)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn set_uri(head: &mut RequestHeader, authority: Authority, target: PathAndQuery) -> Result<()> {

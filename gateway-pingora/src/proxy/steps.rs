@@ -14,9 +14,10 @@ use pingora_proxy::Session;
 
 use gateway_core::admit::Refusal;
 use gateway_core::decide::{Answer, Forward, Task};
+use gateway_core::snapshot::filters::Extension;
 use gateway_core::snapshot::{Backend, BackendProtocol, Security};
 
-use super::{Proxy, edit};
+use super::{Proxy, edit, permission};
 use crate::answer::{self, After, Response};
 use crate::aside::Body;
 use crate::cors;
@@ -38,7 +39,7 @@ impl Proxy {
         passage: &mut Passage,
         tasks: impl Iterator<Item = Task<'a>> + Send,
         mut prefix: usize,
-    ) -> Result<Option<Response>, Fault> {
+    ) -> Result<Option<Response>, Stop> {
         for filter in &self.parts.always {
             if let Some(response) = self.ask(filter, session, passage).await? {
                 return Ok(Some(response));
@@ -50,9 +51,11 @@ impl Proxy {
                 Task::EditRequest(edits) => Self::edited(edit::request(head, edits))?,
                 // Those are for the response.
                 Task::EditResponse(_) | Task::Cors(..) => {}
-                // `SUPPORT` keeps these away; a request that asks for one all the same is not let through without it.
-                Task::Auth(..) => {
-                    return Err(Fault::Internal("a filter that this gateway does not perform".into()));
+                Task::Auth(auth, backend) => {
+                    // Boxed: few requests are asked about, and all have a state.
+                    if let Some(denial) = Box::pin(self.authorize(session, passage, auth, backend)).await? {
+                        return Ok(Some(denial));
+                    }
                 }
                 Task::Mirror(_, backend) => self.mirror(session, passage, backend),
                 Task::Rewrite(rewrite) => {
@@ -66,10 +69,7 @@ impl Proxy {
                     }
                 }
                 Task::Extension(extension) => {
-                    let Some(filter) = filter::of(extension) else {
-                        return Err(Fault::Filter(format!("{} is not a filter of this gateway", extension.id).into()));
-                    };
-                    if let Some(response) = self.ask(&filter, session, passage).await? {
+                    if let Some(response) = self.ask_extension(extension, session, passage).await? {
                         return Ok(Some(response));
                     }
                 }
@@ -86,7 +86,24 @@ impl Proxy {
         }
         let body = if session.as_downstream_mut().is_body_empty() { Body::None } else { Body::Follows };
         let tap = self.parts.mirrors.copy(session.req_header(), body, backend, listener);
-        passage.taps.extend(tap);
+        match permission::held(session) {
+            // It will not pass again where the gateway itself answers.
+            Some(held) => drop(tap.map(|tap| tap.show(Some(&held), true))),
+            None => passage.taps.extend(tap),
+        }
+    }
+
+    /// Shows the request to the filter of an extension object.
+    pub(super) async fn ask_extension(
+        &self,
+        extension: &Extension,
+        session: &mut Session,
+        passage: &mut Passage,
+    ) -> Result<Option<Response>, Fault> {
+        let Some(filter) = filter::of(extension) else {
+            return Err(Fault::Filter(format!("{} is not a filter of this gateway", extension.id).into()));
+        };
+        self.ask(&filter, session, passage).await
     }
 
     /// Shows the request to one filter.
@@ -126,7 +143,7 @@ impl Proxy {
                 cors::tell(&mut response.headers, passage, &session.req_header().headers);
                 return answer::write(session, passage, response, After::GoOn).await.map(|()| true);
             }
-            Err(fault) => return self.fail(session, passage, fault).await,
+            Err(stop) => return self.stop(session, passage, stop).await,
         }
         if session.is_upgrade_req() {
             // What follows an upgrade may be silent for long.
@@ -154,7 +171,7 @@ impl Proxy {
         let response = match self.perform(session, passage, answer.tasks(), 0).await {
             Ok(None) => Response { status: answer.status, headers: answer.headers, body: answer.body },
             Ok(Some(response)) => response,
-            Err(fault) => return self.fail(session, passage, fault).await,
+            Err(stop) => return self.stop(session, passage, stop).await,
         };
         answer::write(session, passage, response, After::GoOn).await.map(|()| true)
     }
@@ -166,9 +183,23 @@ impl Proxy {
         answer::refuse(session, passage, status, Fault::Refused(refusal.reason), After::GoOn).await.map(|()| true)
     }
 
-    pub(super) async fn fail(&self, session: &mut Session, passage: &mut Passage, fault: Fault) -> Result<bool> {
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        answer::refuse(session, passage, status, fault, After::GoOn).await.map(|()| true)
+    pub(super) async fn stop(&self, session: &mut Session, passage: &mut Passage, stop: Stop) -> Result<bool> {
+        let Stop { status, fault, after } = stop;
+        answer::refuse(session, passage, status, fault, after).await.map(|()| true)
+    }
+}
+
+/// Why a request goes no further, and how that is answered.
+pub(super) struct Stop {
+    pub(super) status: StatusCode,
+    pub(super) fault: Fault,
+    pub(super) after: After,
+}
+
+impl From<Fault> for Stop {
+    /// What failed is the gateway.
+    fn from(fault: Fault) -> Self {
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, fault, after: After::GoOn }
     }
 }
 

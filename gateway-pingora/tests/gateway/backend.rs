@@ -120,6 +120,40 @@ impl Backend {
         Self::accepting(at, move |stream, _, asked| converse_h2(stream, json!({"backend": name}), asked)).await
     }
 
+    /// Answers gRPC calls over HTTP/2 in clear: given the head and the message of one, the message of the answer and its status.
+    pub(crate) async fn answering_calls(
+        answer: impl Fn(&http::request::Parts, &[u8]) -> (Vec<u8>, &'static str) + Send + Sync + 'static,
+    ) -> Self {
+        let answer = Arc::new(answer);
+        Self::accepting((Ipv4Addr::LOCALHOST, 0).into(), move |stream, _, asked| {
+            let answer = Arc::clone(&answer);
+            async move {
+                let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+                while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    let answer = Arc::clone(&answer);
+                    tokio::spawn(async move {
+                        let (head, mut body) = request.into_parts();
+                        let mut framed = Vec::new();
+                        while let Some(Ok(piece)) = body.data().await {
+                            let _ = body.flow_control().release_capacity(piece.len());
+                            framed.extend_from_slice(&piece);
+                        }
+                        let (message, status) = answer(&head, &framed[5..]);
+                        let response = http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+                        let Ok(mut stream) = respond.send_response(response, false) else { return };
+                        let prefix = [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes()].concat();
+                        let _ = stream.send_data([prefix, message].concat().into(), false);
+                        let mut trailers = http::HeaderMap::new();
+                        trailers.insert("grpc-status", status.parse().unwrap());
+                        let _ = stream.send_trailers(trailers);
+                    });
+                }
+            }
+        })
+        .await
+    }
+
     /// Echoes over TLS, in the version that is negotiated, what the handshake told included.
     pub(crate) async fn tls(name: &'static str, config: rustls::ServerConfig) -> Self {
         Self::tls_at((Ipv4Addr::LOCALHOST, 0).into(), name, config).await

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod authority;
+mod authorization;
 mod backend;
 mod backend_tls;
 mod calls;
@@ -17,6 +18,7 @@ mod extensions;
 mod forwarding;
 mod hostile;
 mod limits;
+mod listener_filters;
 mod listeners;
 mod malformed;
 mod mirrors;
