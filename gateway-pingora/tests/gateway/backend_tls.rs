@@ -48,9 +48,11 @@ fn a_backend_that_proves_its_name_is_asked_over_connections_that_are_kept() {
         let authority = Authority::new("one");
         let web = Backend::tls("web", authority.sign(&["abc.example.com"]).server(H1)).await;
         let world = World::of(&front(&authority, &policy("", ""), &[web.address])).await;
-        for _ in 0..3 {
+        for nth in 1..=3 {
             let json = get(world.at(80), "a.example", "/").await.json();
             assert_eq!((&json["sni"], &json["alpn"], &json["shown"]), (&"abc.example.com".into(), &"http/1.1".into(), &0.into()));
+            // By then its connection is kept for the next.
+            world.record(nth).await;
         }
         assert_eq!((web.accepted(), web.asked()), (1, 3));
     });
@@ -64,9 +66,10 @@ fn what_is_negotiated_is_spoken() {
         let (both, none) = (Backend::tls("both", signed.server(BOTH)).await, Backend::tls("none", signed.server(&[])).await);
         for (backend, alpn) in [(&both, serde_json::json!("h2")), (&none, serde_json::Value::Null)] {
             let world = World::of(&front(&authority, &policy("", ""), &[backend.address])).await;
-            for _ in 0..3 {
+            for nth in 1..=3 {
                 let response = get(world.at(80), "a.example", "/").await;
                 assert_eq!((response.status, &response.json()["alpn"]), (200, &alpn));
+                world.record(nth).await;
             }
             assert_eq!((backend.accepted(), backend.asked()), (1, 3));
             let mut client = Client::connect(world.at(80)).await;
@@ -128,8 +131,9 @@ fn any_of_the_subject_alternative_names_proves_the_identity_and_the_hostname_doe
             let (accepted, asked) = (backend.accepted(), backend.asked());
             let more = format!("subjectAltNames: [{names}]");
             let world = World::of(&front(&authority, &policy(&more, ""), &[backend.address])).await;
-            for _ in 0..3 {
+            for nth in 1..=3 {
                 assert_eq!(get(world.at(80), "a", "/").await.status, status, "row {row}");
+                world.record(nth).await;
             }
             if status == 200 {
                 assert_eq!((backend.accepted() - accepted, backend.asked() - asked), (2, 3), "looked at once");
@@ -225,11 +229,10 @@ spec:
             + &authority.config_map("ca")
             + &policy("", "");
         let mut world = World::of(&yaml).await;
-        for _ in 0..2 {
-            for port in [80, 8080] {
-                let response = get(world.at(port), "a", "/").await;
-                assert_eq!((response.status, &response.json()["shown"]), (200, &1.into()), "{port}");
-            }
+        for (nth, port) in (1..).zip([80, 8080, 80, 8080]) {
+            let response = get(world.at(port), "a", "/").await;
+            assert_eq!((response.status, &response.json()["shown"]), (200, &1.into()), "{port}");
+            world.record(nth).await;
         }
         assert_eq!(web.accepted(), 2, "one connection for each");
         assert_eq!(get(world.at(8443), "a", "/").await.status, 502, "it has none to show");
