@@ -119,6 +119,7 @@ impl Applier {
             support: setup::CLUSTER_SUPPORT,
             extensions: place.extensions.clone(),
             external_names: ExternalNames::Refused,
+            service_names: None,
             cluster_domain: CLUSTER_DOMAIN.into(),
             traffic: false,
             proof: Proof::Acknowledgement,

@@ -90,6 +90,7 @@ impl Applier {
             support: setup::CLUSTER_SUPPORT,
             extensions: extensions.clone(),
             external_names: ExternalNames::Refused,
+            service_names: None,
             cluster_domain: CLUSTER_DOMAIN.into(),
             traffic: true,
             proof: Proof::Sockets,
@@ -202,6 +203,7 @@ impl Applier {
         changes.push(Change::Fact(Fact::Time(time)));
         let update = self.compiler.apply(changes);
         self.place.gateway.live().publish(Arc::clone(&update.snapshot));
+        self.place.gateway.resolve(&update.names);
         self.rest_at = Some(Instant::now() + REST);
         let wait = update.next.map(|next| Duration::from_secs(u64::try_from(next - time).unwrap_or(0)) + REST);
         self.time_at = wait.map(|wait| Instant::now() + wait.min(LONGEST_WAIT));
