@@ -2,7 +2,8 @@
 //!
 //! In: a backend as decided, for whose traffic, and how exchanges with its endpoints went. Out: an attempt at one endpoint, and a
 //! peer for Pingora to connect to, in clear or over TLS. Whoever uses such a peer calls `Attempt::check` on the connection before
-//! anything is sent. Weights were decided before; here every endpoint of the one backend counts the same: of two drawn at random, the one with less to do wins.
+//! anything is sent. Weights were decided before; here every endpoint of the one backend counts the same: of two drawn at random, the
+//! one with less to do wins.
 //!
 //! Health is learnt from traffic, belongs to (backend, address) and outlives configurations: a failed connect takes an endpoint out
 //! of use until a connect succeeds; five failed exchanges in a row take it out for a second, then two, up to thirty. When all are

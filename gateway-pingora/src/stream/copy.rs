@@ -1,6 +1,7 @@
 //! Bytes from one side to the other, in both directions at once.
 //!
-//! In: two connected streams. Out: how much passed, and how it ended. Each direction reads no further than the other side takes, so that a slow reader slows its sender down. When one side closes its half, the other is told, and its own half goes on. Where both are plain TCP and much passes, the system moves the bytes without them coming here.
+//! In: two connected streams. Out: how much passed, and how it ended. Each direction reads no further than the other side takes, so
+//! that a slow reader slows its sender down. When one side closes its half, the other is told, and its own half goes on.
 
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU64, Ordering};
