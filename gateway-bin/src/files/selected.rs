@@ -9,9 +9,12 @@ use std::collections::{BTreeMap, HashMap};
 use gateway_core::name::{ObjectId, ObjectName};
 use gateway_core::resource::{EndpointSlice, Object, XBACKEND_LABEL};
 
+/// An XBackend by its name, and the labels that it selects.
+type Selector<'a> = (&'a str, &'a BTreeMap<String, String>);
+
 /// The copies, by name.
 pub(super) fn selected(objects: &HashMap<ObjectId, Object>) -> BTreeMap<ObjectName, EndpointSlice> {
-    let mut selectors: HashMap<&str, Vec<(&str, &BTreeMap<String, String>)>> = HashMap::new();
+    let mut selectors: HashMap<&str, Vec<Selector<'_>>> = HashMap::new();
     for object in objects.values() {
         if let Object::XBackend(backend) = object
             && let Some(selector) = &backend.spec.endpoint_selector

@@ -65,6 +65,7 @@ impl Scene {
     /// Gives the Gateway's Service its address, and starts a proxy as its Deployment says.
     fn start_proxy(&self) -> Running {
         self.controller.until("a Service is made", || self.server.get("/services", "shop/web-pingora").is_some());
+        self.controller.until("a ConfigMap is made", || self.server.get("/configmaps", "shop/web-pingora").is_some());
         self.controller.until("a Deployment is made", || self.server.get("apps/deployments", "shop/web-pingora").is_some());
         self.server.change("/services", "shop/web-pingora", |service| {
             service["status"] = json!({"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}});

@@ -169,10 +169,20 @@ fn connections_and_datagrams_are_explained_as_json() {
 #[test]
 fn without_saying_for_whom_it_is_explained_what_the_program_does() {
     let folder = everything();
-    let (_, run) = explained(&folder, "http://shop.example/full", &[]);
-    assert!(run.contains("HTTPRoute x/full rule 0 match 0, host shop.example, prefix /full: wins"), "{run}");
-    let (_, stdout, _) = output(&["explain", "http://shop.example/full", folder.root()]);
-    assert!(!stdout.contains("x/full") && stdout.contains("HTTPRoute x/cart rule 0"), "it is not accepted:\n{stdout}");
+    let kept = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: kept, namespace: x}
+spec:
+  parentRefs: [{name: web}]
+  hostnames: [shop.example]
+  rules: [{matches: [{path: {value: /kept}}], sessionPersistence: {cookie: {}}, backendRefs: [{name: cart, port: 80}]}]
+";
+    folder.write("kept.yaml", kept);
+    let (_, run) = explained(&folder, "http://shop.example/kept", &[]);
+    assert!(run.contains("HTTPRoute x/kept rule 0 match 0, host shop.example, prefix /kept: wins"), "{run}");
+    let (_, stdout, _) = output(&["explain", "http://shop.example/kept", folder.root()]);
+    assert!(!stdout.contains("x/kept") && stdout.contains("HTTPRoute x/cart rule 0"), "it is not accepted:\n{stdout}");
 }
 
 #[test]

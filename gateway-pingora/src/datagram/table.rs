@@ -95,7 +95,7 @@ impl Table {
         if self.rows.len() < most {
             return Room::Enough;
         }
-        let mut looks = LOOKS;
+        let mut looks = LOOKS.min(self.order.len());
         while let Some((ends, number)) = self.order.pop_front() {
             let Some((_, row)) = self.rows.get(&ends).filter(|(current, _)| *current == number) else { continue };
             if row.silence() >= SILENT || row.is_over() {

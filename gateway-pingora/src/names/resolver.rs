@@ -58,13 +58,11 @@ impl Asker {
             }
             Err(failed) => failed,
         };
-        match failed {
-            NetError::Dns(DnsError::NoRecordsFound(none)) => {
-                let time = none.negative_ttl.map_or(UNSTATED, |seconds| Duration::from_secs(seconds.into()));
-                Outcome::Answer(Vec::new(), Instant::now() + time)
-            }
-            other => Outcome::Failure(other.to_string()),
+        if let NetError::Dns(DnsError::NoRecordsFound(none)) = &failed {
+            let time = none.negative_ttl.map_or(UNSTATED, |seconds| Duration::from_secs(seconds.into()));
+            return Outcome::Answer(Vec::new(), Instant::now() + time);
         }
+        Outcome::Failure(failed.to_string())
     }
 
     fn resolver(&self) -> Result<Arc<TokioResolver>, NetError> {

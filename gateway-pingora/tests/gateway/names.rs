@@ -114,7 +114,7 @@ fn an_external_name_leads_to_the_addresses_it_resolves_to() {
         let (server, backend) = (NameServer::start().await, Backend::echo("there").await);
         let port = backend.address.port();
         server.say("legacy.example.com", Said::Here(LOCAL, 60));
-        let mut world = world(&server, &(gateway("") + &to_service(port) + &external("Legacy.Example.com.", port))).await;
+        let mut world = world(&server, &(gateway("") + &to_service(port) + &external("legacy.example.com", port))).await;
         world.resolve("legacy.example.com", Some(&[LOCAL])).await;
         assert_eq!(get(world.at(80), "a", "/").await.json()["backend"], "there");
         let (asked, failed) = (world.gateway.counters().names_asked(), world.gateway.counters().names_failed());

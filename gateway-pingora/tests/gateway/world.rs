@@ -177,7 +177,9 @@ impl World {
             Fact::Socket(socket, Some(bound)) => drop(self.bound.insert(socket, bound)),
             Fact::Socket(socket, None) => drop(self.bound.remove(&socket)),
             Fact::Resolved(host, addresses) => drop(self.names.insert(host, addresses)),
-            other => panic!("{other:?}"),
+            Fact::Acknowledged(..) | Fact::Addresses(..) | Fact::ServiceRanges(_) | Fact::Time(_) | Fact::Bundle(_) => {
+                panic!("{fact:?} is not for a gateway to tell")
+            }
         }
         self.compile(vec![Change::Fact(fact)]);
     }
