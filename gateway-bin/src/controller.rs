@@ -16,6 +16,7 @@ mod apply;
 mod feeds;
 mod intake;
 mod made;
+mod notices;
 mod reports;
 
 use std::collections::BTreeMap;

@@ -70,6 +70,9 @@ pub(crate) struct FromController {
     /// Another controller leads: ask there, at this address and port.
     #[prost(string, optional, tag = "2")]
     pub(crate) elsewhere: Option<String>,
+    /// The proxy is told nothing, for this reason.
+    #[prost(string, optional, tag = "3")]
+    pub(crate) refused: Option<String>,
 }
 
 /// One transaction, or a part of one.
@@ -101,7 +104,7 @@ pub(crate) struct Put {
 
 impl From<Step> for FromController {
     fn from(step: Step) -> Self {
-        Self { step: Some(step), elsewhere: None }
+        Self { step: Some(step), ..Self::default() }
     }
 }
 

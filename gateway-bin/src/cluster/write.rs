@@ -167,7 +167,7 @@ impl Writer {
     }
 
     /// Tells people something about an object, where `kubectl describe` shows it.
-    pub(crate) fn tell_people(&self, about: ObjectReference, is_bad: bool, reason: &'static str, message: String) {
+    pub(crate) fn tell_people(&self, about: ObjectReference, is_bad: bool, reason: String, message: String) {
         let api: Api<Event> = Api::namespaced(self.client.clone(), about.namespace.as_deref().unwrap_or("default"));
         self.carry_out(async move |_| {
             let now = Timestamp::now();
@@ -177,9 +177,9 @@ impl Writer {
                 metadata: ObjectMeta { name: Some(name), namespace: about.namespace.clone(), ..ObjectMeta::default() },
                 involved_object: about,
                 type_: Some(if is_bad { "Warning" } else { "Normal" }.to_owned()),
-                reason: Some(reason.to_owned()),
+                reason: Some(reason.clone()),
                 message: Some(message.chars().take(1000).collect()),
-                action: Some(reason.to_owned()),
+                action: Some(reason),
                 event_time: Some(MicroTime(now)),
                 reporting_component: Some("pingora-gateway.dev/controller".to_owned()),
                 reporting_instance: Some("controller".to_owned()),

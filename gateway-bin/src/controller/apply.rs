@@ -23,6 +23,7 @@ use serde_json::Value;
 use super::feeds::Feeds;
 use super::intake::is_fetched;
 use super::made::{Deed, Made};
+use super::notices::{Notice, Notices};
 use super::reports::{Ended, Reports};
 use crate::cluster::address::{self, Asking, Held};
 use crate::cluster::child::ChildId;
@@ -80,6 +81,7 @@ pub(super) struct Applier {
     leader: Leader,
     pub(super) feeds: Feeds,
     pub(super) reports: Reports,
+    notices: Notices,
     pub(super) made: Made,
     pub(super) gateways: BTreeMap<ObjectName, Arc<Gateway>>,
     pub(super) sets: BTreeMap<ObjectName, Arc<ListenerSet>>,
@@ -141,6 +143,7 @@ impl Applier {
             leader: Leader::Unknown,
             feeds: Feeds::default(),
             reports: Reports::default(),
+            notices: Notices::default(),
             made: Made::default(),
             gateways: BTreeMap::new(),
             sets: BTreeMap::new(),
@@ -453,15 +456,24 @@ impl Applier {
             Said::Joined { proxy, caller, held, outbox } => match &self.leader {
                 Leader::Own if self.is_begun => {
                     let gateway = self.accounts.get(&caller.account).cloned();
-                    let has_joined = gateway.as_ref().is_some_and(|gateway| self.feeds.join(proxy, gateway, &held, outbox));
+                    let has_joined =
+                        gateway.as_ref().is_some_and(|gateway| self.feeds.join(proxy, gateway, &held, outbox.clone()));
                     let pod = caller.pod.as_deref().unwrap_or("?");
-                    tracing::info!(account = %caller.account, pod, has_joined, "a proxy connected");
+                    if has_joined {
+                        tracing::info!(account = %caller.account, pod, "a proxy connected");
+                    } else {
+                        // Proxies of a Gateway that is gone ask until their pods end.
+                        tracing::debug!(account = %caller.account, pod, "a proxy was refused");
+                        let why = format!("the proxies of no Gateway run as ServiceAccount {}", caller.account);
+                        // It hears that, or is gone.
+                        let _ = outbox.send(FromController { refused: Some(why), ..FromController::default() });
+                    }
                     self.dirty.extend(gateway);
                 }
                 Leader::Other(name) => {
                     if let Some((_, address)) = name.rsplit_once('_') {
                         // It is gone, or goes there.
-                        let _ = outbox.send(FromController { step: None, elsewhere: Some(address.to_owned()) });
+                        let _ = outbox.send(FromController { elsewhere: Some(address.to_owned()), ..FromController::default() });
                     }
                 }
                 // It comes again.
@@ -556,10 +568,16 @@ impl Applier {
         let written_at = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let writes = reports.take(self.now, &written_at, |gateway, turn| feeds.has_reached(gateway, turn));
         for write in writes {
-            match self.resource(&Subject::Object(write.id.kind.clone())) {
-                Some(resource) => self.place.writer.status(write.id, &resource.api, write.resource_version, write.status),
-                None => self.reports.end(&write.id, Ended::Gone, self.now),
+            let notices = self.notices.of_write(write.before.as_ref(), &write.status, self.now);
+            let Some(resource) = self.resource(&Subject::Object(write.id.kind.clone())) else {
+                self.reports.end(&write.id, Ended::Gone, self.now);
+                continue;
+            };
+            for Notice { reason, message } in notices {
+                let about = reference(&write.id, &resource.api.api_version, write.uid.clone());
+                self.place.writer.tell_people(about, true, reason, message);
             }
+            self.place.writer.status(write.id, &resource.api, write.resource_version, write.status);
         }
         self.finalize_classes();
         for deed in self.made.take(self.now) {
@@ -598,16 +616,23 @@ impl Applier {
             return;
         }
         let uid = self.gateways.get(gateway).and_then(|gateway| gateway.meta.uid.clone());
-        let about = ObjectReference {
-            api_version: Some("gateway.networking.k8s.io/v1".to_owned()),
-            kind: Some(Kind::Gateway.to_string()),
-            namespace: Some(gateway.namespace().to_owned()),
-            name: Some(gateway.name().to_owned()),
-            uid,
-            ..ObjectReference::default()
-        };
-        self.place.writer.tell_people(about, true, "ProvisioningFailed", message.clone());
+        let id = ObjectId::new(Kind::Gateway, gateway.clone());
+        let about = reference(&id, "gateway.networking.k8s.io/v1", uid);
+        self.place.writer.tell_people(about, true, "ProvisioningFailed".to_owned(), message.clone());
         self.told.insert(gateway.clone(), message);
+    }
+}
+
+/// An object, as an Event names it.
+fn reference(id: &ObjectId, api_version: &str, uid: Option<String>) -> ObjectReference {
+    let namespace = id.name.namespace();
+    ObjectReference {
+        api_version: Some(api_version.to_owned()),
+        kind: Some(id.kind.to_string()),
+        namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
+        name: Some(id.name.name().to_owned()),
+        uid,
+        ..ObjectReference::default()
     }
 }
 

@@ -3,7 +3,7 @@
 //! In: statuses from the compiler, objects as they are stored, how writes ended. Out: writes, one at a time per object. A status
 //! waits until the proxies it concerns have what it speaks of, but not for long, and none waits for another's.
 //!
-//! Invariants: what is stored as we want it is never written; only one write of an object is under way.
+//! Invariants: what is stored as we want it is never written; only one write of an object is under way; what is due is wanted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ pub(crate) struct Reports {
 #[derive(Clone, Debug)]
 struct Stored {
     resource_version: String,
+    uid: Option<String>,
     status: Option<Value>,
 }
 
@@ -46,6 +47,9 @@ pub(crate) struct Write {
     pub(crate) id: ObjectId,
     /// The version of the object that it is made for.
     pub(crate) resource_version: String,
+    pub(crate) uid: Option<String>,
+    /// The status as it is stored.
+    pub(crate) before: Option<Value>,
     pub(crate) status: Value,
 }
 
@@ -70,10 +74,11 @@ impl Reports {
         }
         let version = document.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
         let status = document.get("status").filter(|status| !status.is_null()).cloned();
-        let stored = Stored { resource_version: version.to_owned(), status };
+        let uid = document.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+        let stored = Stored { resource_version: version.to_owned(), uid, status };
         let former = self.stored.insert(id.clone(), stored);
         let is_alike = former.is_some_and(|former| former.status == self.stored[id].status);
-        if !is_alike && self.wanted.contains_key(id) {
+        if !is_alike {
             self.hurry(id);
         }
     }
@@ -129,7 +134,8 @@ impl Reports {
             let (Some(wanted), Some(stored)) = (self.wanted.get(&id), self.stored.get(&id)) else { continue };
             if let Some(status) = status::merge(wanted, stored.status.as_ref(), written_at) {
                 self.under_way.insert(id.clone(), false);
-                writes.push(Write { resource_version: stored.resource_version.clone(), status, id });
+                let Stored { resource_version, uid, status: before } = stored.clone();
+                writes.push(Write { id, resource_version, uid, before, status });
             }
         }
         writes
@@ -146,7 +152,7 @@ impl Reports {
                 self.hurry(id);
             }
             Ended::Gone => self.forget(id),
-            Ended::Failed => drop(self.due.insert(id.clone(), Due { turn: 0, at_latest: now, not_before: now + RETRY })),
+            Ended::Failed => self.set_due(id, Due { turn: 0, at_latest: now, not_before: now + RETRY }),
         }
     }
 
@@ -158,7 +164,15 @@ impl Reports {
 
     fn hurry(&mut self, id: &ObjectId) {
         let now = Instant::now();
-        self.due.entry(id.clone()).or_insert(Due { turn: 0, at_latest: now, not_before: now });
+        if !self.due.contains_key(id) {
+            self.set_due(id, Due { turn: 0, at_latest: now, not_before: now });
+        }
+    }
+
+    fn set_due(&mut self, id: &ObjectId, due: Due) {
+        if self.wanted.contains_key(id) {
+            self.due.insert(id.clone(), due);
+        }
     }
 }
 
@@ -252,6 +266,21 @@ mod tests {
         assert!(take(&mut reports, now, false).is_empty());
         assert_eq!(reports.next(), Some(now + PATIENCE));
         assert_eq!(take(&mut reports, now + PATIENCE, false).len(), 1);
+    }
+
+    #[test]
+    fn a_status_that_nobody_wants_any_more_is_not_due_however_its_write_ended() {
+        let (mut reports, now) = (Reports::default(), Instant::now());
+        let document = stored("2", &json!({}));
+        for ended in [Ended::Written(document.clone()), Ended::Conflict(document.clone()), Ended::Failed, Ended::Gone] {
+            reports.store(&id(), &stored("1", &Value::Null));
+            reports.want(&[(id(), Some(status(Truth::True, 1)))].into(), 1, now);
+            assert_eq!(take(&mut reports, Instant::now(), true).len(), 1);
+            reports.want(&[(id(), None)].into(), 2, now);
+            reports.store(&id(), &document);
+            reports.end(&id(), ended, now);
+            assert_eq!(reports.next(), None, "somebody would wait for a moment that is over, again and again");
+        }
     }
 
     #[test]

@@ -114,6 +114,9 @@ where
                 if let Some(other) = message.elsewhere {
                     return Ok(Ended::Elsewhere(other.parse().context("the leader's address")?));
                 }
+                if let Some(why) = message.refused {
+                    bail!("{why}");
+                }
                 *pause = SHORTEST_PAUSE;
                 let Some(step) = message.step else { continue };
                 whole.number = step.number;
