@@ -6,6 +6,9 @@
 //!
 //! Nothing here repeats a request by itself, and all traffic stays on loopback addresses of which every run has its own.
 
+pub mod audit;
+pub mod cases;
+pub mod cluster;
 pub mod guide;
 pub mod program;
 

@@ -59,12 +59,13 @@ func missing(class, report string) error {
 	for _, feature := range gatewayClass.Status.SupportedFeatures {
 		claimed.Insert(string(feature.Name))
 	}
-	fmt.Println("not claimed:")
+	var unclaimed []string
 	for _, name := range all() {
 		if !claimed.Has(name) {
-			fmt.Printf("  %-60s %s\n", name, strings.Join(testsOf(name), " "))
+			unclaimed = append(unclaimed, fmt.Sprintf("%-60s %s", name, strings.Join(testsOf(name), " ")))
 		}
 	}
+	list("not claimed", unclaimed)
 	failed := sets.New[string]()
 	for _, profile := range conformance.ProfileReports {
 		failed.Insert(profile.Core.FailedTests...)
@@ -72,14 +73,23 @@ func missing(class, report string) error {
 			failed.Insert(profile.Extended.FailedTests...)
 		}
 	}
-	fmt.Println("claimed, and failed:")
+	var failing []string
 	for _, name := range all() {
 		of := slices.DeleteFunc(testsOf(name), func(test string) bool { return !failed.Has(test) })
 		if claimed.Has(name) && len(of) > 0 {
-			fmt.Printf("  %-60s %s\n", name, strings.Join(of, " "))
+			failing = append(failing, fmt.Sprintf("%-60s %s", name, strings.Join(of, " ")))
 		}
 	}
+	list("claimed, and failed", failing)
 	return nil
+}
+
+// Prints lines under a heading that counts them.
+func list(heading string, lines []string) {
+	fmt.Printf("%s: %d\n", heading, len(lines))
+	for _, line := range lines {
+		fmt.Printf("  %s\n", line)
+	}
 }
 
 // TestsOf names the tests that need a feature.

@@ -1,0 +1,229 @@
+//! Secrets, grants and tokens.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rcgen::{CertificateParams, KeyPair};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::net::TcpStream;
+
+use super::scene::{NAMESPACE, SYSTEM, Scene, route};
+use crate::cluster::{PATIENCE, condition, soon};
+use crate::http::{PATIENCE as ANSWER, Request, ask};
+use crate::program::fresh_address;
+
+pub(super) fn a_revoked_grant_ends_what_it_allowed(scene: &Scene) -> Result<String> {
+    let grant = format!(
+        "
+apiVersion: gateway.networking.k8s.io/v1
+kind: ReferenceGrant
+metadata: {{name: routes, namespace: own-cases-backends}}
+spec:
+  from: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: {NAMESPACE}}}]
+  to: [{{group: \"\", kind: Service}}]
+"
+    );
+    let backend = format!(
+        "
+apiVersion: v1
+kind: Namespace
+metadata: {{name: own-cases-backends}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: echo, namespace: own-cases-backends}}
+spec: {{ports: [{{port: 80, targetPort: 3000}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: echo-1, namespace: own-cases-backends, labels: {{kubernetes.io/service-name: echo}}}}
+addressType: IPv4
+ports: [{{port: 3000}}]
+endpoints: [{{addresses: [{}]}}]
+",
+        scene.pods(NAMESPACE, "app=echo")?.first().context("no echo server")?.1
+    );
+    scene.cluster.apply(&backend)?;
+    let far = route("far", "front", "far.example", "echo").replace("{name: echo,", "{name: echo, namespace: own-cases-backends,");
+    scene.cluster.apply(&far)?;
+    let front = scene.address_of("front")?;
+    scene.await_status(front, "far.example", 500)?;
+    for _ in 0..2 {
+        scene.cluster.apply(&grant)?;
+        scene.await_status(front, "far.example", 200)?;
+        scene.cluster.kubectl(&["delete", "referencegrants.gateway.networking.k8s.io", "routes", "-n", "own-cases-backends"])?;
+        scene.await_status(front, "far.example", 500)?;
+        let said = || {
+            let route = scene.get("httproute", "far")?;
+            let conditions = route.pointer("/status/parents/0/conditions").context("no conditions")?;
+            Ok((condition(conditions, "ResolvedRefs") == Some(("False", "RefNotPermitted"))).then_some(()))
+        };
+        soon("the route says RefNotPermitted", PATIENCE, said)?;
+    }
+    scene.delete("httproute", "far")?;
+    scene.cluster.kubectl(&["delete", "namespace", "own-cases-backends", "--wait=false"])?;
+    Ok("granted and revoked twice".to_owned())
+}
+
+pub(super) fn a_rotated_secret_is_served_and_no_handshake_fails(scene: &Scene) -> Result<String> {
+    const HOST: &str = "rotated.example";
+    let certificates = [certificate(HOST)?, certificate(HOST)?];
+    scene.cluster.apply(&secret(&certificates[0]))?;
+    scene.cluster.apply(&format!(
+        "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: rotated, namespace: {NAMESPACE}}}
+spec:
+  gatewayClassName: pingora
+  listeners:
+    - {{name: https, protocol: HTTPS, port: 443, hostname: {HOST}, tls: {{certificateRefs: [{{name: rotated}}]}}}}
+---
+{}",
+        route("rotated", "rotated", HOST, "echo")
+    ))?;
+    let address = SocketAddr::new(scene.address_of("rotated")?.ip(), 443);
+    let mut roots = RootCertStore::empty();
+    for certificate in &certificates {
+        roots.add(certificate.der.clone().into())?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.resumption = rustls::client::Resumption::disabled();
+    let config = Arc::new(config);
+    let first = soon("it is served", PATIENCE, || peer(address, HOST, &config).map(Some))?;
+    ensure!(first == certificates[0].der, "another certificate is served than the Secret's");
+
+    let is_over = Arc::new(AtomicBool::new(false));
+    let asking = {
+        let (is_over, config) = (Arc::clone(&is_over), Arc::clone(&config));
+        thread::spawn(move || -> Result<usize> {
+            let mut handshakes = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                peer(address, HOST, &config).with_context(|| format!("after {handshakes} handshakes"))?;
+                handshakes += 1;
+            }
+            Ok(handshakes)
+        })
+    };
+    let mut is_served = Ok(());
+    for turn in [1, 0, 1] {
+        is_served = scene.cluster.apply(&secret(&certificates[turn])).and_then(|()| {
+            soon("the other certificate is served", PATIENCE, || {
+                Ok((peer(address, HOST, &config)? == certificates[turn].der).then_some(()))
+            })
+        });
+        if is_served.is_err() {
+            break;
+        }
+    }
+    is_over.store(true, Ordering::Relaxed);
+    let handshakes = asking.join().map_err(|_| anyhow::anyhow!("the asking thread ended"))??;
+    is_served?;
+    scene.delete("gateway", "rotated")?;
+    scene.delete("httproute", "rotated")?;
+    scene.delete("secret", "rotated")?;
+    Ok(format!("{handshakes} handshakes over three rotations"))
+}
+
+/// A certificate of its own authority.
+struct Certificate {
+    pem: String,
+    key: String,
+    der: Vec<u8>,
+}
+
+fn certificate(host: &str) -> Result<Certificate> {
+    let key = KeyPair::generate()?;
+    let certificate = CertificateParams::new(vec![host.to_owned()])?.self_signed(&key)?;
+    Ok(Certificate { pem: certificate.pem(), key: key.serialize_pem(), der: certificate.der().to_vec() })
+}
+
+fn secret(certificate: &Certificate) -> String {
+    let document = serde_json::json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"name": "rotated", "namespace": NAMESPACE},
+        "stringData": {"tls.crt": certificate.pem, "tls.key": certificate.key},
+    });
+    document.to_string()
+}
+
+/// The certificate that is served, found good.
+fn peer(address: SocketAddr, host: &str, config: &Arc<ClientConfig>) -> Result<Vec<u8>> {
+    let client = ClientConnection::new(Arc::clone(config), ServerName::try_from(host.to_owned())?)?;
+    let socket = TcpStream::connect_timeout(&address, ANSWER)?;
+    socket.set_read_timeout(Some(ANSWER))?;
+    let mut stream = StreamOwned::new(client, socket);
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock)?;
+    }
+    let certificates = stream.conn.peer_certificates().context("no certificate")?;
+    Ok(certificates.first().context("no certificate")?.to_vec())
+}
+
+pub(super) fn a_token_that_is_wrong_or_anothers_gets_nothing(scene: &Scene) -> Result<String> {
+    let folder = tempfile::tempdir()?;
+    let authority = scene.get("configmap", "front-pingora")?;
+    let authority =
+        authority.pointer("/data/ca.crt").and_then(serde_json::Value::as_str).context("no certificate of the wire")?;
+    fs::write(folder.path().join("ca.crt"), authority)?;
+    let service = scene.cluster.get(&["service", "controller", "-n", SYSTEM])?;
+    let service =
+        service.pointer("/spec/clusterIP").and_then(serde_json::Value::as_str).context("no address of the controller")?;
+    let token = |arguments: &[&str]| {
+        let mut all = vec!["create", "token", "-n", NAMESPACE];
+        all.extend(arguments);
+        scene.cluster.kubectl(&all)
+    };
+    let audience = "--audience=pingora-gateway.dev/controller";
+    let good = token(&["front-pingora", audience])?;
+    ensure!(joins(scene, folder.path(), service, &good)?.is_ok(), "the right token is refused: the test is worth nothing");
+    let another = token(&["default", audience])?;
+    let mut forged = good.trim().to_owned();
+    forged.replace_range(forged.len() - 6.., "AAAAAA");
+    let bad = [
+        ("none at all", "nonsense".to_owned()),
+        ("one for somebody else", token(&["front-pingora"])?),
+        ("another account's", another),
+        ("one whose signature is not good", forged),
+    ];
+    for (what, token) in &bad {
+        let said = joins(scene, folder.path(), service, token)?;
+        let Err(said) = said else { anyhow::bail!("a token that is {what} was let in") };
+        ensure!(said.contains("controller"), "a token that is {what} is refused without a word: {said}");
+    }
+    Ok(format!("{} kinds of tokens refused", bad.len()))
+}
+
+/// Whether a proxy with this token is told anything within a time that is long for it; if not, what it says.
+fn joins(scene: &Scene, folder: &std::path::Path, controller: &str, token: &str) -> Result<Result<(), String>> {
+    let file = folder.join("token");
+    fs::write(&file, token)?;
+    let admin = SocketAddr::from((fresh_address(), 9901));
+    let log = fs::File::create(folder.join("log"))?;
+    let mut proxy = Command::new(&scene.program)
+        .args(["proxy", "--gateway", &format!("{NAMESPACE}/front"), "--controller", &format!("{controller}:9902")])
+        .arg("--authority")
+        .arg(folder.join("ca.crt"))
+        .arg("--token")
+        .arg(&file)
+        .args(["--admin", &admin.to_string()])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
+    let ready = soon("it is ready", Duration::from_secs(3), || {
+        Ok((ask(admin, &Request::get("admin", "/readyz"))?.status == 200).then_some(()))
+    });
+    proxy.kill()?;
+    proxy.wait()?;
+    Ok(ready.map_err(|_| fs::read_to_string(folder.join("log")).unwrap_or_default()))
+}
