@@ -7,11 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where a room's tests are, and who decides there.
-const ROOMS: [(&str, &str, Decider); 4] = [
+const ROOMS: [(&str, &str, Decider); 6] = [
     ("core", "gateway-core/tests/core", Decider::Core),
     ("proxy", "gateway-pingora/tests/gateway", Decider::Wire),
     ("program", "gateway-bin/tests/program", Decider::Wire),
     ("outside", "conformance/tests", Decider::Wire),
+    ("controller", "gateway-bin/src", Decider::Cluster),
+    ("cases", "conformance/src/cases", Decider::Cluster),
 ];
 
 const PROFILES: [&str; 5] = ["HTTP", "GRPC", "TLS", "TCP", "UDP"];
@@ -269,16 +271,21 @@ fn test(written: &str) -> Test {
     let (room, file) = path.split_once('/').unwrap_or_else(|| panic!("room/file: {written}"));
     let found = ROOMS.into_iter().find(|(name, ..)| *name == room);
     let (_, folder, decider) = found.unwrap_or_else(|| panic!("no room is called {room}: {written}"));
+    // There the program runs as controller and proxies, beside an API server.
+    let decider = if path == "program/cluster.rs" { Decider::Cluster } else { decider };
     Test { decider, file: root().join(folder).join(file), function: function.to_owned(), written: written.to_owned() }
 }
 
-/// The functions below `#[test]`, whatever other attributes and comments stand between.
+/// The functions below `#[test]`, whatever other attributes and comments stand between; and the cases, which a program judges in a
+/// cluster.
 fn tests_of(file: &Path) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let mut functions = Vec::new();
     let mut is_test = false;
     for line in text.lines().map(str::trim) {
-        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+        if let Some((name, _)) = line.strip_prefix("pub(super) fn ").and_then(|line| line.split_once("(scene: &Scene) -> Result<String>")) {
+            functions.push(name.to_owned());
+        } else if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
             is_test = true;
         } else if let Some(name) = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ") {
             if is_test {

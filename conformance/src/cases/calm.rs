@@ -1,10 +1,10 @@
 //! What takes neither failures nor load: names, foreigners, labels, what people are told, and what is left at the end.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -186,19 +186,25 @@ pub(super) fn three_replicas_serve_and_nobody_puts_their_number_back(scene: &Sce
 pub(super) fn a_deleted_gateway_leaves_nothing_behind(scene: &Scene) -> Result<String> {
     let before = scene.all_made()?;
     scene.cluster.apply(&gateway("deleted", "pingora"))?;
-    scene.address_of("deleted")?;
+    let address = scene.address_of("deleted")?;
     ensure!(scene.all_made()?.len() > before.len(), "nothing was made for it");
+    // A client that stays holds nothing up.
+    let client = TcpStream::connect(address)?;
+    let started = Instant::now();
     scene.delete("gateway", "deleted")?;
+    ensure!(started.elapsed() < Duration::from_secs(5), "the deletion took {:?}", started.elapsed());
     soon("what was made for it is gone", PATIENCE, || Ok((scene.all_made()? == before).then_some(())))?;
     soon("its pods are gone", PATIENCE, || {
         let pods = scene.cluster.get(&["pods", "-n", NAMESPACE, "-l", "pingora-gateway.dev/proxies-of=deleted-pingora"])?;
         Ok(list(&pods, "/items").is_empty().then_some(()))
     })?;
+    drop(client);
     Ok(String::from("Deployment, Services, ServiceAccount, ConfigMap, pods"))
 }
 
-pub(super) fn controller_and_proxies_that_have_nothing_to_do_do_nothing(_: &Scene) -> Result<String> {
+pub(super) fn controller_and_proxies_that_have_nothing_to_do_do_nothing(scene: &Scene) -> Result<String> {
     const WATCHED: Duration = Duration::from_secs(5);
+    scene.address_of("front")?;
     // The last case's echo is over once nobody's share is noticed.
     let mut last = Vec::new();
     soon("all rest", PATIENCE, || {
