@@ -43,6 +43,11 @@ pub const CASES: &[Case] = &[
         judge: calm::a_namespace_that_loses_its_label_loses_its_routes,
     },
     Case {
+        name: "shaped",
+        sentence: "GatewayParameters of class and Gateway shape what is made for it, and follow changes",
+        judge: calm::parameters_of_class_and_gateway_shape_what_is_made_for_it,
+    },
+    Case {
         name: "revoked",
         sentence: "a revoked ReferenceGrant ends what it allowed",
         judge: trust::a_revoked_grant_ends_what_it_allowed,

@@ -60,7 +60,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::name::{GroupKind, ObjectId, ObjectName};
-use crate::resource::Object;
+use crate::resource::{GatewayParametersSpec, Object};
 use crate::snapshot::filters::Handle;
 use crate::snapshot::{Network, Settings, Snapshot, Socket};
 use crate::status::Status;
@@ -294,6 +294,12 @@ impl Compiler {
     /// Every status as it was last given.
     pub fn statuses(&self) -> &BTreeMap<ObjectId, Status> {
         self.state.statuses()
+    }
+
+    /// The parameters of a Gateway: its own GatewayParameters over those of its class, field by field. The data plane's settings follow from
+    /// them already; what is made for the Gateway is the embedder's. [`Update::needs`] tells of which objects they come.
+    pub fn parameters(&self, gateway: &ObjectName) -> Option<GatewayParametersSpec> {
+        self.state.parameters(gateway)
     }
 
     /// Whether any Gateway names the class.

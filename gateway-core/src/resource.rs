@@ -82,7 +82,10 @@ pub use self::gateway::{
     ListenerNamespaces,
 };
 pub use self::gateway_class::{GatewayClass, GatewayClassSpec, ParametersRef};
-pub use self::gateway_parameters::{GatewayParameters, GatewayParametersSpec, Limits};
+pub use self::gateway_parameters::{
+    GatewayParameters, GatewayParametersSpec, Limits, LogFormat, LogLevel, PodParameters, Quantity, Resources, ServiceParameters,
+    TaintEffect, Toleration, TolerationOperator, TrafficPolicy,
+};
 pub use self::grpc_route::{
     GrpcFilter, GrpcFilterPayload, GrpcFilterType, GrpcMatch, GrpcMethodMatch, GrpcRoute, GrpcRouteSpec, GrpcRule,
 };

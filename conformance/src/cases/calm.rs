@@ -104,6 +104,72 @@ pub(super) fn a_namespace_that_loses_its_label_loses_its_routes(scene: &Scene) -
     Ok("twice".to_owned())
 }
 
+pub(super) fn parameters_of_class_and_gateway_shape_what_is_made_for_it(scene: &Scene) -> Result<String> {
+    let parameters = |name: &str, spec: &str| {
+        format!(
+            "
+apiVersion: pingora-gateway.dev/v1alpha1
+kind: GatewayParameters
+metadata: {{name: {name}, namespace: {NAMESPACE}}}
+spec: {spec}
+"
+        )
+    };
+    let of_class = "{service: {type: ClusterIP}, pods: {replicas: 2, logFormat: text}}";
+    scene.cluster.apply(&parameters("of-class", of_class))?;
+    scene.cluster.apply(&parameters(
+        "own",
+        "{service: {annotations: {example.com/note: own}}, pods: {replicas: 1, resources: {limits: {memory: 256Mi}}}}",
+    ))?;
+    scene.cluster.apply(
+        &format!(
+            "
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {{name: own-cases-shaped}}
+spec:
+  controllerName: pingora-gateway.dev/controller
+  parametersRef: {{group: pingora-gateway.dev, kind: GatewayParameters, name: of-class, namespace: {NAMESPACE}}}
+{}",
+            gateway("shaped", "own-cases-shaped").replace(
+                "spec:",
+                "spec:\n  infrastructure: {parametersRef: {group: pingora-gateway.dev, kind: GatewayParameters, name: own}}"
+            )
+        )
+        .replacen(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n",
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n",
+            1,
+        ),
+    )?;
+    scene.cluster.apply(&route("shaped", "shaped", "shaped.example", "echo"))?;
+    let address = scene.address_of("shaped")?;
+    scene.await_status(address, "shaped.example", 200)?;
+    let made = |kind: &str| -> Result<Value> {
+        let found = scene.cluster.get(&[kind, "-n", NAMESPACE, "-l", "gateway.networking.k8s.io/gateway-name=shaped"])?;
+        list(&found, "/items").first().cloned().with_context(|| format!("no {kind}"))
+    };
+    let (deployment, service) = (made("deployments")?, made("services")?);
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    ensure!(service["spec"]["type"] == "ClusterIP", "the class's type: {}", service["spec"]);
+    ensure!(service["metadata"]["annotations"]["example.com/note"] == "own", "{}", service["metadata"]);
+    ensure!(deployment["spec"]["replicas"] == 1, "the Gateway's number wins: {}", deployment["spec"]["replicas"]);
+    ensure!(container["args"].to_string().contains("--log-format=text"), "{container}");
+    ensure!(container["resources"]["limits"]["memory"] == "256Mi", "{container}");
+    scene.cluster.apply(&parameters("own", "{pods: {replicas: 2}}"))?;
+    soon("two pods are ready", PATIENCE, || {
+        Ok((made("deployments")?.pointer("/status/readyReplicas") == Some(&2.into())).then_some(()))
+    })?;
+    let refused = scene.cluster.apply(&parameters("own", "{pods: {replicas: -1, logLevel: loud}}"));
+    ensure!(refused.is_err(), "the schema admits what is no number of pods, and no level");
+    scene.delete("httproute", "shaped")?;
+    scene.delete("gateway", "shaped")?;
+    scene.cluster.kubectl(&["delete", "gatewayclass", "own-cases-shaped", "--timeout=60s"])?;
+    scene.delete("gatewayparameters", "own")?;
+    scene.delete("gatewayparameters", "of-class")?;
+    Ok("type, annotations, replicas, resources, format".to_owned())
+}
+
 pub(super) fn get_describe_and_events_show_what_is_wrong(scene: &Scene) -> Result<String> {
     scene.cluster.kubectl(&["create", "namespace", "own-cases-outside"]).ok();
     scene.cluster.apply(

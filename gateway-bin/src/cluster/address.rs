@@ -26,7 +26,7 @@ pub(crate) struct Asking {
 /// By what an address comes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Means {
-    /// A Service of type LoadBalancer, with the address it asks for.
+    /// A Service of type LoadBalancer, or of what type parameters state, with the address it asks for.
     LoadBalancer(Option<IpAddr>),
     /// A Service of type ClusterIP, with the address it asks for.
     ClusterIp(Option<IpAddr>),
@@ -133,7 +133,8 @@ pub(crate) fn is_satisfied(addresses: &Addresses) -> bool {
 
 /// The addresses that a Service has.
 fn values(service: &Value) -> Vec<AddressValue> {
-    if service.pointer("/spec/type").and_then(Value::as_str) == Some("ClusterIP") {
+    // One on the ports of nodes has no address of its own outside.
+    if matches!(service.pointer("/spec/type").and_then(Value::as_str), Some("ClusterIP" | "NodePort")) {
         let addresses = service.pointer("/spec/clusterIPs").and_then(Value::as_array).into_iter().flatten();
         return addresses.filter_map(|address| address.as_str()?.parse().ok()).map(AddressValue::Ip).collect();
     }

@@ -8,9 +8,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use gateway_core::name::ObjectName;
-use gateway_core::resource::Gateway;
+use gateway_core::resource::{
+    Gateway, GatewayParametersSpec, Quantity, Resources, ServiceType, TaintEffect, Toleration, TolerationOperator,
+};
 use gateway_core::snapshot::Transport;
 use serde_json::{Value, json};
 
@@ -34,9 +37,15 @@ pub(crate) struct Outfit {
 pub(crate) type Ports = BTreeSet<(u16, Transport)>;
 
 /// All that is to be made for a Gateway. A Gateway without ports has no Services: there is none without ports.
-pub(crate) fn children(gateway: &Gateway, ports: &Ports, asking: &[Asking], outfit: &Outfit) -> Vec<Child> {
+pub(crate) fn children(
+    gateway: &Gateway,
+    parameters: &GatewayParametersSpec,
+    ports: &Ports,
+    asking: &[Asking],
+    outfit: &Outfit,
+) -> Vec<Child> {
     let base = base_name(gateway);
-    let made = Made { gateway, base: &base, outfit };
+    let made = Made { gateway, parameters, base: &base, outfit };
     let mut children = vec![
         made.child(
             Subject::ServiceAccount,
@@ -83,6 +92,7 @@ pub(crate) fn gateway_of(document: &Value, controller_name: &str) -> Option<Obje
 /// What everything made for one Gateway has in common.
 struct Made<'a> {
     gateway: &'a Gateway,
+    parameters: &'a GatewayParametersSpec,
     base: &'a str,
     outfit: &'a Outfit,
 }
@@ -129,76 +139,118 @@ impl Made<'_> {
     }
 
     fn deployment(&self) -> Value {
-        let probe = |path: &str, period: u32| json!({"httpGet": {"path": path, "port": ADMIN_PORT, "scheme": "HTTP"}, "periodSeconds": period, "timeoutSeconds": 2, "failureThreshold": 3});
-        json!({
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "spec": {
-                "selector": {"matchLabels": {SELECTOR: self.base}},
-                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-                "template": {
-                    "metadata": {"labels": self.labels(), "annotations": self.annotations()},
-                    "spec": {
-                        "serviceAccountName": self.base,
-                        "automountServiceAccountToken": false,
-                        "enableServiceLinks": false,
-                        "terminationGracePeriodSeconds": 45,
-                        "securityContext": {
-                            "runAsNonRoot": true,
-                            "runAsUser": USER,
-                            "runAsGroup": USER,
-                            "fsGroup": USER,
-                            "seccompProfile": {"type": "RuntimeDefault"},
-                            "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}],
-                        },
-                        "containers": [{
-                            "name": "proxy",
-                            "image": self.outfit.image,
-                            "args": [
-                                "proxy",
-                                format!("--controller={}", self.outfit.controller),
-                                format!("--gateway={}", self.gateway.meta.name),
-                                "--authority=/var/run/gateway/authority/ca.crt",
-                                "--token=/var/run/gateway/token/token",
-                                "--keep=/var/run/gateway/kept",
-                                format!("--admin=0.0.0.0:{ADMIN_PORT}"),
-                                "--shutdown-delay=3s",
-                            ],
-                            "securityContext": {
-                                "allowPrivilegeEscalation": false,
-                                "readOnlyRootFilesystem": true,
-                                "capabilities": {"drop": ["ALL"]},
-                            },
-                            "readinessProbe": probe("/readyz", 1),
-                            "livenessProbe": probe("/healthz", 10),
-                            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
-                            "volumeMounts": [
-                                {"name": "authority", "mountPath": "/var/run/gateway/authority", "readOnly": true},
-                                {"name": "token", "mountPath": "/var/run/gateway/token", "readOnly": true},
-                                {"name": "kept", "mountPath": "/var/run/gateway/kept"},
-                            ],
-                        }],
-                        "volumes": [
-                            {"name": "authority", "configMap": {"name": self.base}},
-                            {"name": "token", "projected": {"sources": [
-                                {"serviceAccountToken": {"audience": AUDIENCE, "expirationSeconds": 3600, "path": "token"}},
-                            ]}},
-                            {"name": "kept", "emptyDir": {"medium": "Memory", "sizeLimit": "128Mi"}},
-                        ],
-                    },
-                },
+        let stated = &self.parameters.pods;
+        let is_on_host = stated.host_network == Some(true);
+        // On its node a pod shares its ports with the proxies of other Gateways.
+        let (admin_host, admin_port) = if is_on_host { ("127.0.0.1", host_port(self.base)) } else { ("0.0.0.0", ADMIN_PORT) };
+        let probe = |path: &str, period: u32| {
+            let mut get = json!({"path": path, "port": admin_port, "scheme": "HTTP"});
+            if is_on_host {
+                get["host"] = Value::from(admin_host);
+            }
+            json!({"httpGet": get, "periodSeconds": period, "timeoutSeconds": 2, "failureThreshold": 3})
+        };
+        let drain = self.parameters.limits.drain_timeout.map_or(DRAIN, Into::into);
+        let mut args = vec![
+            "proxy".to_owned(),
+            format!("--controller={}", self.outfit.controller),
+            format!("--gateway={}", self.gateway.meta.name),
+            "--authority=/var/run/gateway/authority/ca.crt".to_owned(),
+            "--token=/var/run/gateway/token/token".to_owned(),
+            "--keep=/var/run/gateway/kept".to_owned(),
+            format!("--admin={admin_host}:{admin_port}"),
+            format!("--shutdown-delay={}s", SHUTDOWN_DELAY.as_secs()),
+            format!("--drain-timeout={}ms", drain.as_millis()),
+        ];
+        args.extend(stated.log_format.as_ref().map(|format| format!("--log-format={format}")));
+        let mut container = json!({
+            "name": "proxy",
+            "image": self.outfit.image,
+            "args": args,
+            "securityContext": {
+                "allowPrivilegeEscalation": false,
+                "readOnlyRootFilesystem": true,
+                "capabilities": {"drop": ["ALL"]},
             },
-        })
+            "readinessProbe": probe("/readyz", 1),
+            "livenessProbe": probe("/healthz", 10),
+            "resources": resources(stated.resources.as_ref()),
+            "volumeMounts": [
+                {"name": "authority", "mountPath": "/var/run/gateway/authority", "readOnly": true},
+                {"name": "token", "mountPath": "/var/run/gateway/token", "readOnly": true},
+                {"name": "kept", "mountPath": "/var/run/gateway/kept"},
+            ],
+        });
+        if let Some(level) = &stated.log_level {
+            container["env"] = json!([{"name": "GATEWAY_LOG", "value": level.as_str()}]);
+        }
+        let mut pod = json!({
+            "serviceAccountName": self.base,
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "terminationGracePeriodSeconds": (SHUTDOWN_DELAY + drain + SLACK).as_secs(),
+            "securityContext": {
+                "runAsNonRoot": true,
+                "runAsUser": USER,
+                "runAsGroup": USER,
+                "fsGroup": USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+                "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}],
+            },
+            "volumes": [
+                {"name": "authority", "configMap": {"name": self.base}},
+                {"name": "token", "projected": {"sources": [
+                    {"serviceAccountToken": {"audience": AUDIENCE, "expirationSeconds": 3600, "path": "token"}},
+                ]}},
+                {"name": "kept", "emptyDir": {"medium": "Memory", "sizeLimit": "128Mi"}},
+            ],
+        });
+        let mut strategy = json!({"maxUnavailable": 0, "maxSurge": 1});
+        if is_on_host {
+            pod["hostNetwork"] = Value::from(true);
+            pod["dnsPolicy"] = Value::from("ClusterFirstWithHostNet");
+            // A node's own low ports are root's, and its sysctls nobody's to change.
+            pod["securityContext"] = json!({"runAsUser": 0, "runAsGroup": 0, "seccompProfile": {"type": "RuntimeDefault"}});
+            container["securityContext"]["capabilities"]["add"] = json!(["NET_BIND_SERVICE"]);
+            // Two pods cannot have the same ports of a node.
+            strategy = json!({"maxUnavailable": 1, "maxSurge": 0});
+        }
+        if let Some(selector) = &stated.node_selector {
+            pod["nodeSelector"] = json!(selector);
+        }
+        if let Some(tolerations) = &stated.tolerations {
+            pod["tolerations"] = tolerations.iter().map(toleration).collect();
+        }
+        pod["containers"] = json!([container]);
+        let mut spec = json!({
+            "selector": {"matchLabels": {SELECTOR: self.base}},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": strategy},
+            "template": {"metadata": {"labels": self.labels(), "annotations": self.annotations()}, "spec": pod},
+        });
+        if let Some(replicas) = stated.replicas {
+            spec["replicas"] = Value::from(replicas);
+        }
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": spec})
     }
 
     fn service(&self, asking: &Asking, ports: &Ports) -> Option<Child> {
-        let mut spec = match &asking.means {
-            Means::LoadBalancer(None) => json!({"type": "LoadBalancer"}),
-            Means::LoadBalancer(Some(address)) => json!({"type": "LoadBalancer", "loadBalancerIP": address.to_string()}),
-            Means::ClusterIp(None) => json!({"type": "ClusterIP"}),
-            Means::ClusterIp(Some(address)) => json!({"type": "ClusterIP", "clusterIP": address.to_string()}),
+        let stated = &self.parameters.service;
+        let (kind, address) = match &asking.means {
+            Means::LoadBalancer(address) => (stated.service_type.as_ref().unwrap_or(&ServiceType::LoadBalancer), address),
+            Means::ClusterIp(address) => (&ServiceType::ClusterIp, address),
             Means::None(_) => return None,
         };
+        let mut spec = json!({"type": kind.as_str()});
+        let is_balanced = *kind == ServiceType::LoadBalancer;
+        if let Some(address) = address {
+            spec[if is_balanced { "loadBalancerIP" } else { "clusterIP" }] = Value::from(address.to_string());
+        }
+        if let Some(class) = stated.load_balancer_class.as_ref().filter(|_| is_balanced) {
+            spec["loadBalancerClass"] = Value::from(class.as_str());
+        }
+        if let Some(policy) = stated.external_traffic_policy.as_ref().filter(|_| *kind != ServiceType::ClusterIp) {
+            spec["externalTrafficPolicy"] = Value::from(policy.as_str());
+        }
         let port = |(port, transport): &(u16, Transport)| {
             let (name, protocol) = match transport {
                 Transport::Tcp => ("tcp", "TCP"),
@@ -209,12 +261,59 @@ impl Made<'_> {
         spec["ports"] = ports.iter().map(port).collect();
         spec["selector"] = json!({SELECTOR: self.base});
         let name = service_name(self.gateway, asking);
-        Some(self.child(
+        let mut child = self.child(
             Subject::Object(gateway_core::name::Kind::Service),
             name.name(),
             json!({"apiVersion": "v1", "kind": "Service", "spec": spec}),
-        ))
+        );
+        let annotations = child.manifest["metadata"]["annotations"].as_object_mut();
+        if let (Some(annotations), Some(stated)) = (annotations, &stated.annotations) {
+            for (key, value) in stated {
+                annotations.entry(key).or_insert_with(|| Value::from(value.as_str()));
+            }
+        }
+        Some(child)
     }
+}
+
+fn resources(stated: Option<&Resources>) -> Value {
+    let Some(Resources { requests, limits }) = stated else { return json!({"requests": {"cpu": "10m", "memory": "32Mi"}}) };
+    let list = |quantities: &BTreeMap<String, Quantity>| -> Value {
+        quantities.iter().map(|(resource, Quantity(quantity))| (resource.clone(), Value::from(quantity.as_str()))).collect()
+    };
+    let mut resources = json!({});
+    for (name, quantities) in [("requests", requests), ("limits", limits)] {
+        if !quantities.is_empty() {
+            resources[name] = list(quantities);
+        }
+    }
+    resources
+}
+
+fn toleration(stated: &Toleration) -> Value {
+    let Toleration { key, operator, value, effect, toleration_seconds } = stated;
+    let mut toleration = json!({});
+    let texts = [
+        ("key", key.as_deref()),
+        ("operator", operator.as_ref().map(TolerationOperator::as_str)),
+        ("value", value.as_deref()),
+        ("effect", effect.as_ref().map(TaintEffect::as_str)),
+    ];
+    for (field, text) in texts {
+        if let Some(text) = text {
+            toleration[field] = Value::from(text);
+        }
+    }
+    if let Some(seconds) = toleration_seconds {
+        toleration["tolerationSeconds"] = Value::from(*seconds);
+    }
+    toleration
+}
+
+/// Where proxies answer probes on a node that they share with others: a port that is likely no other Gateway's.
+fn host_port(base: &str) -> u16 {
+    let hash = base.bytes().fold(0_u16, |hash, byte| hash.wrapping_mul(31).wrapping_add(u16::from(byte)));
+    20_000 + hash % 10_000
 }
 
 /// What everything made for a Gateway is called: `<gateway>-<class>` where that is a label and can be taken apart again, else its
@@ -257,6 +356,12 @@ const CONTROLLER_ANNOTATION: &str = "pingora-gateway.dev/controller";
 const LONGEST_BASE: usize = 46;
 /// Where proxies answer probes. A listener on this port is refused.
 const ADMIN_PORT: u16 = 19_901;
+/// How long traffic still comes in once a pod is to end, until all have heard of it.
+const SHUTDOWN_DELAY: Duration = Duration::from_secs(3);
+/// How long what is under way may go on then, unless parameters say otherwise.
+const DRAIN: Duration = Duration::from_secs(30);
+/// What a pod is given on top, before it is killed.
+const SLACK: Duration = Duration::from_secs(12);
 const USER: u32 = 65_532;
 
 #[cfg(test)]
@@ -282,13 +387,17 @@ mod tests {
     }
 
     fn made(gateway: &Gateway) -> Vec<Child> {
+        made_by(gateway, &GatewayParametersSpec::default())
+    }
+
+    fn made_by(gateway: &Gateway, parameters: &GatewayParametersSpec) -> Vec<Child> {
         let outfit = Outfit {
             controller_name: "example.com/c".into(),
             image: "gateway:1".into(),
             controller: "10.0.0.1:9902".parse().unwrap(),
             authority: "PEM".into(),
         };
-        children(gateway, &[(80, Transport::Tcp), (80, Transport::Udp)].into(), &ask(gateway), &outfit)
+        children(gateway, parameters, &[(80, Transport::Tcp), (80, Transport::Udp)].into(), &ask(gateway), &outfit)
     }
 
     #[test]
@@ -361,5 +470,83 @@ mod tests {
         let ports = plain[0].manifest["spec"]["ports"].as_array().unwrap();
         assert_eq!(ports.len(), 2, "one port over two transports");
         assert_eq!(plain[0].manifest["spec"]["type"], "LoadBalancer");
+    }
+
+    fn parameters(spec: &Value) -> GatewayParametersSpec {
+        let value = json!({
+            "apiVersion": "pingora-gateway.dev/v1alpha1", "kind": "GatewayParameters",
+            "metadata": {"name": "p", "namespace": "shop"}, "spec": spec,
+        });
+        match read(value, &Reader::default()) {
+            Ok(Reading::Object { object: Object::GatewayParameters(parameters), .. }) => parameters.spec.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn of(children: &[Child], subject: &Subject) -> Value {
+        children.iter().find(|child| child.subject == *subject).unwrap().manifest.clone()
+    }
+
+    #[test]
+    fn parameters_shape_the_deployment() {
+        let stated = parameters(&json!({"limits": {"drainTimeout": "2m"}, "pods": {
+            "replicas": 3, "resources": {"requests": {"cpu": 2, "memory": "64Mi"}, "limits": {"memory": "1Gi"}},
+            "nodeSelector": {"zone": "a"}, "tolerations": [{"key": "edge", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}],
+            "logLevel": "debug", "logFormat": "text",
+        }}));
+        let deployment = of(&made_by(&gateway("web", "pingora", &json!({})), &stated), &Subject::Deployment);
+        assert_eq!(deployment["spec"]["replicas"], 3);
+        let pod = &deployment["spec"]["template"]["spec"];
+        assert_eq!(pod["terminationGracePeriodSeconds"], 135);
+        assert_eq!((&pod["nodeSelector"], pod.get("hostNetwork")), (&json!({"zone": "a"}), None));
+        assert_eq!(
+            pod["tolerations"],
+            json!([{"key": "edge", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}])
+        );
+        let container = &pod["containers"][0];
+        assert_eq!(container["resources"], json!({"requests": {"cpu": "2", "memory": "64Mi"}, "limits": {"memory": "1Gi"}}));
+        assert_eq!(container["env"], json!([{"name": "GATEWAY_LOG", "value": "debug"}]));
+        let args: Vec<&str> = container["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        assert!(args.contains(&"--log-format=text") && args.contains(&"--drain-timeout=120000ms"), "{args:?}");
+        let plain = of(&made(&gateway("web", "pingora", &json!({}))), &Subject::Deployment);
+        assert_eq!(plain["spec"].get("replicas"), None, "whoever scales decides");
+    }
+
+    #[test]
+    fn on_the_network_of_nodes_proxies_have_one_capability_and_a_probe_port_of_their_own() {
+        let stated = parameters(&json!({"pods": {"hostNetwork": true}}));
+        let deployment = |name: &str| of(&made_by(&gateway(name, "pingora", &json!({})), &stated), &Subject::Deployment);
+        let web = deployment("web");
+        let pod = &web["spec"]["template"]["spec"];
+        assert_eq!(pod["hostNetwork"], true);
+        assert_eq!(pod["securityContext"].get("sysctls"), None, "those are the node's");
+        let container = &pod["containers"][0];
+        assert_eq!(container["securityContext"]["capabilities"], json!({"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}));
+        assert_eq!(web["spec"]["strategy"]["rollingUpdate"], json!({"maxUnavailable": 1, "maxSurge": 0}));
+        let port =
+            |deployment: &Value| deployment.pointer("/spec/template/spec/containers/0/readinessProbe/httpGet/port").cloned();
+        assert_ne!(port(&web), port(&deployment("shop")));
+    }
+
+    #[test]
+    fn parameters_shape_the_service() {
+        let service = |spec: &Value| {
+            let children = made_by(&gateway("web", "pingora", &json!({"annotations": {"a": "own"}})), &parameters(spec));
+            of(&children, &Subject::Object(Kind::Service))
+        };
+        let balanced = service(
+            &json!({"service": {"annotations": {"a": "stated", "b": "stated"}, "loadBalancerClass": "example.com/lb", "externalTrafficPolicy": "Local"}}),
+        );
+        assert_eq!(
+            (&balanced["spec"]["loadBalancerClass"], &balanced["spec"]["externalTrafficPolicy"]),
+            (&json!("example.com/lb"), &json!("Local"))
+        );
+        let annotations = &balanced["metadata"]["annotations"];
+        assert_eq!((&annotations["a"], &annotations["b"]), (&json!("own"), &json!("stated")), "the Gateway's own win");
+        let within = service(
+            &json!({"service": {"type": "ClusterIP", "loadBalancerClass": "example.com/lb", "externalTrafficPolicy": "Local"}}),
+        );
+        assert_eq!(within["spec"]["type"], "ClusterIP");
+        assert_eq!((within["spec"].get("loadBalancerClass"), within["spec"].get("externalTrafficPolicy")), (None, None));
     }
 }

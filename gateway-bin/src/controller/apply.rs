@@ -262,6 +262,8 @@ impl Applier {
     /// Takes in what an update says.
     fn take_in(&mut self, update: &Update) {
         self.feeds.depend(&update.needs);
+        let parameters = update.needs.iter().filter(|need| need.object.kind == Kind::GatewayParameters);
+        self.dirty.extend(parameters.map(|need| need.gateway.clone()));
         for need in update.needs.iter().filter(|need| is_fetched(&need.object.kind)) {
             let id = &need.object;
             let is_needed = self.feeds.is_needed(id);
@@ -352,7 +354,8 @@ impl Applier {
         };
         let leftover: Vec<(&ChildId, &Value)> = self.made.all_stored().filter(left).collect();
         let mut addresses = address::addresses(&held, leftover.iter().map(|(_, document)| *document));
-        let mut children = provision::children(gateway, &self.ports(gateway), &asking, &self.place.outfit);
+        let parameters = self.compiler.parameters(name).unwrap_or_default();
+        let mut children = provision::children(gateway, &parameters, &self.ports(gateway), &asking, &self.place.outfit);
         if address::is_satisfied(&addresses) {
             addresses = address::addresses(&held, std::iter::empty());
         } else {

@@ -125,6 +125,11 @@ impl Feeds {
         self.users.contains_key(id)
     }
 
+    /// The Gateways that need an object.
+    pub(crate) fn users(&self, id: &ObjectId) -> impl Iterator<Item = &ObjectName> {
+        self.users.get(id).into_iter().flatten()
+    }
+
     /// Takes note that a Gateway is ours, or ceased to be.
     pub(crate) fn own(&mut self, gateway: &ObjectName, is_ours: bool) {
         let id = ObjectId::new(Kind::Gateway, gateway.clone());

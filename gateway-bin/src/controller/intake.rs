@@ -67,6 +67,10 @@ impl Applier {
         if has_status(&id.kind) {
             self.reports.store(&id, &document);
         }
+        // What is made for Gateways may be shaped otherwise.
+        if id.kind == Kind::GatewayParameters {
+            self.dirty.extend(self.feeds.users(&id).cloned());
+        }
         self.read(id, document, changes);
     }
 
@@ -116,6 +120,9 @@ impl Applier {
         }
         if is_fetched(&id.kind) && self.contents.contains_key(&id) {
             self.contents.insert(id.clone(), super::apply::Content::Known);
+        }
+        if id.kind == Kind::GatewayParameters {
+            self.dirty.extend(self.feeds.users(&id).cloned());
         }
         self.reports.forget(&id);
         self.feeds.remove(&id);

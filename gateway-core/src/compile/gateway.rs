@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::condition::Reason;
 use crate::name::{Kind, ObjectId, ObjectName};
-use crate::resource::{DefaultGateways, Gateway, Listener};
+use crate::resource::{DefaultGateways, Gateway, GatewayParametersSpec, Listener, PodParameters, ServiceParameters};
 use crate::snapshot::{Certificate, Settings};
 use crate::support::{Capability, Support};
 
@@ -17,7 +17,8 @@ use super::client_validation::is_insecure;
 use super::fault::Fault;
 use super::listener::{self, Holder, ListenerState, Sources};
 use super::merge::{Stated, conflicts_within};
-use super::parameters::parameters;
+use super::objects::Objects;
+use super::parameters::{parameters, stated};
 use super::ties::Ties;
 use super::violation;
 
@@ -86,7 +87,7 @@ fn fall_together(specs: &[Listener], listeners: &mut [ListenerState], support: S
 }
 
 /// What a Gateway states that has no effect here, and no condition can say so.
-pub(super) fn remarks(gateway: &Gateway, support: Support) -> Vec<String> {
+pub(super) fn remarks(gateway: &Gateway, objects: &Objects, support: Support) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(DefaultGateways::Other(scope)) = &gateway.spec.default_scope {
         remarks.push(format!("spec.defaultScope: {scope} is unknown and has no effect; All is known"));
@@ -96,6 +97,12 @@ pub(super) fn remarks(gateway: &Gateway, support: Support) -> Vec<String> {
     if is_marked && !support.has(Capability::Infrastructure) {
         let message =
             "spec.infrastructure: labels and annotations have no effect: nothing is made for this Gateway that could carry them";
+        remarks.push(message.to_owned());
+    }
+    let GatewayParametersSpec { service, pods, .. } = stated(gateway, objects);
+    let is_shaped = service != ServiceParameters::default() || pods != PodParameters::default();
+    if is_shaped && !support.has(Capability::Infrastructure) {
+        let message = "GatewayParameters: spec.service and spec.pods have no effect: nothing is made for this Gateway";
         remarks.push(message.to_owned());
     }
     remarks.extend(gateway.spec.listeners.iter().flat_map(listener::remarks));

@@ -23,20 +23,19 @@ pub(super) fn parameters(
     ties: &mut Ties,
 ) -> (Arc<Settings>, Option<Fault>) {
     let mut settings = settings.clone();
+    settle(&mut settings, &stated(gateway, objects));
+    let settings = Arc::new(settings);
     let class = objects.classes.get(&ObjectName::cluster(&gateway.spec.gateway_class_name));
     if let Some(reference) = class.and_then(|class| class.spec.parameters_ref.as_ref())
         && reference.group == OWN_GROUP
         && reference.kind == Kind::GatewayParameters.as_str()
     {
         let name = ObjectName::new(reference.namespace.as_deref().unwrap_or(""), &reference.name);
-        ties.uses.push(ObjectId::new(Kind::GatewayParameters, name.clone()));
-        if let Some(found) = objects.parameters.get(&name).filter(|found| found.meta.violations.is_empty()) {
-            settle(&mut settings, &found.spec);
-        }
+        ties.uses.push(ObjectId::new(Kind::GatewayParameters, name));
     }
     let Some(reference) = gateway.spec.infrastructure.as_ref().and_then(|infrastructure| infrastructure.parameters_ref.as_ref())
     else {
-        return (Arc::new(settings), None);
+        return (settings, None);
     };
     let kind = kind_of(&reference.group, &reference.kind);
     let name = ObjectName::new(gateway.meta.name.namespace(), &reference.name);
@@ -44,7 +43,7 @@ pub(super) fn parameters(
     let fault = |message| Some((Reason::InvalidParameters, message));
     if kind != Kind::GatewayParameters {
         return (
-            Arc::new(settings),
+            settings,
             fault(format!(
                 "infrastructure.parametersRef names kind {kind} of group {}, which is not known here; GatewayParameters of {OWN_GROUP} are",
                 if reference.group.is_empty() { "core" } else { &reference.group }
@@ -53,19 +52,35 @@ pub(super) fn parameters(
     }
     let Some(found) = objects.parameters.get(&name) else {
         let message = format!("infrastructure.parametersRef names GatewayParameters {name}, which does not exist");
-        return (Arc::new(settings), fault(message));
+        return (settings, fault(message));
     };
     if let Some(why) = violation::of_object(&found.meta) {
         let message = format!("infrastructure.parametersRef names GatewayParameters {name}, which cannot be read: {why}");
-        return (Arc::new(settings), fault(message));
+        return (settings, fault(message));
     }
-    settle(&mut settings, &found.spec);
-    (Arc::new(settings), None)
+    (settings, None)
+}
+
+/// What is stated for a Gateway: its own parameters over its class's. References that are broken state nothing; a condition says so.
+pub(super) fn stated(gateway: &Gateway, objects: &Objects) -> GatewayParametersSpec {
+    let of_class = objects.classes.get(&ObjectName::cluster(&gateway.spec.gateway_class_name));
+    let of_class = of_class.and_then(|class| class.spec.parameters_ref.as_ref());
+    let of_class = of_class.filter(|reference| kind_of(&reference.group, &reference.kind) == Kind::GatewayParameters);
+    let of_class = of_class.map(|reference| ObjectName::new(reference.namespace.as_deref().unwrap_or(""), &reference.name));
+    let own = gateway.spec.infrastructure.as_ref().and_then(|infrastructure| infrastructure.parameters_ref.as_ref());
+    let own = own.filter(|reference| kind_of(&reference.group, &reference.kind) == Kind::GatewayParameters);
+    let own = own.map(|reference| ObjectName::new(gateway.meta.name.namespace(), &reference.name));
+    let spec = |name: Option<ObjectName>| {
+        let found = name.and_then(|name| objects.parameters.get(&name)).filter(|found| found.meta.violations.is_empty());
+        found.map(|found| found.spec.clone()).unwrap_or_default()
+    };
+    spec(own).over(&spec(of_class))
 }
 
 /// Lays stated parameters over settings.
 fn settle(settings: &mut Settings, stated: &GatewayParametersSpec) {
-    let GatewayParametersSpec { trusted_proxies, merge_slashes, limits } = stated;
+    // How Services and pods look is no setting of the data plane.
+    let GatewayParametersSpec { trusted_proxies, merge_slashes, limits, service: _, pods: _ } = stated;
     if let Some(networks) = trusted_proxies {
         settings.trusted_proxies = networks.iter().filter_map(|network| Network::parse(network)).collect();
     }

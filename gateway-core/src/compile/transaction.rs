@@ -42,6 +42,7 @@ mod telemetry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::name::{Kind, ObjectId, ObjectName};
+use crate::resource::GatewayParametersSpec;
 use crate::snapshot::filters::Extension;
 use crate::snapshot::matching::Expressions;
 use crate::snapshot::{BackendName, Writer};
@@ -175,6 +176,11 @@ impl State {
     /// The problems as last given.
     pub(super) fn problems(&self) -> &BTreeMap<ObjectId, Vec<String>> {
         &self.problems
+    }
+
+    /// What is stated for a Gateway.
+    pub(super) fn parameters(&self, gateway: &ObjectName) -> Option<GatewayParametersSpec> {
+        self.objects.gateways.get(gateway).map(|gateway| super::parameters::stated(gateway, &self.objects))
     }
 
     /// Whether a Gateway names the class.

@@ -1,10 +1,17 @@
 //! GatewayParameters: what no standard field of a Gateway or its class can say.
 
+mod made;
+
 use serde::Deserialize;
 
 use super::place::Place;
 use super::report::Report;
 use super::{Duration, Meta, number, syntax};
+
+pub use self::made::{
+    LogFormat, LogLevel, PodParameters, Quantity, Resources, ServiceParameters, TaintEffect, Toleration, TolerationOperator,
+    TrafficPolicy,
+};
 
 /// A GatewayParameters as read.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,11 +36,20 @@ pub struct GatewayParametersSpec {
     /// Limits on connections.
     #[serde(default)]
     pub limits: Limits,
+    /// The Services made for the Gateway. They and the pods are made in a cluster only; elsewhere a problem of the Gateway says that
+    /// this has no effect.
+    #[serde(default)]
+    pub service: ServiceParameters,
+    /// The pods of its proxies.
+    #[serde(default)]
+    pub pods: PodParameters,
 }
 
 impl GatewayParametersSpec {
     pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
-        let Self { trusted_proxies, merge_slashes: _, limits: _ } = self;
+        let Self { trusted_proxies, merge_slashes: _, limits: _, service, pods } = self;
+        service.check(&at.field("service"), report);
+        pods.check(&at.field("pods"), report);
         for (index, range) in trusted_proxies.iter().flatten().enumerate() {
             report.text(&at.field("trustedProxies").entry(index), range, syntax::ADDRESS_RANGE);
         }
@@ -64,6 +80,35 @@ pub struct Limits {
     pub max_control_frames: Option<u32>,
     /// How long what is under way may go on when its listener closes; 30s unless stated.
     pub drain_timeout: Option<Duration>,
+}
+
+impl GatewayParametersSpec {
+    /// These parameters over others, field by field.
+    #[must_use]
+    pub fn over(self, other: &Self) -> Self {
+        Self {
+            trusted_proxies: self.trusted_proxies.or_else(|| other.trusted_proxies.clone()),
+            merge_slashes: self.merge_slashes.or(other.merge_slashes),
+            limits: self.limits.over(&other.limits),
+            service: self.service.over(&other.service),
+            pods: self.pods.over(&other.pods),
+        }
+    }
+}
+
+impl Limits {
+    fn over(self, other: &Self) -> Self {
+        Self {
+            max_header_bytes: self.max_header_bytes.or(other.max_header_bytes),
+            header_timeout: self.header_timeout.or(other.header_timeout),
+            body_timeout: self.body_timeout.or(other.body_timeout),
+            min_body_rate: self.min_body_rate.or(other.min_body_rate),
+            write_timeout: self.write_timeout.or(other.write_timeout),
+            idle_timeout: self.idle_timeout.or(other.idle_timeout),
+            max_control_frames: self.max_control_frames.or(other.max_control_frames),
+            drain_timeout: self.drain_timeout.or(other.drain_timeout),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -112,6 +157,31 @@ mod tests {
                     "a duration such as 1h30m, 10s or 500ms (GEP-2257), found integer `5`",
                 ),
                 ("{limits: {drainTimeout: 1d}}", "spec.limits.drainTimeout", "a duration such as 1h30m"),
+                (
+                    "{service: {type: Odd}}",
+                    "spec.service.type",
+                    "expected one of LoadBalancer, NodePort, ClusterIP, found \"Odd\"",
+                ),
+                (
+                    "{service: {externalTrafficPolicy: Far}}",
+                    "spec.service.externalTrafficPolicy",
+                    "expected one of Cluster, Local",
+                ),
+                ("{service: {annotations: {'a b': c}}}", "spec.service.annotations.a b", "a key"),
+                ("{service: {loadBalancerClass: 'a b'}}", "spec.service.loadBalancerClass", "a key"),
+                ("{pods: {replicas: -1}}", "spec.pods.replicas", "a whole number from 0"),
+                ("{pods: {resources: {requests: {cpu: much}}}}", "spec.pods.resources.requests.cpu", "a quantity such as 250m"),
+                ("{pods: {resources: {limits: {memory: []}}}}", "spec.pods.resources.limits.memory", "a quantity such as 250m"),
+                ("{pods: {hostNetwork: 'yes'}}", "spec.pods.hostNetwork", "expected a boolean"),
+                ("{pods: {nodeSelector: {zone: 'a b'}}}", "spec.pods.nodeSelector.zone", "a label value"),
+                (
+                    "{pods: {tolerations: [{operator: Like}]}}",
+                    "spec.pods.tolerations[0].operator",
+                    "expected one of Exists, Equal",
+                ),
+                ("{pods: {tolerations: [{effect: None}]}}", "spec.pods.tolerations[0].effect", "expected one of NoSchedule"),
+                ("{pods: {logLevel: loud}}", "spec.pods.logLevel", "expected one of error, warn, info, debug"),
+                ("{pods: {logFormat: xml}}", "spec.pods.logFormat", "expected one of json, text"),
                 ("{limits: {other: 1}}", "spec.limits.other", "a field of GatewayParameters"),
             ],
         );

@@ -121,6 +121,9 @@ pub(super) const IPV6_ADDRESS: Syntax = Syntax { holds: |text| text.parse::<Ipv6
 pub(super) const ADDRESS_RANGE: Syntax =
     Syntax { holds: is_range, called: "a range of addresses such as 10.0.0.0/8 or 2001:db8::/32, or one address" };
 
+/// An amount of a resource.
+pub(super) const QUANTITY: Syntax = Syntax { holds: is_quantity, called: "a quantity such as 250m or 64Mi" };
+
 /// The protocol of a listener.
 pub(super) const PROTOCOL: Syntax = Syntax {
     holds: |text| length(text) <= 255 && (is_kind_like(text) || is_domain_path(text)),
@@ -282,6 +285,22 @@ fn is_absolute_uri(text: &str) -> bool {
 
 fn is_alphanumeric_or(byte: u8, others: &[u8]) -> bool {
     byte.is_ascii_alphanumeric() || others.contains(&byte)
+}
+
+fn is_quantity(text: &str) -> bool {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = &text[digits..];
+    let (fraction, suffix) = match rest.strip_prefix('.') {
+        Some(rest) => rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count()),
+        None => ("", rest),
+    };
+    let is_exponent = || {
+        let exponent = suffix.strip_prefix(['e', 'E']).map(|rest| rest.trim_start_matches(['+', '-']));
+        exponent.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
+    };
+    let is_suffix =
+        matches!(suffix, "" | "n" | "u" | "m" | "k" | "M" | "G" | "T" | "P" | "E" | "Ki" | "Mi" | "Gi" | "Ti" | "Pi" | "Ei");
+    digits + fraction.len() > 0 && text.len() <= 32 && (is_suffix || is_exponent())
 }
 
 fn is_range(text: &str) -> bool {

@@ -73,7 +73,9 @@ impl State {
         let ours = object.as_ref().filter(|_| class.as_ref().is_some_and(is_ours));
         let mut sources = sources!(self, options);
         let state = ours.map(|gateway| gateway::judge(gateway, &mut sources, &options.settings));
-        dirty.problems.push((id.clone(), ours.map_or_else(Vec::new, |gateway| gateway::remarks(gateway, options.support))));
+        dirty
+            .problems
+            .push((id.clone(), ours.map_or_else(Vec::new, |gateway| gateway::remarks(gateway, &self.objects, options.support))));
         let linked = match &state {
             Some(state) => Linked {
                 uses: state.ties.uses.clone(),
