@@ -283,7 +283,9 @@ fn tests_of(file: &Path) -> Vec<String> {
     let mut functions = Vec::new();
     let mut is_test = false;
     for line in text.lines().map(str::trim) {
-        if let Some((name, _)) = line.strip_prefix("pub(super) fn ").and_then(|line| line.split_once("(scene: &Scene) -> Result<String>")) {
+        if let Some((name, _)) =
+            line.strip_prefix("pub(super) fn ").and_then(|line| line.split_once("(scene: &Scene) -> Result<String>"))
+        {
             functions.push(name.to_owned());
         } else if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
             is_test = true;
