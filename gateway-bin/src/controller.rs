@@ -14,6 +14,7 @@
 
 mod apply;
 mod feeds;
+mod gateways;
 mod intake;
 mod made;
 mod notices;

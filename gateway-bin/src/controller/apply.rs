@@ -9,27 +9,24 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use gateway_core::compile::{
-    Addresses, Bound, CLUSTER_DOMAIN, Change, Classes, Compiler, Extensions, ExternalNames, Fact, Options, Proof, Update,
+    Addresses, CLUSTER_DOMAIN, Change, Classes, Compiler, Extensions, ExternalNames, Fact, Options, Proof, Update,
 };
-use gateway_core::condition::{ConditionType, Truth};
 use gateway_core::name::{Kind, ObjectId, ObjectName};
-use gateway_core::resource::{FieldValidation, Gateway, ListenerSet, Protocol, Reader};
-use gateway_core::snapshot::{Network, Settings, Socket, Transport};
-use gateway_core::status::{Part, Status};
+use gateway_core::resource::{FieldValidation, Gateway, ListenerSet, Reader};
+use gateway_core::snapshot::{Network, Settings, Socket};
+use gateway_core::status::Status;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
-use serde_json::Value;
 
 use super::feeds::Feeds;
-use super::intake::is_fetched;
+use super::intake::{Content, is_fetched};
 use super::made::{Deed, Made};
 use super::notices::{Notice, Notices};
 use super::reports::{Ended, Reports};
-use crate::cluster::address::{self, Asking, Held};
 use crate::cluster::child::ChildId;
 use crate::cluster::discover::{Installed, Resource, Subject};
 use crate::cluster::lease::Leader;
-use crate::cluster::provision::{self, Outfit, Ports};
+use crate::cluster::provision::Outfit;
 use crate::cluster::watch::Seen;
 use crate::cluster::write::{Done, Outcome, Writer};
 use crate::memory;
@@ -59,22 +56,11 @@ pub(super) struct Place {
     pub(super) writer: Writer,
 }
 
-/// How much is known of an object whose content is fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    /// It was asked for, and never known.
-    Asked,
-    /// It is known, or known not to be.
-    Known,
-    /// It is asked for anew; whether once more after that.
-    AskedAgain(bool),
-}
-
 /// The thread's own state.
 pub(super) struct Applier {
     pub(super) place: Place,
     pub(super) reader: Reader,
-    compiler: Compiler,
+    pub(super) compiler: Compiler,
     pub(super) installed: Option<Installed>,
     pub(super) listed: BTreeSet<Subject>,
     pub(super) is_begun: bool,
@@ -97,12 +83,12 @@ pub(super) struct Applier {
     /// Contents that the compiler need not keep.
     unneeded: Vec<Change>,
     /// The ServiceAccounts of Gateways' proxies.
-    accounts: HashMap<ObjectName, ObjectName>,
+    pub(super) accounts: HashMap<ObjectName, ObjectName>,
     /// What the compiler was told.
-    addresses: BTreeMap<ObjectName, Addresses>,
-    refused: BTreeMap<ObjectName, BTreeMap<Socket, Arc<str>>>,
+    pub(super) addresses: BTreeMap<ObjectName, Addresses>,
+    pub(super) refused: BTreeMap<ObjectName, BTreeMap<Socket, Arc<str>>>,
     /// What people were told last.
-    told: BTreeMap<ObjectName, String>,
+    pub(super) told: BTreeMap<ObjectName, String>,
     /// Since when results are held back.
     held_since: Option<Instant>,
     /// Statuses that are held back.
@@ -311,117 +297,6 @@ impl Applier {
         self.reports.want(&std::mem::take(&mut self.withheld), turn, self.now);
     }
 
-    /// Works out what is to be made for Gateways that changed, and what became of their addresses.
-    fn look_after_gateways(&mut self) -> Vec<Change> {
-        let mut changes = Vec::new();
-        for name in std::mem::take(&mut self.dirty) {
-            let gateway = self.gateways.get(&name).cloned();
-            let id = ObjectId::new(Kind::Gateway, name.clone());
-            match gateway.filter(|_| self.compiler.statuses().contains_key(&id)) {
-                Some(gateway) => self.look_after(&gateway, &mut changes),
-                None => {
-                    self.made.want(&name, Vec::new(), self.now);
-                    self.accounts.retain(|_, gateway| *gateway != name);
-                    self.told.remove(&name);
-                    self.tell_refused(&name, BTreeMap::new(), &mut changes);
-                    if self.addresses.remove(&name).is_some() {
-                        changes.push(Change::Fact(Fact::Addresses(name, None)));
-                    }
-                }
-            }
-        }
-        changes
-    }
-
-    fn look_after(&mut self, gateway: &Gateway, changes: &mut Vec<Change>) {
-        let name = &gateway.meta.name;
-        let asking = address::ask(gateway);
-        let service = |asking: &Asking| (Subject::Object(Kind::Service), provision::service_name(gateway, asking));
-        let wanted: Vec<ChildId> = asking.iter().map(service).collect();
-        let held: Vec<(Asking, Held<'_>)> = asking
-            .iter()
-            .cloned()
-            .map(|one| {
-                let id = service(&one);
-                (one, self.held(&id))
-            })
-            .collect();
-        let controller = &self.place.outfit.controller_name;
-        let left = |(id, document): &(&ChildId, &Value)| {
-            id.0 == Subject::Object(Kind::Service)
-                && !wanted.contains(id)
-                && provision::gateway_of(document, controller).as_ref() == Some(name)
-        };
-        let leftover: Vec<(&ChildId, &Value)> = self.made.all_stored().filter(left).collect();
-        let mut addresses = address::addresses(&held, leftover.iter().map(|(_, document)| *document));
-        let parameters = self.compiler.parameters(name).unwrap_or_default();
-        let mut children = provision::children(gateway, &parameters, &self.ports(gateway), &asking, &self.place.outfit);
-        if address::is_satisfied(&addresses) {
-            addresses = address::addresses(&held, std::iter::empty());
-        } else {
-            // What a Gateway has it keeps until it has what it asks for now.
-            children.extend(leftover.iter().filter_map(|(id, _)| self.made.wanted_child(id)));
-        }
-        self.made.want(name, children, self.now);
-        self.accounts.insert(provision::account(gateway), name.clone());
-        let refused = self.feeds.refused(name);
-        let sockets = addresses.listen.iter().filter(|address| address.is_some()).flat_map(|address| {
-            refused.iter().map(|((port, is_udp), why)| {
-                let transport = if *is_udp { Transport::Udp } else { Transport::Tcp };
-                (Socket { address: *address, port: *port, transport }, Arc::from(why.as_str()))
-            })
-        });
-        let sockets = sockets.collect();
-        self.tell_refused(name, sockets, changes);
-        if self.addresses.get(name) != Some(&addresses) {
-            self.addresses.insert(name.clone(), addresses.clone());
-            changes.push(Change::Fact(Fact::Addresses(name.clone(), Some(addresses))));
-        }
-    }
-
-    fn held(&self, id: &ChildId) -> Held<'_> {
-        let service = self.made.stored(id);
-        let uid = service.and_then(|service| service.pointer("/metadata/uid")).and_then(Value::as_str);
-        let complaint = self.refusals.get(&id.1).filter(|(of, _)| Some(of.as_str()) == uid).map(|(_, why)| why.as_str());
-        Held { service, refusal: self.made.refusal(id).or(complaint) }
-    }
-
-    /// The ports of a Gateway's listeners, and of the ListenerSets that it takes.
-    fn ports(&self, gateway: &Gateway) -> Ports {
-        let name = &gateway.meta.name;
-        let is_taken = |set: &&Arc<ListenerSet>| {
-            let id = ObjectId::new(Kind::ListenerSet, set.meta.name.clone());
-            let status = self.compiler.statuses().get(&id);
-            set.spec.parent_ref.is_gateway()
-                && set.spec.parent_ref.target(set.meta.name.namespace()) == *name
-                && status.is_some_and(|status| holds(status, ConditionType::Accepted))
-        };
-        let sets = self.sets.values().filter(is_taken).flat_map(|set| &set.spec.listeners);
-        gateway
-            .spec
-            .listeners
-            .iter()
-            .chain(sets)
-            .filter_map(|listener| Some((listener.port, transport(&listener.protocol)?)))
-            .collect()
-    }
-
-    fn tell_refused(&mut self, name: &ObjectName, sockets: BTreeMap<Socket, Arc<str>>, changes: &mut Vec<Change>) {
-        let before = self.refused.remove(name).unwrap_or_default();
-        if before == sockets {
-            if !sockets.is_empty() {
-                self.refused.insert(name.clone(), sockets);
-            }
-            return;
-        }
-        let gone = before.keys().filter(|socket| !sockets.contains_key(socket));
-        changes.extend(gone.map(|socket| Change::Fact(Fact::Socket(*socket, None))));
-        changes.extend(
-            sockets.iter().map(|(socket, why)| Change::Fact(Fact::Socket(*socket, Some(Bound::Refused(Arc::clone(why)))))),
-        );
-        self.refused.insert(name.clone(), sockets);
-    }
-
     /// What a former leader found acknowledged: conditions stored for the very generation that is there.
     fn stored_facts(&self) -> Vec<Change> {
         let gateways = self.gateways.values().map(|gateway| (Kind::Gateway, &gateway.meta));
@@ -515,50 +390,7 @@ impl Applier {
         }
     }
 
-    fn fetched(&mut self, id: ObjectId, found: Result<Option<Value>, String>, changes: &mut Vec<Change>) {
-        let Some(content) = self.contents.get(&id).copied() else { return };
-        match found {
-            Ok(document) => {
-                let is_stale = content == Content::AskedAgain(true);
-                self.contents.insert(id.clone(), if is_stale { Content::AskedAgain(false) } else { Content::Known });
-                if is_stale {
-                    self.ask(id.clone());
-                }
-                match document {
-                    Some(document) => self.read(id, document, changes),
-                    None => {
-                        self.feeds.remove(&id);
-                        changes.push(Change::Remove(id));
-                    }
-                }
-            }
-            Err(why) => {
-                tracing::warn!(object = %id, "cannot be fetched: {why}");
-                self.ask(id);
-            }
-        }
-    }
-
-    /// The content of an object may be another now.
-    pub(super) fn fetch(&mut self, id: &ObjectId) {
-        let Some(content) = self.contents.get_mut(id) else { return };
-        match *content {
-            Content::Known => {
-                *content = Content::AskedAgain(false);
-                self.ask(id.clone());
-            }
-            // What is under way may be older than what was seen.
-            Content::Asked | Content::AskedAgain(_) => *content = Content::AskedAgain(true),
-        }
-    }
-
-    fn ask(&self, id: ObjectId) {
-        if let Some(resource) = self.resource(&Subject::Object(id.kind.clone())) {
-            self.place.writer.fetch(id, &resource.api);
-        }
-    }
-
-    fn resource(&self, subject: &Subject) -> Option<&Resource> {
+    pub(super) fn resource(&self, subject: &Subject) -> Option<&Resource> {
         self.installed.as_ref()?.get(subject)
     }
 
@@ -648,20 +480,6 @@ fn kind_of(id: &ChildId) -> String {
         Subject::ServiceEvent => "Event".to_owned(),
         Subject::ServiceRange => "ServiceCIDR".to_owned(),
     }
-}
-
-fn transport(protocol: &Protocol) -> Option<Transport> {
-    match protocol {
-        Protocol::Http | Protocol::Https | Protocol::Tls | Protocol::Tcp => Some(Transport::Tcp),
-        Protocol::Udp => Some(Transport::Udp),
-        Protocol::Other(_) => None,
-    }
-}
-
-/// Whether a condition of an object as a whole is true.
-fn holds(status: &Status, kind: ConditionType) -> bool {
-    let mut whole = status.parts().into_iter().filter(|(part, _)| *part == Part::Whole).flat_map(|(_, conditions)| conditions);
-    whole.any(|condition| condition.kind == kind && condition.status == Truth::True)
 }
 
 /// Says that the thread is gone, however it went.

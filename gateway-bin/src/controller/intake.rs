@@ -1,6 +1,6 @@
 //! What was seen in the cluster, taken in: objects as changes for the compiler, ours as what is stored of them.
 //!
-//! In: one sighting. Out: changes, and books kept. Judges nothing.
+//! In: one sighting, or a content that was fetched. Out: changes, and books kept. Judges nothing.
 
 use gateway_core::compile::{Change, Fact};
 use gateway_core::name::{Kind, ObjectId, ObjectName};
@@ -12,6 +12,17 @@ use super::apply::Applier;
 use crate::cluster::discover::Subject;
 use crate::cluster::provision;
 use crate::cluster::watch::Seen;
+
+/// How much is known of an object whose content is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// It was asked for, and never known.
+    Asked,
+    /// It is known, or known not to be.
+    Known,
+    /// It is asked for anew; whether once more after that.
+    AskedAgain(bool),
+}
 
 impl Applier {
     /// Takes in what was seen.
@@ -119,7 +130,7 @@ impl Applier {
             self.refusals.remove(&id.name);
         }
         if is_fetched(&id.kind) && self.contents.contains_key(&id) {
-            self.contents.insert(id.clone(), super::apply::Content::Known);
+            self.contents.insert(id.clone(), Content::Known);
         }
         if id.kind == Kind::GatewayParameters {
             self.dirty.extend(self.feeds.users(&id).cloned());
@@ -144,6 +155,49 @@ impl Applier {
         if self.is_begun {
             let Self { refusals, made, .. } = self;
             refusals.retain(|service, _| made.gateway(&(Subject::Object(Kind::Service), service.clone())).is_some());
+        }
+    }
+
+    pub(super) fn fetched(&mut self, id: ObjectId, found: Result<Option<Value>, String>, changes: &mut Vec<Change>) {
+        let Some(content) = self.contents.get(&id).copied() else { return };
+        match found {
+            Ok(document) => {
+                let is_stale = content == Content::AskedAgain(true);
+                self.contents.insert(id.clone(), if is_stale { Content::AskedAgain(false) } else { Content::Known });
+                if is_stale {
+                    self.ask(id.clone());
+                }
+                match document {
+                    Some(document) => self.read(id, document, changes),
+                    None => {
+                        self.feeds.remove(&id);
+                        changes.push(Change::Remove(id));
+                    }
+                }
+            }
+            Err(why) => {
+                tracing::warn!(object = %id, "cannot be fetched: {why}");
+                self.ask(id);
+            }
+        }
+    }
+
+    /// The content of an object may be another now.
+    fn fetch(&mut self, id: &ObjectId) {
+        let Some(content) = self.contents.get_mut(id) else { return };
+        match *content {
+            Content::Known => {
+                *content = Content::AskedAgain(false);
+                self.ask(id.clone());
+            }
+            // What is under way may be older than what was seen.
+            Content::Asked | Content::AskedAgain(_) => *content = Content::AskedAgain(true),
+        }
+    }
+
+    pub(super) fn ask(&self, id: ObjectId) {
+        if let Some(resource) = self.resource(&Subject::Object(id.kind.clone())) {
+            self.place.writer.fetch(id, &resource.api);
         }
     }
 
