@@ -16,6 +16,7 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 
 use crate::name::ObjectName;
+use crate::snapshot::matching::PathPattern;
 use crate::snapshot::matching::path::{self, Slashes};
 use crate::snapshot::{Backend, Fingerprint, Listener, Listeners, Rule, Security, Site, Snapshot, Socket};
 
@@ -111,6 +112,8 @@ pub struct Refusal {
     pub listener: Option<Arc<Listener>>,
     /// The rule, where one matched.
     pub rule: Option<Arc<Rule>>,
+    /// What its match asks of the path.
+    pub path: Option<PathPattern>,
 }
 
 /// The reasons for a refusal, each with its status code.
@@ -217,7 +220,7 @@ impl fmt::Display for Reason {
 
 impl Refusal {
     fn new(reason: Reason) -> Self {
-        Self { reason, listener: None, rule: None }
+        Self { reason, listener: None, rule: None, path: None }
     }
 }
 

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use crate::admit::{Admitted, Reason, Refusal};
 use crate::name::ObjectName;
 use crate::snapshot::filters::{Reply, Step};
-use crate::snapshot::matching::PathPattern;
+use crate::snapshot::matching::{Match, PathPattern};
 use crate::snapshot::{Action, Backend, Listener, Persistence, Rule, Snapshot, Split, Target, Turn, cors};
 
 mod course;
@@ -57,6 +57,8 @@ pub struct Answer {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Bytes,
+    /// What the match that won asks of the path.
+    pub path: PathPattern,
     /// None for a preflight, which comes before all that a rule does.
     course: Option<Course>,
 }
@@ -88,6 +90,8 @@ pub struct Forward {
     pub persistence: Option<Arc<Persistence>>,
     /// Bytes of the path that the matched prefix covers, without its trailing slash; what `ReplacePrefixMatch` replaces.
     pub matched_prefix: usize,
+    /// What the match that won asks of the path.
+    pub path: PathPattern,
     course: Course,
 }
 
@@ -128,15 +132,15 @@ impl<'a> Visitor<'a> for First<'a> {
 
 /// What the winner's rule says is to be done.
 pub(crate) fn perform(admitted: &Admitted, head: &Parts, winner: Stand<'_>, mut turns: impl FnMut(&Turn) -> u64) -> Decision {
-    let rule = &winner.matched.rule;
-    let matched_prefix = match &winner.matched.path {
+    let Match { rule, path, .. } = &**winner.matched;
+    let matched_prefix = match path {
         PathPattern::Prefix(prefix) => prefix.len(),
         PathPattern::Exact(_) | PathPattern::Expression(_) | PathPattern::Call(_) | PathPattern::Stream => {
             admitted.path(head).trim_end_matches('/').len()
         }
     };
-    let case = Case { admitted, head, rule, matched_prefix };
-    case.decide(&mut turns).unwrap_or_else(|reason| refuse(admitted, Some(rule), reason))
+    let case = Case { admitted, head, rule, path, matched_prefix };
+    case.decide(&mut turns).unwrap_or_else(|reason| refuse(admitted, Some(winner.matched), reason))
 }
 
 /// A request and the rule that won it.
@@ -144,6 +148,7 @@ struct Case<'a> {
     admitted: &'a Admitted,
     head: &'a Parts,
     rule: &'a Arc<Rule>,
+    path: &'a PathPattern,
     matched_prefix: usize,
 }
 
@@ -171,7 +176,8 @@ impl<'a> Case<'a> {
         let persistence = persistence(target, &backend).cloned();
         let course = Course::of(self.admitted, self.head, self.rule, Some(at), turns)?;
         let (rule, listener, matched_prefix) = (Arc::clone(self.rule), self.listener(), self.matched_prefix);
-        Ok(Decision::Forward(Forward { rule, listener, backend, persistence, matched_prefix, course }))
+        let path = self.path.clone();
+        Ok(Decision::Forward(Forward { rule, listener, backend, persistence, matched_prefix, path, course }))
     }
 
     fn listener(&self) -> Arc<Listener> {
@@ -182,8 +188,8 @@ impl<'a> Case<'a> {
     fn preflight(&self, steps: &[Step]) -> Option<Decision> {
         let cors = cors(steps).filter(|_| Preflight::is(self.head))?;
         let (rule, listener, status) = (Arc::clone(self.rule), self.listener(), StatusCode::NO_CONTENT);
-        let headers = cors.preflight(&self.head.headers);
-        Some(Decision::Answer(Answer { rule, listener, status, headers, body: Bytes::new(), course: None }))
+        let (headers, path) = (cors.preflight(&self.head.headers), self.path.clone());
+        Some(Decision::Answer(Answer { rule, listener, status, headers, body: Bytes::new(), path, course: None }))
     }
 
     /// The answer of a filter, of the rule or of the target with this index.
@@ -206,8 +212,8 @@ impl<'a> Case<'a> {
                 headers.extend(said);
             }
         }
-        let (rule, listener) = (Arc::clone(self.rule), self.listener());
-        Ok(Decision::Answer(Answer { rule, listener, status, headers, body, course: Some(course) }))
+        let (rule, listener, path) = (Arc::clone(self.rule), self.listener(), self.path.clone());
+        Ok(Decision::Answer(Answer { rule, listener, status, headers, body, path, course: Some(course) }))
     }
 }
 
@@ -237,8 +243,9 @@ fn persistence<'a>(target: &'a Target, backend: &'a Backend) -> Option<&'a Arc<P
 }
 
 /// A refusal after the listener is known.
-pub(crate) fn refuse(admitted: &Admitted, rule: Option<&Arc<Rule>>, reason: Reason) -> Decision {
-    Decision::Refuse(Refusal { reason, listener: Some(Arc::clone(admitted.listener())), rule: rule.cloned() })
+pub(crate) fn refuse(admitted: &Admitted, matched: Option<&Match>, reason: Reason) -> Decision {
+    let (rule, path) = matched.map(|matched| (Arc::clone(&matched.rule), matched.path.clone())).unzip();
+    Decision::Refuse(Refusal { reason, listener: Some(Arc::clone(admitted.listener())), rule, path })
 }
 
 #[cfg(test)]

@@ -74,8 +74,10 @@ mod names;
 mod observe;
 mod passage;
 mod proxy;
+mod spans;
 mod stream;
 mod tls;
+mod trace_context;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -144,6 +146,7 @@ pub const SUPPORT: Support = Support::of(&[
     Capability::ExternalNames,
     Capability::XBackend,
     Capability::ServiceImport,
+    Capability::Tracing,
 ]);
 
 /// A gateway, ready to serve what is published to it. Cloning it copies pointers.
@@ -263,11 +266,14 @@ impl Gateway {
     }
 
     /// Closes all ports and lets connections end: responses announce it, idle connections end a little later, and after `deadline`
-    /// the rest is cut. Returns when nobody is left or the deadline has come, with the number of connections that are left.
+    /// the rest is cut. Returns when nobody is left or the deadline has come, with the number of connections that are left; spans
+    /// that were not sent yet are sent by then, where their collectors are quick.
     pub async fn drain(&self, deadline: Duration) -> usize {
         let by = Instant::now() + deadline;
         self.premises.stop.send_replace(Some(deadline));
-        self.premises.crowd.gone(by).await
+        let left = self.premises.crowd.gone(by).await;
+        self.proxy.parts.spans.flush(by).await;
+        left
     }
 }
 
@@ -434,9 +440,11 @@ impl Builder {
             connect_timeout: self.connect_timeout,
             idle: self.stream_idle,
         };
+        let spans = spans::Spans::new(Arc::clone(&live), Arc::clone(&asides), Arc::clone(&upstreams), Arc::clone(&counters));
         let parts = proxy::Parts {
             live: Arc::clone(&live),
             upstreams,
+            spans,
             mirrors: mirror::Mirrors::new(Arc::clone(&asides), Arc::clone(&counters)),
             authorities: auth::Authorities::new(asides, self.auth_timeout),
             counters: Arc::clone(&counters),

@@ -282,6 +282,12 @@ counters! {
     auth_denied,
     /// Requests refused because it could not say.
     auth_failed,
+    /// Spans that their collector took.
+    spans_exported,
+    /// Spans that were not sent: too many waited, or their collector is gone.
+    spans_dropped,
+    /// Spans that their collector did not take, however often they were sent.
+    spans_failed,
     /// Questions to name servers, for host names of backends.
     names_asked,
     /// Those that nobody answered.
@@ -300,7 +306,11 @@ pub(crate) struct Count(AtomicU64);
 
 impl Count {
     pub(crate) fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add_all(1);
+    }
+
+    pub(crate) fn add_all(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
     }
 
     pub(crate) fn sub(&self) {

@@ -14,6 +14,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use gateway_core::decide::Forward;
+use gateway_core::snapshot::matching::PathPattern;
 use gateway_core::snapshot::{Listener, Rule};
 
 use crate::auth::{Change, How};
@@ -22,6 +23,7 @@ use crate::deadline::Deadlines;
 use crate::filter::{Exchange, Filter, FilterError, guarded, guarded_now};
 use crate::mirror::Tap;
 use crate::observe::{Counters, Fault, Record};
+use crate::spans::OpenSpan;
 use crate::upstream::{Attempt, Gate};
 
 /// One request on its way.
@@ -58,6 +60,8 @@ pub struct Passage {
     pub(crate) pause: Option<Duration>,
     /// Holds back the response to a request that asks for an upgrade.
     pub(crate) gate: Option<Arc<Gate>>,
+    /// The request's span, where it is sampled.
+    pub(crate) span: Option<Box<OpenSpan>>,
     pub(crate) fault: Option<Fault>,
 }
 
@@ -137,6 +141,13 @@ impl Passage {
         self.shown = self.shown.max(self.passed);
         let fresh = body.map(|body| body.slice(known..));
         self.taps.retain(|tap| tap.show(fresh.as_ref(), is_end));
+    }
+
+    /// Notes what the match that won asks of the path.
+    pub(crate) fn matched(&mut self, path: Option<&PathPattern>) {
+        if let Some(span) = &mut self.span {
+            span.path = path.cloned();
+        }
     }
 
     /// Notes the first thing that went wrong; what follows from it is not noted.

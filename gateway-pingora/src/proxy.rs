@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{StatusCode, Version, header};
+use http::{HeaderMap, StatusCode, Version, header};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::protocols::http::ServerSession;
@@ -31,7 +31,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use gateway_core::admit::{Admitted, Arrival, Handshake, Reason, Refusal, admit};
 use gateway_core::decide::{Decision, Task, decide};
-use gateway_core::snapshot::{Settings, Socket, Transport, Turn};
+use gateway_core::snapshot::{Listener, Settings, Socket, Transport, Turn};
 
 use crate::answer::{self, After};
 use crate::auth::Authorities;
@@ -42,6 +42,7 @@ use crate::live::Live;
 use crate::mirror::Mirrors;
 use crate::observe::{Counters, Fault, Record, Sink};
 use crate::passage::Passage;
+use crate::spans::{Origin, Spans};
 use crate::upstream::Upstreams;
 
 /// The gateway as a `ProxyHttp`. Cloning it copies a pointer.
@@ -56,6 +57,7 @@ pub(crate) struct Parts {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) mirrors: Mirrors,
     pub(crate) authorities: Authorities,
+    pub(crate) spans: Spans,
     pub(crate) counters: Arc<Counters>,
     pub(crate) always: Box<[Arc<dyn Filter>]>,
     pub(crate) sink: Option<Sink<Record>>,
@@ -81,6 +83,14 @@ impl Proxy {
         let prepared = prepared.and_then(|()| forwarded::mark(head, connection, admitted.listener()));
         Self::edited(prepared).map_err(Undecided::Failed)?;
         Ok(admitted)
+    }
+
+    /// Begins the span of a request that met a listener.
+    fn trace(&self, head: &mut RequestHeader, passage: &mut Passage, listener: &Arc<Listener>) {
+        let Some(connection) = passage.connection().filter(|_| listener.tracing.is_some()) else { return };
+        let client = forwarded::client(head, connection.peer().ip(), listener);
+        let origin = Origin { client, is_tls: connection.arrival().tls.is_some(), is_grpc: passage.is_grpc() };
+        passage.span = self.parts.spans.begin(head, listener, origin);
     }
 
     /// The connection of a request; one of Pingora's own listeners counts for the socket of its local port.
@@ -151,19 +161,23 @@ impl ProxyHttp for Proxy {
             return answer::refuse(session, passage, flaw.status, flaw.fault, after).await.map(|()| true);
         }
         if is_foreign_tls(session) {
-            let refusal = Refusal { reason: Reason::Misdirected, listener: None, rule: None };
+            let refusal = Refusal { reason: Reason::Misdirected, listener: None, rule: None, path: None };
             return self.refuse(session, passage, refusal).await;
         }
         let mut admitted = match self.admit(&connection, session.req_header_mut()) {
             Ok(admitted) => admitted,
             Err(Undecided::Refused(refusal)) => {
                 connection.met(refusal.listener.as_ref());
+                if let Some(listener) = &refusal.listener {
+                    self.trace(session.req_header_mut(), passage, listener);
+                }
                 return self.refuse(session, passage, refusal).await;
             }
             Err(Undecided::Failed(fault)) => return self.stop(session, passage, fault.into()).await,
         };
         passage.listener = Some(Arc::clone(admitted.listener()));
         connection.met(passage.listener.as_ref());
+        self.trace(session.req_header_mut(), passage, admitted.listener());
         if !admitted.guards().is_empty() {
             // Boxed: most listeners have no filters, and all requests a state.
             match Box::pin(self.guard(session, passage, &mut admitted)).await {
@@ -267,6 +281,13 @@ impl ProxyHttp for Proxy {
         if session.was_upgraded() { Ok(None) } else { Self::goes_on(passage).map(|()| None) }
     }
 
+    fn upstream_response_trailer_filter(&self, _: &mut Session, trailers: &mut HeaderMap, passage: &mut Passage) -> Result<()> {
+        if let Some(span) = &mut passage.span {
+            span.hear(trailers);
+        }
+        Ok(())
+    }
+
     async fn response_filter(&self, session: &mut Session, head: &mut ResponseHeader, passage: &mut Passage) -> Result<()> {
         if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(());
@@ -342,10 +363,13 @@ impl ProxyHttp for Proxy {
         }
         let status = session.response_written().map_or(0, |head| head.status.as_u16());
         self.parts.counters.count_status(status);
-        if self.parts.sink.is_none() && passage.filters.is_empty() {
+        if self.parts.sink.is_none() && passage.filters.is_empty() && passage.span.is_none() {
             return;
         }
         let Some(record) = passage.record(session.as_downstream()) else { return };
+        if let Some(span) = passage.span.take() {
+            self.parts.spans.end(*span, &record, session.response_written());
+        }
         passage.tell_filters(&record, &self.parts.counters);
         if let Some(sink) = &self.parts.sink {
             sink.send(record, &self.parts.counters);

@@ -182,18 +182,21 @@ nothing is said of these, which belong to others or are not used:
 #[test]
 fn validate_judges_for_the_program_or_for_whoever_performs_all() {
     let folder = every_kind();
-    let policy = "\
-apiVersion: gateway.networking.x-k8s.io/v1alpha1
-kind: XTelemetryPolicy
-metadata: {name: spans, namespace: x}
-spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: web}], tracing: {mode: Disabled}}
+    let marked = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: marked, namespace: x}
+spec:
+  gatewayClassName: any
+  infrastructure: {labels: {team: a}}
+  listeners: [{name: http, port: 8099, protocol: HTTP}]
 ";
-    folder.write("telemetry.yaml", policy);
+    folder.write("marked.yaml", marked);
     let (status, stdout, _) = output(&["validate", folder.root(), "--controller-name", OURS]);
     assert_eq!(status, 1);
-    assert!(stdout.contains("XTelemetryPolicy x/spans: Gateway x/web: not accepted: "), "{stdout}");
+    assert!(stdout.contains("labels and annotations have no effect"), "{stdout}");
     let (_, stdout, _) = output(&["validate", folder.root(), "--controller-name", OURS, "--support", "all"]);
-    assert!(!stdout.contains("is not performed") && !stdout.contains("not accepted: "), "{stdout}");
+    assert!(!stdout.contains("have no effect") && !stdout.contains("not accepted: "), "{stdout}");
 }
 
 #[test]

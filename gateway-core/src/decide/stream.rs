@@ -158,7 +158,7 @@ fn reach<'a>(snapshot: &'a Snapshot, target: &Target, listener: &Listener) -> Re
 }
 
 fn refusal(listener: Option<&Arc<Listener>>, rule: Option<&Arc<Rule>>, reason: Reason) -> Refusal {
-    Refusal { reason, listener: listener.cloned(), rule: rule.cloned() }
+    Refusal { reason, listener: listener.cloned(), rule: rule.cloned(), path: None }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod expression;
 pub(crate) mod path;
 mod witness;
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
@@ -51,6 +52,26 @@ impl PathPattern {
     /// The pattern for a path prefix as a route writes it, in the form in which request paths are compared.
     pub fn prefix(value: &str) -> Self {
         Self::Prefix(path::spelling(value).trim_end_matches('/').into())
+    }
+
+    /// What it states, without saying how it is compared: `/` for the prefix of every path, `/service/method` for a call.
+    pub fn stated(&self) -> Cow<'_, str> {
+        match self {
+            Self::Exact(path) => Cow::Borrowed(path),
+            Self::Prefix(path) if path.is_empty() => Cow::Borrowed("/"),
+            Self::Prefix(path) => Cow::Borrowed(path),
+            Self::Expression(expression) => Cow::Borrowed(expression.as_str()),
+            Self::Call(CallPattern::Call(call)) => Cow::Owned(format!("/{call}")),
+            Self::Call(CallPattern::Service(service)) => Cow::Owned(format!("/{service}/*")),
+            Self::Call(CallPattern::Method(method)) => Cow::Owned(format!("/*/{method}")),
+            Self::Call(CallPattern::Expressions { service, method }) => {
+                let part = |part: &Option<Arc<Expression>>| {
+                    part.as_ref().map_or_else(|| "*".to_owned(), |part| part.as_str().to_owned())
+                };
+                Cow::Owned(format!("/{}/{}", part(service), part(method)))
+            }
+            Self::Call(CallPattern::Any) | Self::Stream => Cow::Borrowed("/"),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! of the listener's trusted proxies: then its list is extended, and what it says of protocol, host and port is kept.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use http::{HeaderName, HeaderValue, header};
 use pingora_error::Result;
@@ -13,6 +14,22 @@ use gateway_core::snapshot::Listener;
 
 use crate::connection::Connection;
 use crate::passage::authority;
+
+/// The client of a request: the last of those it is said to have come by, its connection's other end the last of all, that is no
+/// trusted proxy.
+pub(super) fn client(head: &RequestHeader, peer: IpAddr, listener: &Listener) -> IpAddr {
+    let is_trusted = |address: IpAddr| listener.settings.trusted_proxies.iter().any(|network| network.contains(address));
+    let mut client = peer;
+    let stated: Vec<&str> = head.headers.get_all(&FOR).iter().filter_map(|value| value.to_str().ok()).collect();
+    for entry in stated.iter().rev().flat_map(|value| value.rsplit(',')) {
+        if !is_trusted(client) {
+            break;
+        }
+        let Ok(address) = entry.trim().parse() else { break };
+        client = address;
+    }
+    client
+}
 
 /// Sets the fields.
 pub(super) fn mark(head: &mut RequestHeader, connection: &Connection, listener: &Listener) -> Result<()> {

@@ -131,6 +131,7 @@ impl Proxy {
 
     pub(super) async fn forward(&self, session: &mut Session, passage: &mut Passage, forward: Forward) -> Result<bool> {
         passage.rule = Some(Arc::clone(&forward.rule));
+        passage.matched(Some(&forward.path));
         if let Some(entry) = &passage.arrival {
             passage.deadlines = Deadlines::of(forward.rule.timeouts, entry.began);
         }
@@ -168,6 +169,7 @@ impl Proxy {
 
     pub(super) async fn answer(&self, session: &mut Session, passage: &mut Passage, answer: Answer) -> Result<bool> {
         passage.rule = Some(Arc::clone(&answer.rule));
+        passage.matched(Some(&answer.path));
         let response = match self.perform(session, passage, answer.tasks(), 0).await {
             Ok(None) => Response { status: answer.status, headers: answer.headers, body: answer.body },
             Ok(Some(response)) => response,
@@ -179,6 +181,7 @@ impl Proxy {
     pub(super) async fn refuse(&self, session: &mut Session, passage: &mut Passage, refusal: Refusal) -> Result<bool> {
         passage.listener = passage.listener.take().or(refusal.listener);
         passage.rule = refusal.rule;
+        passage.matched(refusal.path.as_ref());
         let status = refusal.reason.status();
         answer::refuse(session, passage, status, Fault::Refused(refusal.reason), After::GoOn).await.map(|()| true)
     }

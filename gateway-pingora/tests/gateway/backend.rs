@@ -139,7 +139,7 @@ impl Backend {
                             let _ = body.flow_control().release_capacity(piece.len());
                             framed.extend_from_slice(&piece);
                         }
-                        let (message, status) = answer(&head, &framed[5..]);
+                        let (message, status) = answer(&head, framed.get(5..).unwrap_or_default());
                         let response = http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();
                         let Ok(mut stream) = respond.send_response(response, false) else { return };
                         let prefix = [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes()].concat();

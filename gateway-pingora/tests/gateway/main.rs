@@ -25,6 +25,7 @@ mod mirrors;
 mod names;
 mod protocols;
 mod retries;
+mod spans;
 mod streams;
 mod timeouts;
 mod tls;
