@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::http::{PATIENCE, Response, head_of};
@@ -27,6 +29,8 @@ pub struct Echo {
 #[derive(Debug)]
 struct Shared {
     name: String,
+    /// How it ends TLS, where it does.
+    tls: Option<Arc<ServerConfig>>,
     stopped: AtomicBool,
     answered: AtomicUsize,
 }
@@ -39,9 +43,25 @@ impl Echo {
 
     /// Listens on this address, which may have been another echo's.
     pub fn start_at(name: &str, address: SocketAddr) -> Result<Self> {
+        Self::listen(name, address, None)
+    }
+
+    /// Listens on a free port of 127.0.0.1 and ends TLS, with a certificate of its own for these hosts. Returns what clients trust it by.
+    pub fn start_tls(name: &str, hosts: &[String]) -> Result<(Self, CertificateDer<'static>)> {
+        let made = rcgen::generate_simple_self_signed(hosts)?;
+        let certificate = made.cert.der().clone();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(anyhow::Error::msg)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let config = builder.with_no_client_auth().with_single_cert(vec![certificate.clone()], key)?;
+        Ok((Self::listen(name, (Ipv4Addr::LOCALHOST, 0).into(), Some(Arc::new(config)))?, certificate))
+    }
+
+    fn listen(name: &str, address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Result<Self> {
         let listener = TcpListener::bind(address).with_context(|| format!("backend {name} on {address}"))?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { name: name.into(), stopped: AtomicBool::new(false), answered: AtomicUsize::new(0) });
+        let (stopped, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let shared = Arc::new(Shared { name: name.into(), tls, stopped, answered });
         let accepting = shared.clone();
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -81,12 +101,20 @@ impl Drop for Echo {
 impl Shared {
     fn serve(&self, stream: TcpStream) {
         let _ = stream.set_nodelay(true);
+        match self.tls.as_ref().map(|tls| ServerConnection::new(Arc::clone(tls))) {
+            None => self.converse(stream),
+            Some(Ok(session)) => self.converse(StreamOwned::new(session, stream)),
+            Some(Err(_)) => {}
+        }
+    }
+
+    fn converse(&self, stream: impl Read + Write) {
         let mut stream = BufReader::new(stream);
         while let Ok(true) = self.answer(&mut stream) {}
     }
 
     /// Answers one request; whether another may follow.
-    fn answer(&self, stream: &mut BufReader<TcpStream>) -> io::Result<bool> {
+    fn answer(&self, stream: &mut BufReader<impl Read + Write>) -> io::Result<bool> {
         if stream.fill_buf()?.is_empty() {
             return Ok(false);
         }

@@ -1,11 +1,15 @@
-//! HTTP/1.1 as small as it can be, over blocking sockets: enough to ask a question and to read the answer.
+//! HTTP/1.1 as small as it can be, over blocking sockets, in clear or over TLS: enough to ask a question and to read the answer.
 //!
 //! In: requests without a body. Out: whole answers, whether their end is told by length, chunks or close. Nothing is retried, no
 //! redirect is followed, and no header is added but `Host`.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// How long any single read, write or connect may take.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -62,7 +66,7 @@ impl Response {
 
 /// A connection that may carry several requests, one after the other.
 #[derive(Debug)]
-pub struct Connection(BufReader<TcpStream>);
+pub struct Connection<S = TcpStream>(BufReader<S>);
 
 impl Connection {
     /// Connects.
@@ -74,6 +78,26 @@ impl Connection {
         Ok(Self(BufReader::new(stream)))
     }
 
+    /// Ends a handshake with a server of this name, which one of these authorities knows, on a connection of its own.
+    pub fn open_tls(to: SocketAddr, name: &str, roots: RootCertStore) -> io::Result<Connection<TlsStream>> {
+        let Self(plain) = Self::open(to)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = builder.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth();
+        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+        let mut session = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+        let mut plain = plain.into_inner();
+        while session.is_handshaking() {
+            session.complete_io(&mut plain)?;
+        }
+        Ok(Connection(BufReader::new(StreamOwned::new(session, plain))))
+    }
+}
+
+/// A client's end of a connection over TLS.
+pub type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+
+impl<S: Read + Write> Connection<S> {
     /// Sends a request and reads its answer.
     pub fn exchange(&mut self, request: &Request) -> io::Result<Response> {
         let mut head = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, request.target, request.host);

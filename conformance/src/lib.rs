@@ -2,7 +2,7 @@
 //!
 //! In: manifests, and the program `gateway`. Out: verdicts. [`guide`] judges a folder of manifests such as people learn the Gateway
 //! API from; the integration tests judge promises that need traffic. What they share: [`program`] starts and watches the program,
-//! [`echo`] and [`datagram`] stand behind it, [`http`] asks it, [`manifest`] reads and writes what it is given.
+//! [`echo`], [`call`] and [`datagram`] stand behind it, [`http`] asks it, [`manifest`] reads and writes what it is given.
 //!
 //! Nothing here repeats a request by itself, and all traffic stays on loopback addresses of which every run has its own.
 
@@ -14,6 +14,7 @@ pub mod program;
 
 pub mod manifest;
 
+pub mod call;
 pub mod datagram;
 pub mod echo;
 

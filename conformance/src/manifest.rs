@@ -92,12 +92,14 @@ pub fn services(route: &Value) -> BTreeSet<(String, u16)> {
     services
 }
 
-/// The listener that a route of this kind needs, as a protocol and a port: for bytes and datagrams that of its first Service.
+/// The listener that a route of this kind needs, as a protocol and a port: for bytes and datagrams that of its first Service. TLS
+/// passes through.
 pub fn listener_for(route: &Value) -> (&'static str, u16) {
     let port = services(route).first().map_or(80, |(_, port)| *port);
     match kind(route) {
         "TCPRoute" => ("TCP", port),
         "UDPRoute" => ("UDP", port),
+        "TLSRoute" => ("TLS", 443),
         _ => ("HTTP", 80),
     }
 }
@@ -137,7 +139,12 @@ pub fn a_gateway(name: &str, listeners: &BTreeSet<(&str, u16)>) -> Value {
         .iter()
         .map(|(protocol, port)| {
             let name = format!("{}-{port}", protocol.to_ascii_lowercase());
-            json!({"name": name, "protocol": protocol, "port": port, "allowedRoutes": {"namespaces": {"from": "All"}}})
+            let mut listener =
+                json!({"name": name, "protocol": protocol, "port": port, "allowedRoutes": {"namespaces": {"from": "All"}}});
+            if *protocol == "TLS" {
+                listener["tls"] = json!({"mode": "Passthrough"});
+            }
+            listener
         })
         .collect();
     json!({

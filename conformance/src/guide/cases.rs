@@ -15,32 +15,26 @@ use crate::http::Request;
 use crate::manifest::{Manifest, is_route, kind, list, name, namespace, parents, referred, services, text};
 
 /// How a file is judged.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Case {
-    /// By this.
-    Check(fn(&Guide, &Manifest) -> Result<()>),
-    /// Not yet, for this reason.
-    Skip(&'static str),
-}
+pub(super) type Check = fn(&Guide, &Manifest) -> Result<()>;
 
 /// The cases by number.
-pub(super) const CASES: &[(&str, Case)] = &[
-    ("01", Case::Check(class_with_unknown_parameters)),
-    ("02", Case::Check(listener_without_its_secret)),
-    ("03", Case::Check(plain_route)),
-    ("04", Case::Check(bytes)),
-    ("05", Case::Skip("TLSRoutes are not served yet")),
-    ("06", Case::Check(datagrams)),
-    ("07", Case::Skip("GRPCRoutes are not served yet")),
-    ("08", Case::Check(weights)),
-    ("09", Case::Check(header_rule_beside_path_rule)),
-    ("10", Case::Check(route_from_another_namespace)),
-    ("11", Case::Check(header_edits_with_objects_to_remove)),
-    ("12", Case::Check(prefix_replaced_by_root)),
-    ("13", Case::Check(direct_response)),
-    ("14", Case::Check(labels_on_routes_instead_of_namespaces)),
-    ("15", Case::Check(canary_by_header_then_by_weight)),
-    ("16", Case::Check(routes_from_elsewhere_on_a_gateway_for_its_own)),
+pub(super) const CASES: &[(&str, Check)] = &[
+    ("01", class_with_unknown_parameters),
+    ("02", listener_without_its_secret),
+    ("03", plain_route),
+    ("04", bytes),
+    ("05", tls_passed_through),
+    ("06", datagrams),
+    ("07", calls),
+    ("08", weights),
+    ("09", header_rule_beside_path_rule),
+    ("10", route_from_another_namespace),
+    ("11", header_edits_with_objects_to_remove),
+    ("12", prefix_replaced_by_root),
+    ("13", direct_response),
+    ("14", labels_on_routes_instead_of_namespaces),
+    ("15", canary_by_header_then_by_weight),
+    ("16", routes_from_elsewhere_on_a_gateway_for_its_own),
 ];
 
 /// The class reports its parameters as invalid; Gateways of it are served all the same.
@@ -102,6 +96,43 @@ fn bytes(guide: &Guide, file: &Manifest) -> Result<()> {
     let answer = scene.send_to(&parent, port, &Request::get("any.example", "/bytes"))?;
     let heard = Heard::read(&answer).context("no backend was met")?;
     ensure!(heard.backend == service, "{} answered instead of {service}", heard.backend);
+    Ok(())
+}
+
+/// TLS reaches the Service by the name that the client asks for, and ends there; for other names there is nobody.
+fn tls_passed_through(guide: &Guide, file: &Manifest) -> Result<()> {
+    let route = first(file, "TLSRoute")?;
+    let alone = Scene::of(guide.base_and(file)).start()?;
+    alone.expect_said(&[last(&name(route)), last(&ends(route)?.0)])?;
+    drop(alone);
+
+    let (parent, (service, _)) = ends(route)?;
+    let scene = Scene::of(guide.base_and(file)).with_missing_gateways().start()?;
+    let host = list(route, "/spec/hostnames").first().and_then(Value::as_str).context("the route names a host")?;
+    let answer = scene.send_tls(&parent, &Request::get(host, "/bytes"))?;
+    let heard = Heard::read(&answer).context("no backend was met")?;
+    ensure!(heard.backend == service, "{} answered instead of {service}", heard.backend);
+    ensure!(scene.send_tls(&parent, &Request::get("nobody.example", "/")).is_err(), "somebody answers for nobody.example");
+    Ok(())
+}
+
+/// The call that is matched reaches its Service; other methods, services and hosts are served by nobody.
+fn calls(guide: &Guide, file: &Manifest) -> Result<()> {
+    let route = first(file, "GRPCRoute")?;
+    let (parent, (backend, _)) = ends(route)?;
+    let scene = Scene::of(guide.base_and(file)).labelled(Labels::AsSelected).start()?;
+    let host = list(route, "/spec/hostnames").first().and_then(Value::as_str).context("the route names a host")?;
+    let asked = list(route, "/spec/rules").first().and_then(|rule| rule.pointer("/matches/0/method"));
+    let asked = asked.context("the first rule matches by method")?;
+    let (service, method) = (text(asked, "/service"), text(asked, "/method"));
+    let path = format!("/{service}/{method}");
+    let called = scene.call(&parent, host, &path)?;
+    ensure!(called.status == "0" && called.said == format!("{backend} {path}"), "{path} met {called:?}");
+    let others = [(host, format!("/{service}/Another")), (host, format!("/Another/{method}")), ("nobody.example", path.clone())];
+    for (host, path) in others {
+        let called = scene.call(&parent, host, &path)?;
+        ensure!(called.status == "12", "{path} of {host} met {called:?}");
+    }
     Ok(())
 }
 

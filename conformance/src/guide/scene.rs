@@ -5,17 +5,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail, ensure};
+use rustls::RootCertStore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::call::{self, CallEcho, Called};
 use crate::datagram::{self, DatagramEcho};
 use crate::echo::{Echo, Heard};
-use crate::http::{Request, Response, ask};
+use crate::http::{Connection, Request, Response, ask};
 use crate::manifest::{
-    self, Manifest, a_gateway, a_namespace, a_service, a_service_over, is_route, kind, list, listener_for, name, namespace,
-    parents, services, text,
+    self, Manifest, a_gateway, a_namespace, a_service_over, is_route, kind, list, listener_for, name, namespace, parents,
+    services, text,
 };
 use crate::program::{Program, Running};
 
@@ -73,18 +76,24 @@ impl<'a> Scene<'a> {
             fs::write(folder.path().join(&file.file), text)?;
         }
         let mut made_up = self.namespaces();
-        let (mut echoes, mut datagrams) = (Vec::new(), Vec::new());
-        let (of_datagrams, of_bytes): (Vec<_>, Vec<_>) =
-            self.objects().filter(|object| is_route(object)).partition(|route| kind(route) == "UDPRoute");
-        for (service, port) in of_bytes.into_iter().flat_map(services).collect::<BTreeSet<_>>() {
-            let echo = Echo::start(&service)?;
-            made_up.extend(a_service(&service, port, &[echo.address()]));
-            echoes.push(echo);
-        }
-        for (service, port) in of_datagrams.into_iter().flat_map(services).collect::<BTreeSet<_>>() {
-            let echo = DatagramEcho::start(&service)?;
-            made_up.extend(a_service_over("UDP", &service, port, &[echo.address()]));
-            datagrams.push(echo);
+        let (mut backends, mut roots) = (Vec::new(), RootCertStore::empty());
+        let mut known = BTreeSet::new();
+        for route in self.objects().filter(|object| is_route(object)) {
+            for (service, port) in services(route).into_iter().filter(|service| known.insert(service.clone())) {
+                let (backend, transport) = match kind(route) {
+                    "UDPRoute" => (Backend::Datagrams(DatagramEcho::start(&service)?), "UDP"),
+                    "GRPCRoute" => (Backend::Calls(CallEcho::start(&service)?), "TCP"),
+                    "TLSRoute" => {
+                        let hosts = list(route, "/spec/hostnames").iter().filter_map(Value::as_str).map(str::to_owned);
+                        let (echo, certificate) = Echo::start_tls(&service, &hosts.collect::<Vec<_>>())?;
+                        roots.add(certificate)?;
+                        (Backend::Bytes(echo), "TCP")
+                    }
+                    _ => (Backend::Bytes(Echo::start(&service)?), "TCP"),
+                };
+                made_up.extend(a_service_over(transport, &service, port, &[backend.address()]));
+                backends.push(backend);
+            }
         }
         let shown: BTreeSet<_> = self.objects().filter(|object| kind(object) == "Gateway").map(name).collect();
         let mut missing = BTreeMap::<_, BTreeSet<_>>::new();
@@ -102,7 +111,7 @@ impl<'a> Scene<'a> {
         let ports: BTreeSet<u16> = self.objects().flat_map(listener_ports).chain(of_missing).chain([80]).collect();
         let ports: Vec<_> = ports.into_iter().collect();
         let running = Program::serving(&[folder.path()]).addresses(shown.len() + missing.len()).ports(&ports).start()?;
-        Ok(Served { running, _echoes: echoes, _datagrams: datagrams, _folder: folder })
+        Ok(Served { running, roots, _backends: backends, _folder: folder })
     }
 
     fn namespaces(&self) -> Vec<Value> {
@@ -141,9 +150,28 @@ fn listener_ports(gateway: &Value) -> impl Iterator<Item = u16> {
 #[derive(Debug)]
 pub(super) struct Served {
     pub(super) running: Running,
-    _echoes: Vec<Echo>,
-    _datagrams: Vec<DatagramEcho>,
+    /// What those backends show that end TLS themselves.
+    roots: RootCertStore,
+    _backends: Vec<Backend>,
     _folder: TempDir,
+}
+
+/// What stands behind a Service.
+#[derive(Debug)]
+enum Backend {
+    Bytes(Echo),
+    Calls(CallEcho),
+    Datagrams(DatagramEcho),
+}
+
+impl Backend {
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::Bytes(echo) => echo.address(),
+            Self::Calls(echo) => echo.address(),
+            Self::Datagrams(echo) => echo.address(),
+        }
+    }
 }
 
 impl Served {
@@ -171,6 +199,20 @@ impl Served {
             Some(heard) if answer.status == 200 => Ok(heard),
             Some(_) | None => bail!("{host}{target} {headers:?} met no backend but {} {:?}", answer.status, answer.text()),
         }
+    }
+
+    /// Sends a request over TLS to port 443 of a Gateway, for whoever proves to be the request's host by a certificate of a backend.
+    pub(super) fn send_tls(&self, gateway: &str, request: &Request) -> Result<Response> {
+        let socket = self.running.socket_of(gateway, 443)?;
+        let mut connection = Connection::open_tls(socket, &request.host, self.roots.clone())
+            .with_context(|| format!("TLS with {} at {gateway}", request.host))?;
+        Ok(connection.exchange(request)?)
+    }
+
+    /// Makes a call on port 80 of a Gateway.
+    pub(super) fn call(&self, gateway: &str, host: &str, path: &str) -> Result<Called> {
+        let socket = self.running.socket_of(gateway, 80)?;
+        call::call(socket, host, path).with_context(|| format!("{path} on {gateway} at {socket}"))
     }
 
     /// Sends a datagram to a port of a Gateway, and returns what came back.
