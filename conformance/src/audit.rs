@@ -252,7 +252,7 @@ fn conditions(within: &Value, path: String, found: &mut Vec<(String, String, i64
                 }
             }
         }
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
