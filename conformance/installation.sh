@@ -2,7 +2,7 @@
 # How our controller comes into a cluster: the program built and made an image, the CRDs and `deploy/` applied as a user would. Sourced
 # by the scripts of this folder, which set `here` (this folder), `root` (the checkout), `suite` and `channel` (of the CRDs), `program`
 # (the gateway, or nothing: it is built) and `keep` (the cluster, or nothing). Sets `work` (a folder that is gone at the end), `programs`
-# (see `cluster/build`) and `built` (see `suite/build`).
+# (see `cluster/build`), `built` (see `suite/build`) and `judges` (the folder of the programs that judge).
 # shellcheck source=cluster/settings.sh
 . "$here/cluster/settings.sh"
 
@@ -18,6 +18,9 @@ prepare() {
     programs=$("$here/cluster/build")
     built=$("$here/suite/build" "$suite")
     if [ -z "$program" ]; then build_program; fi
+    say "building what judges"
+    (cd "$root" && cargo build --locked --quiet --workspace --bins)
+    judges=${CARGO_TARGET_DIR:-$root/target}/debug
     [ -n "$keep" ] || "$here/cluster/down" >/dev/null
     "$here/cluster/up"
     load_program
@@ -34,16 +37,10 @@ finish() {
     exit "$status"
 }
 
-# Builds what judges, and prints its folder.
-judges() {
-    (cd "$root" && cargo build --locked --quiet --workspace --bins)
-    echo "${CARGO_TARGET_DIR:-$root/target}/debug"
-}
-
 # What the controller wrote since the script began, and which of its permissions it did not need.
 judge_audit() {
     tail -c "+$((heard + 1))" "$audit" >"$work/audit"
-    "$(judges)/audit" "$work/audit" "$controller" "$root/deploy/rbac.yaml"
+    "$judges/audit" "$work/audit" "$controller" "$root/deploy/rbac.yaml"
 }
 
 kubectl() { "$here/cluster/kubectl" "$@"; }
