@@ -1,0 +1,148 @@
+//! What is to be made for Gateways that changed, and what became of their addresses.
+//!
+//! In: Gateways that may need something else than they have. Out: the objects wanted for each, and facts for the compiler: addresses
+//! given or refused, ports that proxies could not open. Writes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gateway_core::compile::{Bound, Change, Fact};
+use gateway_core::condition::{ConditionType, Truth};
+use gateway_core::name::{Kind, ObjectId, ObjectName};
+use gateway_core::resource::{Gateway, ListenerSet, Protocol};
+use gateway_core::snapshot::{Socket, Transport};
+use gateway_core::status::{Part, Status};
+use serde_json::Value;
+
+use super::apply::Applier;
+use crate::cluster::address::{self, Asking, Held};
+use crate::cluster::child::ChildId;
+use crate::cluster::discover::Subject;
+use crate::cluster::provision::{self, Ports};
+
+impl Applier {
+    /// Works out what is to be made for Gateways that changed, and what became of their addresses.
+    pub(super) fn look_after_gateways(&mut self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for name in std::mem::take(&mut self.dirty) {
+            let gateway = self.gateways.get(&name).cloned();
+            let id = ObjectId::new(Kind::Gateway, name.clone());
+            match gateway.filter(|_| self.compiler.statuses().contains_key(&id)) {
+                Some(gateway) => self.look_after(&gateway, &mut changes),
+                None => {
+                    self.made.want(&name, Vec::new(), self.now);
+                    self.accounts.retain(|_, gateway| *gateway != name);
+                    self.told.remove(&name);
+                    self.tell_refused(&name, BTreeMap::new(), &mut changes);
+                    if self.addresses.remove(&name).is_some() {
+                        changes.push(Change::Fact(Fact::Addresses(name, None)));
+                    }
+                }
+            }
+        }
+        changes
+    }
+
+    fn look_after(&mut self, gateway: &Gateway, changes: &mut Vec<Change>) {
+        let name = &gateway.meta.name;
+        let asking = address::ask(gateway);
+        let service = |asking: &Asking| (Subject::Object(Kind::Service), provision::service_name(gateway, asking));
+        let wanted: Vec<ChildId> = asking.iter().map(service).collect();
+        let held: Vec<(Asking, Held<'_>)> = asking
+            .iter()
+            .cloned()
+            .map(|one| {
+                let id = service(&one);
+                (one, self.held(&id))
+            })
+            .collect();
+        let controller = &self.place.outfit.controller_name;
+        let left = |(id, document): &(&ChildId, &Value)| {
+            id.0 == Subject::Object(Kind::Service)
+                && !wanted.contains(id)
+                && provision::gateway_of(document, controller).as_ref() == Some(name)
+        };
+        let leftover: Vec<(&ChildId, &Value)> = self.made.all_stored().filter(left).collect();
+        let mut addresses = address::addresses(&held, leftover.iter().map(|(_, document)| *document));
+        let parameters = self.compiler.parameters(name).unwrap_or_default();
+        let mut children = provision::children(gateway, &parameters, &self.ports(gateway), &asking, &self.place.outfit);
+        if address::is_satisfied(&addresses) {
+            addresses = address::addresses(&held, std::iter::empty());
+        } else {
+            // What a Gateway has it keeps until it has what it asks for now.
+            children.extend(leftover.iter().filter_map(|(id, _)| self.made.wanted_child(id)));
+        }
+        self.made.want(name, children, self.now);
+        self.accounts.insert(provision::account(gateway), name.clone());
+        let refused = self.feeds.refused(name);
+        let sockets = addresses.listen.iter().filter(|address| address.is_some()).flat_map(|address| {
+            refused.iter().map(|((port, is_udp), why)| {
+                let transport = if *is_udp { Transport::Udp } else { Transport::Tcp };
+                (Socket { address: *address, port: *port, transport }, Arc::from(why.as_str()))
+            })
+        });
+        let sockets = sockets.collect();
+        self.tell_refused(name, sockets, changes);
+        if self.addresses.get(name) != Some(&addresses) {
+            self.addresses.insert(name.clone(), addresses.clone());
+            changes.push(Change::Fact(Fact::Addresses(name.clone(), Some(addresses))));
+        }
+    }
+
+    fn held(&self, id: &ChildId) -> Held<'_> {
+        let service = self.made.stored(id);
+        let uid = service.and_then(|service| service.pointer("/metadata/uid")).and_then(Value::as_str);
+        let complaint = self.refusals.get(&id.1).filter(|(of, _)| Some(of.as_str()) == uid).map(|(_, why)| why.as_str());
+        Held { service, refusal: self.made.refusal(id).or(complaint) }
+    }
+
+    /// The ports of a Gateway's listeners, and of the ListenerSets that it takes.
+    fn ports(&self, gateway: &Gateway) -> Ports {
+        let name = &gateway.meta.name;
+        let is_taken = |set: &&Arc<ListenerSet>| {
+            let id = ObjectId::new(Kind::ListenerSet, set.meta.name.clone());
+            let status = self.compiler.statuses().get(&id);
+            set.spec.parent_ref.is_gateway()
+                && set.spec.parent_ref.target(set.meta.name.namespace()) == *name
+                && status.is_some_and(|status| holds(status, ConditionType::Accepted))
+        };
+        let sets = self.sets.values().filter(is_taken).flat_map(|set| &set.spec.listeners);
+        gateway
+            .spec
+            .listeners
+            .iter()
+            .chain(sets)
+            .filter_map(|listener| Some((listener.port, transport(&listener.protocol)?)))
+            .collect()
+    }
+
+    fn tell_refused(&mut self, name: &ObjectName, sockets: BTreeMap<Socket, Arc<str>>, changes: &mut Vec<Change>) {
+        let before = self.refused.remove(name).unwrap_or_default();
+        if before == sockets {
+            if !sockets.is_empty() {
+                self.refused.insert(name.clone(), sockets);
+            }
+            return;
+        }
+        let gone = before.keys().filter(|socket| !sockets.contains_key(socket));
+        changes.extend(gone.map(|socket| Change::Fact(Fact::Socket(*socket, None))));
+        changes.extend(
+            sockets.iter().map(|(socket, why)| Change::Fact(Fact::Socket(*socket, Some(Bound::Refused(Arc::clone(why)))))),
+        );
+        self.refused.insert(name.clone(), sockets);
+    }
+}
+
+fn transport(protocol: &Protocol) -> Option<Transport> {
+    match protocol {
+        Protocol::Http | Protocol::Https | Protocol::Tls | Protocol::Tcp => Some(Transport::Tcp),
+        Protocol::Udp => Some(Transport::Udp),
+        Protocol::Other(_) => None,
+    }
+}
+
+/// Whether a condition of an object as a whole is true.
+fn holds(status: &Status, kind: ConditionType) -> bool {
+    let mut whole = status.parts().into_iter().filter(|(part, _)| *part == Part::Whole).flat_map(|(_, conditions)| conditions);
+    whole.any(|condition| condition.kind == kind && condition.status == Truth::True)
+}
