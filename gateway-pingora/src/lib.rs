@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Within a Pingora server, [`Gateway::service`] is a service like any other; on a plain tokio runtime, [`Gateway::run`] is the same.
-//! Filters of one's own are types that implement [`Filter`], registered under the kind by which routes refer to them.
+//! Filters of one's own are types that implement [`Filter`], registered under the kind by which routes refer to them. In `examples`
+//! stand three to copy (`sign`, `token`, `count`), a program around the gateway (`embed`), and a `ProxyHttp` around ours (`around`).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -214,7 +215,8 @@ impl Gateway {
         &self.premises.counters
     }
 
-    /// The gateway as a `ProxyHttp`, for a proxy of one's own to delegate to. Under Pingora's own listeners a connection in clear
+    /// The gateway as a `ProxyHttp`, for a proxy of one's own to delegate to: every callback that ours implements, or what it would have
+    /// done is left undone; the example `around` has them all. Under Pingora's own listeners a connection in clear
     /// counts for the socket of its local port; one over TLS is refused with 421, as its server name is not known.
     pub fn proxy(&self) -> Proxy {
         self.proxy.clone()

@@ -3,6 +3,7 @@
 //! Every test waits for conditions, never for a time, and is bounded by one.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::duplicate_mod, reason = "each of the examples is a program, and several begin with the same")]
 
 mod authority;
 mod authorization;
@@ -14,6 +15,7 @@ mod client_certificates;
 mod cors;
 mod datagrams;
 mod endpoints;
+mod examples;
 mod extensions;
 mod forwarding;
 mod hostile;
