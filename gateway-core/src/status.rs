@@ -272,7 +272,7 @@ pub fn merge(desired: &Status, stored: Option<&Value>, now: &str) -> Option<Valu
                 controller_name: &parent.controller_name,
                 conditions: &parent.conditions,
             });
-            merge_entries(&mut merged, &ROUTE_ENTRIES, &route.controller_name, wanted.collect(), usize::MAX, now);
+            merge_entries(&mut merged, &ROUTE_ENTRIES, &route.controller_name, wanted.collect(), MOST_PARENTS, now);
         }
         Status::Policy(policy) => {
             let wanted = policy.ancestors.iter().map(|ancestor| Entry {
@@ -301,6 +301,11 @@ fn merge_gateway(merged: &mut Map<String, Value>, gateway: &GatewayStatus, now: 
     merged.insert("attachedListenerSets".to_owned(), json(&gateway.attached_listener_sets));
     merge_listeners(merged, &gateway.listeners, now);
 }
+
+/// The most conditions of an object, or of a part of it, that the API's schema takes.
+const MOST_CONDITIONS: usize = 8;
+/// The most entries of a route's status (`RouteStatus.Parents`).
+const MOST_PARENTS: usize = 32;
 
 /// One entry per listener wanted, each joined with the stored one of its name.
 fn merge_listeners(merged: &mut Map<String, Value>, wanted: &[ListenerStatus], now: &str) {
@@ -376,6 +381,9 @@ fn merge_conditions(holder: &mut Map<String, Value>, desired: &[Condition], own:
     if desired.iter().any(|desired| newest > Some(desired.observed_generation)) {
         return false;
     }
+    // A list that is too long is refused whole, so that nothing of ours would be told; what others wrote is theirs to shorten.
+    let foreign = stored.iter().filter(|stored| !is_own(stored)).count();
+    let desired = &desired[..desired.len().min(MOST_CONDITIONS.saturating_sub(foreign))];
     let mut conditions = Vec::with_capacity(stored.len().max(desired.len()));
     let mut written = Vec::new();
     for known in stored {
@@ -448,6 +456,31 @@ mod tests {
     fn accepted(status: Truth, generation: i64) -> Condition {
         let reason = if status == Truth::True { Reason::Accepted } else { Reason::NotAllowedByListeners };
         Condition { kind: ConditionType::Accepted, status, reason, message: String::new(), observed_generation: generation }
+    }
+
+    #[test]
+    fn no_list_grows_longer_than_the_schema_takes_and_what_others_wrote_stays() {
+        let foreign: Vec<Value> = (0..6).map(|n| json!({"type": format!("example.com/{n}"), "status": "True"})).collect();
+        let kinds = [ConditionType::Accepted, ConditionType::Programmed, ConditionType::ResolvedRefs];
+        let own = kinds.map(|kind| Condition { kind, ..accepted(Truth::True, 1) });
+        let mut holder = Map::from_iter([("conditions".to_owned(), json!(foreign))]);
+        assert!(merge_conditions(&mut holder, &own, &kinds, "2026-01-01T00:00:00Z"));
+        let conditions = holder["conditions"].as_array().unwrap();
+        assert_eq!(conditions.len(), 8);
+        assert_eq!(conditions[..6], foreign[..]);
+        assert_eq!((&conditions[6]["type"], &conditions[7]["type"]), (&json!("Accepted"), &json!("Programmed")));
+
+        let parent = |name: String| ParentStatus {
+            parent_ref: serde_json::from_value(json!({"name": name})).unwrap(),
+            controller_name: "ours".into(),
+            conditions: vec![accepted(Truth::True, 1)],
+        };
+        let parents = (0..32).map(|n| parent(n.to_string())).collect();
+        let wanted = Status::Route(RouteStatus { parents, controller_name: "ours".into() });
+        let stored = json!({"parents": [{"controllerName": "theirs", "parentRef": {"name": "gw"}}]});
+        let written = merge(&wanted, Some(&stored), "2026-01-01T00:00:00Z").unwrap();
+        let parents = written["parents"].as_array().unwrap();
+        assert_eq!((parents.len(), &parents[0]["controllerName"]), (32, &json!("theirs")));
     }
 
     fn route(conditions: Vec<Condition>) -> Status {
