@@ -84,7 +84,7 @@ impl GrpcRule {
         for (index, GrpcMatch { method, headers }) in matches.iter().enumerate() {
             let at = at.field("matches");
             let at = at.entry(index);
-            http_match::check_headers(headers, &at.field("headers"), report);
+            http_match::check_headers(headers, None, &at.field("headers"), report);
             if let Some(method) = method {
                 method.check(&at.field("method"), report);
             }
@@ -265,6 +265,13 @@ mod tests {
         assert!(route.spec.rules[0].matches.is_empty());
         assert_eq!(route.spec.rules[1].matches[0].method.as_ref().map(|method| &method.match_type), Some(&MatchType::Exact));
         assert_eq!(route.spec.rules[1].backend_refs[0].weight, 1);
+    }
+
+    #[test]
+    fn of_the_value_of_a_header_only_the_length_is_bounded() {
+        assert_accepted(V1, "GRPCRoute", &[&matching("headers: [{name: a, value: 'two  blanks'}]")]);
+        let long = matching(&format!("headers: [{{name: a, value: {}}}]", "a".repeat(4097)));
+        assert_refused(V1, "GRPCRoute", &[(long, "spec.rules[0].matches[0].headers[0].value", "1 to 4096")]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::open::open_enum;
 use super::place::Place;
 use super::report::Report;
-use super::syntax;
+use super::syntax::{self, Syntax};
 
 /// One match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -37,7 +37,7 @@ impl HttpMatch {
             PathMatchType::Exact | PathMatchType::PathPrefix => report.text(&value, &path.value, syntax::PATH),
             PathMatchType::RegularExpression | PathMatchType::Other(_) => report.short(&value, &path.value, 1024),
         }
-        check_headers(headers, &at.field("headers"), report);
+        check_headers(headers, Some(syntax::HEADER_VALUE), &at.field("headers"), report);
         let at = at.field("queryParams");
         report.count(&at, query_params.len(), 0, 16);
         report.unique(&at, query_params.iter().map(|param| &param.name), "a name");
@@ -48,13 +48,16 @@ impl HttpMatch {
     }
 }
 
-/// The headers of a match, of HTTP or gRPC.
-pub(super) fn check_headers(headers: &[HeaderMatch], at: &Place<'_>, report: &mut Report) {
+/// The headers of a match, of HTTP or gRPC. Where values have no syntax, only their length is bounded.
+pub(super) fn check_headers(headers: &[HeaderMatch], values: Option<Syntax>, at: &Place<'_>, report: &mut Report) {
     report.count(at, headers.len(), 0, 16);
     report.unique(at, headers.iter().map(|header| &header.name), "a name");
     for (index, HeaderMatch { match_type: _, name, value }) in headers.iter().enumerate() {
         report.text(&at.entry(index).field("name"), name, syntax::HEADER_NAME);
-        report.text(&at.entry(index).field("value"), value, syntax::HEADER_VALUE);
+        match values {
+            Some(syntax) => report.text(&at.entry(index).field("value"), value, syntax),
+            None => report.bounded(&at.entry(index).field("value"), value, 1, 4096),
+        }
     }
 }
 

@@ -152,6 +152,18 @@ pub(super) const ATTRIBUTE_NAME: Syntax = Syntax {
     called: "1 to 256 letters, digits, '_', '.', ':', '/' and '-'",
 };
 
+/// What the spans of a service are filed under.
+pub(super) const SERVICE_NAME: Syntax = Syntax {
+    holds: |text| (1..=253).contains(&text.len()) && is_span_word(text),
+    called: "1 to 253 letters, digits, '_', '.', ':', '/' and '-'",
+};
+
+/// What a span is called.
+pub(super) const SPAN_NAME: Syntax = Syntax {
+    holds: |text| text.len() <= 256 && text.split(' ').all(is_span_word),
+    called: "words of letters, digits, '_', '.', ':', '/' and '-', with single blanks between them, 1 to 256 characters in all",
+};
+
 /// The key of an attribute OpenTelemetry names.
 pub(super) const ATTRIBUTE_KEY: Syntax = Syntax {
     holds: |text| {
@@ -285,6 +297,10 @@ fn is_absolute_uri(text: &str) -> bool {
 
 fn is_alphanumeric_or(byte: u8, others: &[u8]) -> bool {
     byte.is_ascii_alphanumeric() || others.contains(&byte)
+}
+
+fn is_span_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| is_alphanumeric_or(byte, b"_.:/-"))
 }
 
 fn is_quantity(text: &str) -> bool {

@@ -99,13 +99,16 @@ impl Tracing {
         if let Some(rate) = sampling_rate {
             rate.check(&at.field("samplingRate"), report);
         }
-        if let Some(ParentBasedSampling { mode: _, sampling_rate }) = parent_based_sampling {
-            sampling_rate.check(&at.field("parentBasedSampling").field("samplingRate"), report);
+        if let Some(ParentBasedSampling { mode, sampling_rate: Some(rate) }) = parent_based_sampling {
+            let at = at.field("parentBasedSampling");
+            let at = at.field("samplingRate");
+            rate.check(&at, report);
+            if matches!(mode, TelemetryMode::Disabled | TelemetryMode::ImplementationDefault) {
+                report.refuse(&at, format!("expected nothing, as the mode is {mode} and not Enabled, found a value"));
+            }
         }
-        report.optional_text(&at.field("serviceName"), service_name.as_deref(), syntax::HOSTNAME);
-        if let Some(name) = span_name {
-            report.bounded(&at.field("spanName"), name, 1, 256);
-        }
+        report.optional_text(&at.field("serviceName"), service_name.as_deref(), syntax::SERVICE_NAME);
+        report.optional_text(&at.field("spanName"), span_name.as_deref(), syntax::SPAN_NAME);
         let at = at.field("attributes");
         report.unique(&at, attributes.iter().map(|attribute| &attribute.name), "a name");
         for (index, attribute) in attributes.iter().enumerate() {
@@ -147,12 +150,8 @@ pub struct ParentBasedSampling {
     #[serde(default)]
     pub mode: TelemetryMode,
     /// Of the spans whose parent is sampled, the share that is too; all unless stated.
-    #[serde(default = "all")]
-    pub sampling_rate: Fraction,
-}
-
-fn all() -> Fraction {
-    Fraction { numerator: 100, denominator: 100 }
+    #[serde(default)]
+    pub sampling_rate: Option<Fraction>,
 }
 
 /// Something a span holds.
@@ -231,9 +230,17 @@ mod tests {
         assert_eq!(read(&with("")).mode, TelemetryMode::ImplementationDefault);
         let tracing = read(&enabled("samplingRate: {numerator: 5}, parentBasedSampling: {}"));
         assert_eq!(tracing.sampling_rate, Some(Fraction { numerator: 5, denominator: 100 }));
-        let parent = ParentBasedSampling { mode: TelemetryMode::ImplementationDefault, sampling_rate: all() };
+        let parent = ParentBasedSampling { mode: TelemetryMode::ImplementationDefault, sampling_rate: None };
         assert_eq!(tracing.parent_based_sampling, Some(parent));
         assert!(tracing.provider.unwrap().backend_ref.is_service());
+    }
+
+    #[test]
+    fn services_and_spans_are_named_as_the_schema_has_it() {
+        let named = enabled(
+            "serviceName: Checkout_Edge:eu/1, spanName: 'GET cart', parentBasedSampling: {mode: Enabled, samplingRate: {numerator: 5}}",
+        );
+        assert_accepted(V1, "XTelemetryPolicy", &[&named]);
     }
 
     #[test]

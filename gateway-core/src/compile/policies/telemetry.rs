@@ -171,7 +171,9 @@ fn read(
 fn parents(stated: Option<&ParentBasedSampling>) -> Result<Option<Rate>, Fault> {
     let Some(ParentBasedSampling { mode, sampling_rate }) = stated else { return Ok(None) };
     match mode {
-        TelemetryMode::Enabled | TelemetryMode::ImplementationDefault => Ok(Some(rate(sampling_rate))),
+        TelemetryMode::Enabled | TelemetryMode::ImplementationDefault => {
+            Ok(Some(sampling_rate.as_ref().map_or(Rate::new(100, 100), rate)))
+        }
         TelemetryMode::Disabled => Ok(None),
         TelemetryMode::Other(unknown) => Err((
             Reason::Invalid,

@@ -387,7 +387,7 @@ fn telemetry() -> Vec<Row> {
         row(
             "a rate of parents is at most one",
             kind,
-            enabled("parentBasedSampling: {samplingRate: {numerator: 2, denominator: 1}}"),
+            enabled("parentBasedSampling: {mode: Enabled, samplingRate: {numerator: 2, denominator: 1}}"),
             "spec.tracing.parentBasedSampling.samplingRate.numerator",
             "at most the denominator 1",
         ),
@@ -396,7 +396,28 @@ fn telemetry() -> Vec<Row> {
             kind,
             enabled(&format!("serviceName: {}", "a".repeat(254))),
             "spec.tracing.serviceName",
-            "at most 253",
+            "1 to 253 letters",
+        ),
+        row(
+            "a service is called by letters, digits and few signs",
+            kind,
+            enabled("serviceName: 'check out'"),
+            "spec.tracing.serviceName",
+            "1 to 253 letters",
+        ),
+        row(
+            "a span is called by words with single blanks between them",
+            kind,
+            enabled("spanName: 'GET  cart'"),
+            "spec.tracing.spanName",
+            "single blanks between them",
+        ),
+        row(
+            "a rate of parents is stated only where parents count",
+            kind,
+            enabled("parentBasedSampling: {mode: Disabled, samplingRate: {numerator: 5}}"),
+            "spec.tracing.parentBasedSampling.samplingRate",
+            "the mode is Disabled and not Enabled",
         ),
         row(
             "a span has at most 256 characters",
