@@ -19,7 +19,7 @@ use super::references::References;
 use super::rivals::Stand;
 use super::route::Route;
 use super::status::condition;
-use super::translate::Translated;
+use super::translate::{Dropped, Translated};
 use super::violation;
 
 /// A route as judged.
@@ -132,7 +132,7 @@ pub(super) fn invalid(route: &Route, translated: &Translated) -> Option<Fault> {
     if translated.rules == 0 || translated.dropped.len() < translated.rules {
         return None;
     }
-    let (index, (reason, why)) = translated.dropped.first()?;
+    let Dropped { index, fault: (reason, why), .. } = translated.dropped.first()?;
     Some((*reason, format!("no rule is valid; rule {index}: {why}")))
 }
 
@@ -177,13 +177,18 @@ fn resolved(references: &References) -> Result<Fault, Fault> {
 }
 
 fn dropped(route: &Route, translated: &Translated, generation: i64) -> Option<Condition> {
-    let (_, (reason, _)) = translated.dropped.first()?;
-    let rules: Vec<String> = translated.dropped.iter().map(|(index, (_, why))| format!("rule {index}: {why}")).collect();
+    let Dropped { fault: (reason, _), .. } = translated.dropped.first()?;
+    let rules = translated.dropped.iter().map(|Dropped { index, fault: (_, why), .. }| format!("rule {index}: {why}"));
+    let mut parts: Vec<String> = rules.collect();
     let fate = match route {
         Route::Http(_) => "requests that match it are answered 500",
         Route::Grpc(_) => "calls that match it are answered UNAVAILABLE",
         Route::Tls(_) | Route::Tcp(_) | Route::Udp(_) => "the first takes all",
     };
-    let message = format!("Dropped Rule: {}; {fate}", rules.join("; "));
+    // A rule of which no match is left matches nothing, and says where that goes.
+    if translated.dropped.iter().any(|rule| rule.has_matches) {
+        parts.push(fate.to_owned());
+    }
+    let message = format!("Dropped Rule: {}", parts.join("; "));
     Some(condition(ConditionType::PartiallyInvalid, Ok((*reason, message)), generation))
 }

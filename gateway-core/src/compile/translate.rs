@@ -43,8 +43,8 @@ use turns::{Turns, has_turns};
 pub(super) struct Translated {
     /// All matches of all rules.
     pub(super) matches: Vec<Arc<Match>>,
-    /// Rules that were dropped, with the reason.
-    pub(super) dropped: Vec<(usize, Fault)>,
+    /// Rules that were dropped, in order.
+    pub(super) dropped: Vec<Dropped>,
     /// How many rules there are.
     pub(super) rules: usize,
     /// Rules that share requests among several targets, for the next version.
@@ -115,6 +115,15 @@ struct Draft<'a> {
     done: Translated,
 }
 
+/// A rule that was dropped.
+#[derive(Clone, Debug)]
+pub(super) struct Dropped {
+    pub(super) index: usize,
+    pub(super) fault: Fault,
+    /// Whether any of its matches could be read: what they match is failed.
+    pub(super) has_matches: bool,
+}
+
 /// What a rule is made with.
 struct Making<'r, 't> {
     id: &'r RuleId,
@@ -147,7 +156,7 @@ impl Draft<'_> {
             Ok(rule) => rule,
             Err(why) => {
                 let rule = Rule::failing(id, &why.1);
-                self.done.dropped.push((index, why));
+                self.done.dropped.push(Dropped { index, fault: why, has_matches: !criteria.is_empty() });
                 rule
             }
         };
