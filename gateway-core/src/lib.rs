@@ -118,6 +118,17 @@
 //! escapes spelt in upper case. `%2F` stays and never separates segments. `%00`, `\` and broken escapes are refused with 400. The
 //! query is left as it came.
 //!
+//! # Choices
+//! Where the specification leaves a choice, or asks that one be documented:
+//! - A Gateway with its ListenerSets has at most 16,384 listeners; those beyond are told so by their conditions.
+//! - A regular expression is of RE2's dialect, without look-around and back references, and matches the whole of a value of at most 8 KiB. A
+//!   request for which it would have to be tried on a longer one is refused (414, 431 or 400), not left to another rule.
+//! - A query parameter is compared decoded, `+` as a blank.
+//! - A preflight is matched by what it asks about: its method, and each header that it names as there, whatever the value asked for. The
+//!   rule found answers it.
+//! - A match whose path, or whose service and method, cannot be read is left out, and its requests go to other rules; of one that can be
+//!   read in part the rest stays, and what it matches is answered 500.
+//!
 //! # Rooms
 //! Each module imports only those listed after it: [`compile`], [`diff`], [`explain`], [`decide`], [`admit`], [`support`], [`status`],
 //! [`snapshot`], [`condition`], [`resource`], [`name`].
