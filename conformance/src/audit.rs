@@ -52,7 +52,7 @@ pub enum Complaint {
         /// When it changed, and when it changed back.
         at: [String; 2],
     },
-    /// A request was forbidden.
+    /// A request was forbidden, always.
     Forbidden(Permission),
 }
 
@@ -93,6 +93,7 @@ struct Record {
 pub fn judge(log: impl BufRead, user: &str) -> Result<Judgement> {
     let mut judgement = Judgement::default();
     let mut objects: BTreeMap<String, Object> = BTreeMap::new();
+    let mut forbidden = BTreeSet::new();
     // Of all that others did, only the last is of interest.
     let mut others_wrote_at = String::new();
     for line in log.lines() {
@@ -105,7 +106,7 @@ pub fn judge(log: impl BufRead, user: &str) -> Result<Judgement> {
             continue;
         }
         if record.is_forbidden {
-            judgement.complaints.push(Complaint::Forbidden(record.permission));
+            forbidden.insert(record.permission);
             continue;
         }
         if record.permission.2.ends_with("/status")
@@ -125,6 +126,10 @@ pub fn judge(log: impl BufRead, user: &str) -> Result<Judgement> {
         judgement.used.insert(record.permission);
     }
     judgement.objects = objects.len();
+    // An API server that has just started forbids everything until it has read who may do what.
+    let never_allowed = forbidden.into_iter().filter(|permission| !judgement.used.contains(permission));
+    let never_allowed: Vec<Complaint> = never_allowed.map(Complaint::Forbidden).collect();
+    judgement.complaints.extend(never_allowed);
     Ok(judgement)
 }
 
@@ -309,5 +314,6 @@ mod tests {
         let line = wrote(OWN, 1, 1, "True").replace("\"code\":200", "\"code\":403");
         let judgement = judge(line.as_bytes(), OWN).expect("records");
         assert!(matches!(judgement.complaints[..], [Complaint::Forbidden(_)]) && judgement.used.is_empty());
+        assert_eq!(complaints(&[line, wrote(OWN, 2, 1, "True")]), [""; 0], "it was allowed later");
     }
 }

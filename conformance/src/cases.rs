@@ -63,6 +63,11 @@ pub const CASES: &[Case] = &[
         judge: trust::a_token_that_is_wrong_or_anothers_gets_nothing,
     },
     Case {
+        name: "personas",
+        sentence: "each persona may do its own, and not the others'",
+        judge: trust::each_persona_may_do_its_own_and_not_the_others,
+    },
+    Case {
         name: "told",
         sentence: "get, describe and events show what is wrong",
         judge: calm::get_describe_and_events_show_what_is_wrong,

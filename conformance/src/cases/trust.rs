@@ -1,7 +1,7 @@
 //! Secrets, grants and tokens.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,6 @@ use anyhow::{Context, Result, ensure};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use std::net::TcpStream;
 
 use super::scene::{NAMESPACE, SYSTEM, Scene, route};
 use crate::cluster::{PATIENCE, condition, soon};
@@ -167,6 +166,44 @@ fn peer(address: SocketAddr, host: &str, config: &Arc<ClientConfig>) -> Result<V
     }
     let certificates = stream.conn.peer_certificates().context("no certificate")?;
     Ok(certificates.first().context("no certificate")?.to_vec())
+}
+
+pub(super) fn each_persona_may_do_its_own_and_not_the_others(scene: &Scene) -> Result<String> {
+    // Who may write what, in this namespace and of the whole cluster.
+    let own = [
+        ("infrastructure-provider", "gatewayclasses.gateway.networking.k8s.io"),
+        ("cluster-operator", "gateways.gateway.networking.k8s.io"),
+        ("application-developer", "httproutes.gateway.networking.k8s.io"),
+    ];
+    for (persona, _) in own {
+        scene.cluster.apply(&format!(
+            "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: own-cases-{persona}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: pingora-gateway-{persona}}}
+subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {persona}}}]
+"
+        ))?;
+    }
+    let may = |persona: &str, verb: &str, resource: &str| {
+        // What is refused is told by the exit code too.
+        let asked = scene.cluster.kubectl(&["auth", "can-i", verb, resource, "-n", NAMESPACE, "--as", persona]);
+        asked.is_ok_and(|told| told.trim() == "yes")
+    };
+    soon("roles are in force", PATIENCE, || Ok(may(own[0].0, "create", own[0].1).then_some(())))?;
+    for (persona, _) in own {
+        for (owner, resource) in own {
+            for verb in ["create", "patch", "delete"] {
+                let (is_own, may) = (persona == owner, may(persona, verb, resource));
+                ensure!(may == is_own, "{persona} may {verb} {resource}: {may}");
+            }
+        }
+        ensure!(may(persona, "list", "gateways.gateway.networking.k8s.io"), "{persona} sees no Gateways");
+        ensure!(!may(persona, "get", "secrets"), "{persona} may read Secrets");
+        scene.cluster.kubectl(&["delete", "clusterrolebinding", &format!("own-cases-{persona}")])?;
+    }
+    Ok("three personas".to_owned())
 }
 
 pub(super) fn a_token_that_is_wrong_or_anothers_gets_nothing(scene: &Scene) -> Result<String> {
