@@ -168,6 +168,11 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub(crate) shutdown_delay: Duration,
 
+    /// Keys that seal the sessions of clients, one a line, each 32 bytes in base64 (`openssl rand -base64 32`): the first seals, all
+    /// open. Replicas that share the file honour each other's sessions; it is followed. Without it sessions end with the process
+    #[arg(long, value_name = "PATH")]
+    pub(crate) session_key_file: Option<PathBuf>,
+
     /// Take all sockets over from the process that serves at this path, without a connection refused, and give them to the next one
     #[arg(long, value_name = "PATH")]
     pub(crate) upgrade_socket: Option<PathBuf>,

@@ -25,6 +25,7 @@ mod proxy;
 mod question;
 mod run;
 mod serve;
+mod session_keys;
 mod setup;
 mod state;
 mod target;

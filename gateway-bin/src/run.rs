@@ -36,6 +36,7 @@ use crate::descriptors;
 use crate::ending::{Closing, End, Patience, Signals};
 use crate::memory;
 use crate::serve::serve;
+use crate::session_keys;
 use crate::state::State;
 use follow::{Event, Follower};
 use upgrade::{Predecessor, Seat};
@@ -71,6 +72,9 @@ async fn serve_files(flags: &args::Run, builder: Builder, mut predecessor: Optio
         .on_record(move |record| access::lock(&log).write(&record));
     let builder = builder.on_stream(move |record| access::lock(&lines).write_stream(&record));
     let gateway = builder.build().context("cannot start the gateway")?;
+    if let Some(path) = &flags.session_key_file {
+        session_keys::follow(path, &gateway)?;
+    }
     let (stop, stopped) = watch::channel(false);
     let mut backends = flags.given.reading.backends.clone();
     if flags.demo_backends {

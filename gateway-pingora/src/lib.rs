@@ -75,6 +75,7 @@ mod names;
 mod observe;
 mod passage;
 mod proxy;
+mod session;
 mod spans;
 mod stream;
 mod tls;
@@ -109,6 +110,7 @@ pub use observe::{Counters, Fault, Record, StreamRecord};
 pub use passage::Passage;
 pub use pingora_http::{RequestHeader, ResponseHeader};
 pub use proxy::Proxy;
+pub use session::SessionKey;
 
 use crowd::Crowd;
 use datagram::Datagrams;
@@ -137,6 +139,7 @@ pub const SUPPORT: Support = Support::of(&[
     Capability::BackendTimeout,
     Capability::Retry,
     Capability::RetryBudget,
+    Capability::SessionPersistence,
     Capability::BackendTls,
     Capability::BackendTlsNames,
     Capability::BackendClientCertificate,
@@ -203,6 +206,13 @@ impl Gateway {
     /// an hour.
     pub fn resolve(&self, names: &BTreeMap<Arc<str>, bool>) {
         self.premises.names.want(names);
+    }
+
+    /// Seals the sessions of clients with the first of these keys from now on, and knows those that any of them sealed. Gateways that
+    /// share keys honour each other's sessions: a key that is to replace another is added behind it everywhere, then put before it.
+    /// Without keys nothing changes; before the first are given a key is made up, and its sessions end with the process.
+    pub fn seal_sessions(&self, keys: impl IntoIterator<Item = SessionKey>) {
+        self.proxy.parts.sessions.replace(keys.into_iter().collect());
     }
 
     /// What becomes of sockets and host names: first all facts that hold now, then every further one. They belong into the compiler.
@@ -417,7 +427,7 @@ impl Builder {
     /// Builds the gateway. It serves nothing until a snapshot is published and a service runs.
     ///
     /// # Errors
-    /// When the thread for records cannot be started.
+    /// When the thread for records cannot be started, or the system has no random numbers.
     pub fn build(self) -> io::Result<Gateway> {
         let counters = Arc::new(Counters::default());
         let upstreams = Arc::new(upstream::Upstreams::new(Arc::clone(&counters), self.connect_timeout));
@@ -449,6 +459,7 @@ impl Builder {
             spans,
             mirrors: mirror::Mirrors::new(Arc::clone(&asides), Arc::clone(&counters)),
             authorities: auth::Authorities::new(asides, self.auth_timeout),
+            sessions: session::KeyRing::made_up()?,
             counters: Arc::clone(&counters),
             always: self.filters.always.into(),
             sink: self.on_record.map(observe::Sink::start).transpose()?,

@@ -23,6 +23,7 @@ use crate::deadline::Deadlines;
 use crate::filter::{Exchange, Filter, FilterError, guarded, guarded_now};
 use crate::mirror::Tap;
 use crate::observe::{Counters, Fault, Record};
+use crate::session::Held;
 use crate::spans::OpenSpan;
 use crate::upstream::{Attempt, Gate};
 
@@ -38,6 +39,8 @@ pub struct Passage {
     pub(crate) forward: Option<Forward>,
     pub(crate) attempt: Option<Attempt>,
     pub(crate) deadlines: Deadlines,
+    /// Where sessions are kept, the client's.
+    pub(crate) session: Option<Held>,
     /// Whether the request was repeated because a pooled connection had been closed.
     pub(crate) is_repeated: bool,
     /// Whether what follows the failure of an attempt was concluded before Pingora tells of it.

@@ -11,6 +11,7 @@ mod checks;
 mod edit;
 mod forwarded;
 mod permission;
+mod persist;
 mod steps;
 
 use std::os::fd::RawFd;
@@ -42,6 +43,7 @@ use crate::live::Live;
 use crate::mirror::Mirrors;
 use crate::observe::{Counters, Fault, Record, Sink};
 use crate::passage::Passage;
+use crate::session::KeyRing;
 use crate::spans::{Origin, Spans};
 use crate::upstream::Upstreams;
 
@@ -57,6 +59,7 @@ pub(crate) struct Parts {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) mirrors: Mirrors,
     pub(crate) authorities: Authorities,
+    pub(crate) sessions: KeyRing,
     pub(crate) spans: Spans,
     pub(crate) counters: Arc<Counters>,
     pub(crate) always: Box<[Arc<dyn Filter>]>,
@@ -302,6 +305,7 @@ impl ProxyHttp for Proxy {
                 }
             }
         }
+        self.keep_session(head, passage);
         if let Err(error) = passage.show_response(head).await {
             passage.filters.clear();
             let fault = self.filter_failed(&error);

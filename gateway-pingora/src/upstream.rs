@@ -3,7 +3,7 @@
 //! In: a backend as decided, for whose traffic, and how exchanges with its endpoints went. Out: an attempt at one endpoint, and a
 //! peer for Pingora to connect to, in clear or over TLS. Whoever uses such a peer calls `Attempt::check` on the connection before
 //! anything is sent. Weights were decided before; here every endpoint of the one backend counts the same: of two drawn at random, the
-//! one with less to do wins.
+//! one with less to do wins, unless the client's session holds one.
 //!
 //! Health is learnt from traffic, belongs to (backend, address) and outlives configurations: a failed connect takes an endpoint out
 //! of use until a connect succeeds; five failed exchanges in a row take it out for a second, then two, up to thirty. When all are
@@ -104,6 +104,21 @@ impl Upstreams {
         listener: &Listener,
         tried: &[SocketAddr],
     ) -> Result<Attempt, Unfit> {
+        self.pick_by(security, backend, listener, |endpoints| choose(endpoints, tried))
+    }
+
+    /// The endpoint that a session holds, where the backend has it, and it is in use or none is.
+    pub(crate) fn pick_held(&self, backend: &Arc<Backend>, listener: &Listener, held: SocketAddr) -> Option<Attempt> {
+        self.pick_by(&backend.security, backend, listener, |endpoints| find_held(endpoints, held)).ok()
+    }
+
+    fn pick_by(
+        &self,
+        security: &Security,
+        backend: &Arc<Backend>,
+        listener: &Listener,
+        choose: impl FnOnce(&[Arc<Endpoint>]) -> Option<&Arc<Endpoint>>,
+    ) -> Result<Attempt, Unfit> {
         let (handshake, key) = match security {
             Security::Clear => (None, None),
             Security::Tls(tls) => {
@@ -113,7 +128,7 @@ impl Upstreams {
             Security::Broken(why) => return Err(Unfit::Broken(Arc::clone(why))),
         };
         let group = self.group(backend);
-        let endpoint = choose(&group.endpoints, tried).ok_or(Unfit::NoEndpoint)?;
+        let endpoint = choose(&group.endpoints).ok_or(Unfit::NoEndpoint)?;
         // Connections are shared only where everything about the backend, the endpoint and the handshake is the same.
         let pool = self.hasher.hash_one((backend.fingerprint, endpoint.epoch, key));
         Ok(Attempt::begin(Arc::clone(endpoint), Way { handshake, pool }))
@@ -272,6 +287,13 @@ fn write(shard: &RwLock<Groups>) -> RwLockWriteGuard<'_, Groups> {
 /// Whether two versions of a backend have the same endpoints.
 fn same(a: &Arc<Backend>, b: &Arc<Backend>) -> bool {
     Arc::ptr_eq(a, b) || (Arc::ptr_eq(&a.endpoints, &b.endpoints) && a.fingerprint == b.fingerprint)
+}
+
+/// An endpoint by its address, unless it is out of use while others are not.
+fn find_held(endpoints: &[Arc<Endpoint>], address: SocketAddr) -> Option<&Arc<Endpoint>> {
+    let now = endpoint::now();
+    let found = endpoints.iter().find(|endpoint| endpoint.address == address)?;
+    (found.is_in_use(now) || !endpoints.iter().any(|endpoint| endpoint.is_in_use(now))).then_some(found)
 }
 
 /// Of two random endpoints the better one, among those in use; among all where none is.

@@ -179,10 +179,13 @@ spec:
   rules: [{matches: [{path: {value: /kept}}], sessionPersistence: {cookie: {}}, backendRefs: [{name: cart, port: 80}]}]
 ";
     folder.write("kept.yaml", kept);
-    let (_, run) = explained(&folder, "http://shop.example/kept", &[]);
-    assert!(run.contains("HTTPRoute x/kept rule 0 match 0, host shop.example, prefix /kept: wins"), "{run}");
-    let (_, stdout, _) = output(&["explain", "http://shop.example/kept", folder.root()]);
-    assert!(!stdout.contains("x/kept") && stdout.contains("HTTPRoute x/cart rule 0"), "it is not accepted:\n{stdout}");
+    let (_, all) = explained(&folder, "http://shop.example/kept", &[]);
+    assert!(all.contains("HTTPRoute x/kept rule 0 match 0, host shop.example, prefix /kept: wins"), "{all}");
+    let asked = ["explain", "http://shop.example/kept", folder.root(), "--backend", "x/cart:80=127.0.0.1:9"];
+    let (_, unsaid, _) = output(&asked);
+    let (_, said, _) = output(&[&asked[..], &["--support", "run"]].concat());
+    assert_eq!(unsaid, said);
+    assert!(unsaid.contains("the client stays with an endpoint by cookie session-"), "it is performed:\n{unsaid}");
 }
 
 #[test]

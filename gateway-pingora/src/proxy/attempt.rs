@@ -49,7 +49,8 @@ impl Proxy {
         let Some(forward) = &passage.forward else {
             return Err(Error::explain(ErrorType::InternalError, "nothing was decided"));
         };
-        let attempt = match self.choose(forward, &mut passage.tried) {
+        let held = passage.session.and_then(|session| session.endpoint);
+        let attempt = match self.choose(forward, held, &mut passage.tried) {
             Ok(attempt) => attempt,
             Err(unfit) => {
                 let (status, reason) = match unfit {
@@ -87,8 +88,12 @@ impl Proxy {
         Ok(peer)
     }
 
-    /// An endpoint that was not tried yet. A rule that retries begins anew when all were.
-    fn choose(&self, forward: &Forward, tried: &mut Vec<SocketAddr>) -> Result<Attempt, Unfit> {
+    /// The endpoint that the client's session holds, or else one that was not tried yet. A rule that retries begins anew when all were.
+    fn choose(&self, forward: &Forward, held: Option<SocketAddr>, tried: &mut Vec<SocketAddr>) -> Result<Attempt, Unfit> {
+        let held = held.filter(|held| !tried.contains(held));
+        if let Some(attempt) = held.and_then(|held| self.parts.upstreams.pick_held(&forward.backend, &forward.listener, held)) {
+            return Ok(attempt);
+        }
         let pick = |tried: &[_]| self.parts.upstreams.pick(&forward.backend, &forward.listener, tried);
         match pick(tried) {
             Err(Unfit::NoEndpoint) if forward.rule.retry.is_some() && !tried.is_empty() => {

@@ -75,6 +75,11 @@ pub(super) fn mark(head: &mut RequestHeader, connection: &Connection, listener: 
     Ok(())
 }
 
+/// Whether the client came over HTTPS, as a marked request says.
+pub(super) fn is_https(head: &RequestHeader) -> bool {
+    head.headers.get(&PROTO).is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"))
+}
+
 const UNDERSCORED_FOR: HeaderName = HeaderName::from_static("x_forwarded_for");
 const UNDERSCORED_PROTO: HeaderName = HeaderName::from_static("x_forwarded_proto");
 const UNDERSCORED_PORT: HeaderName = HeaderName::from_static("x_forwarded_port");

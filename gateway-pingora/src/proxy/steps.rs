@@ -135,6 +135,7 @@ impl Proxy {
         if let Some(entry) = &passage.arrival {
             passage.deadlines = Deadlines::of(forward.rule.timeouts, entry.began);
         }
+        passage.session = self.find_session(session.req_header(), &forward);
         let performed = self.perform(session, passage, forward.tasks(), forward.matched_prefix).await;
         let is_http1 = is_http1(&forward.backend);
         passage.forward = Some(forward);

@@ -27,6 +27,7 @@ mod mirrors;
 mod names;
 mod protocols;
 mod retries;
+mod sessions;
 mod spans;
 mod streams;
 mod timeouts;
