@@ -83,8 +83,8 @@ pub use self::gateway::{
 };
 pub use self::gateway_class::{GatewayClass, GatewayClassSpec, ParametersRef};
 pub use self::gateway_parameters::{
-    GatewayParameters, GatewayParametersSpec, Limits, LogFormat, LogLevel, PodParameters, Quantity, Resources, ServiceParameters,
-    TaintEffect, Toleration, TolerationOperator, TrafficPolicy,
+    GatewayParameters, GatewayParametersSpec, Limits, LogFormat, LogLevel, PodParameters, ProxyProtocol, Quantity, Resources,
+    ServiceParameters, TaintEffect, Toleration, TolerationOperator, TrafficPolicy,
 };
 pub use self::grpc_route::{
     GrpcFilter, GrpcFilterPayload, GrpcFilterType, GrpcMatch, GrpcMethodMatch, GrpcRoute, GrpcRouteSpec, GrpcRule,

@@ -79,6 +79,8 @@ pub enum Capability {
     Tracing,
     /// The TLS versions and suites of `tls.options` under our domain.
     TlsOptions,
+    /// The PROXY protocol on ports that GatewayParameters name.
+    ProxyProtocol,
     /// Whoever deploys the data plane gives Gateways the addresses they ask for.
     StaticAddresses,
     /// Whoever deploys the data plane gives an address where a request states only its type.

@@ -4,6 +4,7 @@
 //! ([`wire`]), its listener and its requests use to tell each other what they are doing.
 
 mod frames;
+pub(crate) mod preamble;
 pub(crate) mod wire;
 
 use std::net::SocketAddr;

@@ -147,6 +147,7 @@ pub const SUPPORT: Support = Support::of(&[
     Capability::ClientValidation,
     Capability::InsecureFallback,
     Capability::TlsOptions,
+    Capability::ProxyProtocol,
     Capability::ExternalNames,
     Capability::XBackend,
     Capability::ServiceImport,

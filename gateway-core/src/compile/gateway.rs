@@ -51,7 +51,7 @@ pub(super) struct GatewayState {
 pub(super) fn judge(gateway: &Arc<Gateway>, sources: &mut Sources<'_>, settings: &Settings) -> GatewayState {
     let mut ties = Ties::default();
     ties.uses.push(ObjectId::new(Kind::GatewayClass, ObjectName::cluster(&gateway.spec.gateway_class_name)));
-    let (settings, parameters) = parameters(gateway, sources.objects, settings, &mut ties);
+    let (settings, parameters) = parameters(gateway, sources.objects, settings, sources.support, &mut ties);
     let addresses = addresses(gateway, sources.objects, sources.support);
     let holder = Holder::gateway(gateway);
     let mut listeners = listener::judge_all(holder, &gateway.meta, &gateway.spec.listeners, sources, &mut ties);

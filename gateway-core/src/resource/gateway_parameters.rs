@@ -30,6 +30,9 @@ pub struct GatewayParametersSpec {
     /// Address ranges whose word on the client's address is believed; none unless stated.
     #[serde(default)]
     pub trusted_proxies: Option<Vec<String>>,
+    /// Where connections of trusted proxies begin with a header of the PROXY protocol; nowhere unless stated.
+    #[serde(default)]
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Whether `//` in a path counts as `/`; it does unless stated.
     #[serde(default)]
     pub merge_slashes: Option<bool>,
@@ -47,13 +50,22 @@ pub struct GatewayParametersSpec {
 
 impl GatewayParametersSpec {
     pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
-        let Self { trusted_proxies, merge_slashes: _, limits: _, service, pods } = self;
+        let Self { trusted_proxies, proxy_protocol: _, merge_slashes: _, limits: _, service, pods } = self;
         service.check(&at.field("service"), report);
         pods.check(&at.field("pods"), report);
         for (index, range) in trusted_proxies.iter().flatten().enumerate() {
             report.text(&at.field("trustedProxies").entry(index), range, syntax::ADDRESS_RANGE);
         }
     }
+}
+
+/// Where connections of trusted proxies begin with a header of the PROXY protocol, in version 1 or 2, that says for whom they are.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyProtocol {
+    /// The ports of listeners for connections.
+    #[serde(deserialize_with = "number::ports")]
+    pub ports: Vec<u16>,
 }
 
 /// Limits on connections.
@@ -88,6 +100,7 @@ impl GatewayParametersSpec {
     pub fn over(self, other: &Self) -> Self {
         Self {
             trusted_proxies: self.trusted_proxies.or_else(|| other.trusted_proxies.clone()),
+            proxy_protocol: self.proxy_protocol.or_else(|| other.proxy_protocol.clone()),
             merge_slashes: self.merge_slashes.or(other.merge_slashes),
             limits: self.limits.over(&other.limits),
             service: self.service.over(&other.service),
@@ -145,6 +158,10 @@ mod tests {
             &[
                 ("{trustedProxies: [10.0.0.0/33]}", "spec.trustedProxies[0]", "a range of addresses"),
                 ("{trustedProxies: [example.com]}", "spec.trustedProxies[0]", "found \"example.com\""),
+                ("{proxyProtocol: {ports: [80, 0]}}", "spec.proxyProtocol.ports[1]", "a port from 1 to 65535"),
+                ("{proxyProtocol: {ports: 80}}", "spec.proxyProtocol.ports", "found integer `80`"),
+                ("{proxyProtocol: {}}", "spec.proxyProtocol.ports", "found none"),
+                ("{proxyProtocol: {version: 2, ports: [80]}}", "spec.proxyProtocol.version", "a field of GatewayParameters"),
                 ("{mergeSlashes: 'no'}", "spec.mergeSlashes", "expected a boolean"),
                 ("{limits: {maxHeaderBytes: 0}}", "spec.limits.maxHeaderBytes", "a whole number from 1"),
                 ("{limits: {maxControlFrames: 0}}", "spec.limits.maxControlFrames", "a whole number from 1"),

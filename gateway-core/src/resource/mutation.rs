@@ -233,7 +233,7 @@ spec: {statusCode: 404, body: gone, contentType: text/html}",
     "apiVersion: pingora-gateway.dev/v1alpha1
 kind: GatewayParameters
 metadata: {name: p}
-spec: {trustedProxies: [10.0.0.0/8], mergeSlashes: false, limits: {maxHeaderBytes: 1, idleTimeout: 1s, bodyTimeout: 2s, minBodyRate: 3, writeTimeout: 4s, maxControlFrames: 5}}",
+spec: {trustedProxies: [10.0.0.0/8], proxyProtocol: {ports: [80, 443]}, mergeSlashes: false, limits: {maxHeaderBytes: 1, idleTimeout: 1s, bodyTimeout: 2s, minBodyRate: 3, writeTimeout: 4s, maxControlFrames: 5}}",
     "apiVersion: gateway.networking.k8s.io/v1
 kind: ListenerSet
 metadata: {name: l, namespace: team}

@@ -14,6 +14,13 @@ pub(super) fn optional_port<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     port(deserializer).map(Some)
 }
 
+/// A list of ports.
+pub(super) fn ports<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u16>, D::Error> {
+    #[derive(Deserialize)]
+    struct Port(#[serde(deserialize_with = "port")] u16);
+    Vec::<Port>::deserialize(deserializer).map(|ports| ports.into_iter().map(|port| port.0).collect())
+}
+
 /// A weight, 0 to 1,000,000.
 pub(super) fn weight<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     within(i64::deserialize(deserializer)?, 0, 1_000_000, "a weight from 0 to 1000000")

@@ -191,8 +191,10 @@ impl fmt::Debug for Certificate {
 /// What `GatewayParameters` settle, class and Gateway merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Peers whose `X-Forwarded-*` headers are kept and extended.
+    /// Peers whose word on the client's address is believed: their `X-Forwarded-*` headers are kept and extended.
     pub trusted_proxies: Box<[Network]>,
+    /// Ports at which the connections of these peers begin with a header of the PROXY protocol.
+    pub proxy_protocol: Box<[u16]>,
     /// Whether `//` in a request path is merged to `/` before matching and forwarding.
     pub merge_slashes: bool,
     /// Bytes of a request head, beyond which the answer is 431.
@@ -217,6 +219,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             trusted_proxies: Box::new([]),
+            proxy_protocol: Box::new([]),
             merge_slashes: true,
             max_header_bytes: 64 * 1024,
             header_timeout: Duration::from_secs(10),
@@ -227,6 +230,18 @@ impl Default for Settings {
             max_control_frames: 1000,
             drain_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+impl Settings {
+    /// Whether this peer's word on the client's address is believed.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(peer))
+    }
+
+    /// Whether a connection of this peer to this port begins with a header of the PROXY protocol. It has to, then; nobody else's does.
+    pub fn expects_proxy_header(&self, port: u16, peer: IpAddr) -> bool {
+        self.proxy_protocol.contains(&port) && self.trusts(peer)
     }
 }
 

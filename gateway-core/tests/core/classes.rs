@@ -279,3 +279,31 @@ fn a_gateways_parameters_lie_over_its_classs_and_the_defaults() {
     assert_eq!(settings.idle_timeout, std::time::Duration::from_secs(7));
     assert_eq!(settings.header_timeout, std::time::Duration::from_secs(10));
 }
+
+#[test]
+fn ports_of_the_proxy_protocol_need_proxies_that_are_trusted_and_a_data_plane_that_reads_its_header() {
+    let parameters = |spec: &str| {
+        format!(
+            "\n---\napiVersion: pingora-gateway.dev/v1alpha1\nkind: GatewayParameters\nmetadata: {{name: own, namespace: infra}}\nspec: {spec}\n"
+        )
+    };
+    let gateway = GATEWAY.replace(
+        "gatewayClassName: c,",
+        "gatewayClassName: c, infrastructure: {parametersRef: {group: pingora-gateway.dev, kind: GatewayParameters, name: own}},",
+    );
+    let yaml = |spec: &str| format!("{}{gateway}{}", class(""), parameters(spec));
+    let mut world = World::of(&yaml("{proxyProtocol: {ports: [80]}}"));
+    assert_eq!(world.condition("Gateway infra/gw", "Accepted"), "!InvalidParameters");
+    assert!(world.message("Gateway infra/gw", "Accepted").contains("no trustedProxies say"));
+    assert_eq!(world.snapshot.sockets().count(), 0);
+    let whole = "{proxyProtocol: {ports: [80]}, trustedProxies: [10.0.0.0/8]}";
+    world.put(&parameters(whole));
+    assert_eq!(world.condition("Gateway infra/gw", "Accepted"), "Accepted");
+    let settings = world.snapshot.sockets().next().map(|(_, listeners)| listeners.settings.clone()).unwrap();
+    let expects = |port, peer: [u8; 4]| settings.expects_proxy_header(port, peer.into());
+    assert!(expects(80, [10, 1, 2, 3]) && !expects(80, [11, 1, 2, 3]) && !expects(443, [10, 1, 2, 3]));
+    let support = Support::of(&[Capability::Http]);
+    let world = World::with(Options { support, ..options() }, &yaml(whole));
+    assert_eq!(world.condition("Gateway infra/gw", "Accepted"), "!InvalidParameters");
+    assert!(world.message("Gateway infra/gw", "Accepted").contains("not performed"));
+}

@@ -104,7 +104,7 @@ fn referred() -> impl Strategy<Value = Vec<Change>> {
         .prop_map(|(name, from, kind, to, namespace)| one(format!(
             "\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: ReferenceGrant\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{from: [{{group: gateway.networking.k8s.io, kind: {kind}, namespace: {from}}}], to: [{{group: '', kind: {to}}}]}}\n"
         )));
-    let parameters = (namespace(), pick(&["{mergeSlashes: false}", "{limits: {idleTimeout: 5s}}", "{trustedProxies: [odd]}"])).prop_map(|(namespace, spec)| {
+    let parameters = (namespace(), pick(&["{mergeSlashes: false}", "{limits: {idleTimeout: 5s}}", "{trustedProxies: [odd]}", "{proxyProtocol: {ports: [80]}}"])).prop_map(|(namespace, spec)| {
         one(format!("\n---\napiVersion: pingora-gateway.dev/v1alpha1\nkind: GatewayParameters\nmetadata: {{name: p, namespace: {namespace}}}\nspec: {spec}\n"))
     });
     let class = pick(&["", "parametersRef: {group: pingora-gateway.dev, kind: GatewayParameters, name: p, namespace: two}"]).prop_map(|reference| {

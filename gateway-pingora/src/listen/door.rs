@@ -23,8 +23,8 @@ use gateway_core::snapshot::{Listener, Protocol, Settings, Socket, Turn};
 
 use super::guests::{Guests, Ticket};
 use super::{Premises, Service, binding};
-use crate::connection::Connection;
 use crate::connection::wire::{Layers, Tls, Wire};
+use crate::connection::{Connection, preamble};
 use crate::stream::{Client, Visit};
 use crate::tls;
 
@@ -110,21 +110,30 @@ where
         self.guests.remember(number, task.abort_handle());
     }
 
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr, ticket: Ticket) {
+    async fn serve(&self, mut stream: TcpStream, peer: SocketAddr, ticket: Ticket) {
         let at = SystemTime::now();
         let Ok(local) = stream.local_addr() else { return };
         // Best effort: without it small responses may be delayed.
         let _ = stream.set_nodelay(true);
-        let guest = Arrived { ticket, at, fd: stream.as_raw_fd(), peer: canonical(peer), local: canonical(local) };
-        let settings = {
+        let mut guest = Arrived { ticket, at, fd: stream.as_raw_fd(), peer: canonical(peer), local: canonical(local) };
+        let (settings, is_tls) = {
             let snapshot = self.premises.live.load();
             // The socket may be gone from the configuration since the connection came.
             let Some(listeners) = snapshot.listeners(&self.socket) else { return };
-            listeners.is_tls().then(|| Arc::clone(&listeners.settings))
+            (Arc::clone(&listeners.settings), listeners.is_tls())
         };
-        match settings {
-            Some(settings) => self.serve_tls(stream, guest, &settings).await,
-            None => self.serve_clear(stream, guest).await,
+        if settings.expects_proxy_header(self.socket.port, guest.peer.ip()) {
+            match preamble::read(&mut stream, settings.header_timeout).await {
+                Ok(told) => guest.peer = told.map_or(guest.peer, canonical),
+                Err(error) => {
+                    self.premises.counters.connections_refused.add();
+                    return tracing::debug!(socket = %self.socket, proxy = %guest.peer, %error, "no good PROXY header");
+                }
+            }
+        }
+        match is_tls {
+            true => self.serve_tls(stream, guest, &settings).await,
+            false => self.serve_clear(stream, guest).await,
         }
     }
 

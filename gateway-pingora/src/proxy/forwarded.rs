@@ -34,7 +34,7 @@ pub(super) fn client(head: &RequestHeader, peer: IpAddr, listener: &Listener) ->
 /// Sets the fields.
 pub(super) fn mark(head: &mut RequestHeader, connection: &Connection, listener: &Listener) -> Result<()> {
     let peer = connection.peer().ip();
-    let is_trusted = listener.settings.trusted_proxies.iter().any(|network| network.contains(peer));
+    let is_trusted = listener.settings.trusts(peer);
     let mut chain = String::with_capacity(48);
     if is_trusted {
         for known in head.headers.get_all(&FOR) {

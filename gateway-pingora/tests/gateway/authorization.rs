@@ -14,7 +14,7 @@ use crate::protocols::{ask, h2, request};
 use crate::world::{World, gateway, route, run, service, speaking};
 
 /// A rule that asks `guard`; `fields` are those of the filter, `more` other filters after it.
-fn guarded(fields: &str, more: &str) -> String {
+pub(crate) fn guarded(fields: &str, more: &str) -> String {
     format!(
         "
   - filters:
@@ -353,7 +353,7 @@ fn option(name: &str, value: &str) -> Vec<u8> {
 }
 
 /// What Envoy's `ext_authz` service says: status OK with changes, or 7 with an answer.
-fn check(message: &[u8]) -> Vec<u8> {
+pub(crate) fn check(message: &[u8]) -> Vec<u8> {
     let http = one(message, &[1, 4, 2]);
     let headers: BTreeMap<String, String> = fields(&http)
         .remove(&3)

@@ -25,6 +25,7 @@ mod listeners;
 mod malformed;
 mod mirrors;
 mod names;
+mod preambles;
 mod protocols;
 mod retries;
 mod sessions;

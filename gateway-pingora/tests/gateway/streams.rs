@@ -210,7 +210,7 @@ const TLS: &str = "  - {name: web, port: 8443, protocol: HTTPS, hostname: web.ex
   - {name: pass, port: 8443, protocol: TLS, hostname: \"*.pass.example\", tls: {mode: Passthrough}}
 ";
 
-fn tls_route(name: &str, host: &str, backend: &str) -> String {
+pub(crate) fn tls_route(name: &str, host: &str, backend: &str) -> String {
     format!(
         "
 ---

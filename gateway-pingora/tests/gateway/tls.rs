@@ -138,7 +138,7 @@ pub(crate) fn hello(name: &'static str) -> Vec<u8> {
 }
 
 impl Offer {
-    fn config(self) -> ClientConfig {
+    pub(crate) fn config(self) -> ClientConfig {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let verifier = Arc::new(Trusting(self.schemes));

@@ -46,6 +46,8 @@ fn parameters() -> impl Strategy<Value = Value> {
     let spec = prop_oneof![
         Just(json!({})),
         Just(json!({"mergeSlashes": false})),
+        Just(json!({"trustedProxies": ["10.0.0.0/8"], "proxyProtocol": {"ports": [80]}})),
+        Just(json!({"proxyProtocol": {"ports": [80]}})),
         Just(json!({"trustedProxies": ["10.0.0.0/8"], "limits": {"maxHeaderBytes": 16384}})),
         Just(json!({"trustedProxies": ["10.0.0.0/99"]})),
     ];
