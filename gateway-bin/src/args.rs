@@ -48,12 +48,14 @@ impl Command {
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let command = Self::try_parse()?;
         let clash = match &command.mode {
-            Mode::Run(flags) => clash(&flags.port_map),
+            Mode::Run(flags) => clash(&flags.port_map).or_else(|| twice(&flags.given.reading.secrets)),
             Mode::Explain(flags) => {
                 let checked = flags.url.check_head(flags.method.is_some() || !flags.headers.is_empty());
-                checked.err().map(|why| format!("{why}\n"))
+                checked.err().map(|why| format!("{why}\n")).or_else(|| twice(&flags.given.reading.secrets))
             }
-            Mode::Controller(_) | Mode::Proxy(_) | Mode::Validate(_) | Mode::Diff(_) => None,
+            Mode::Validate(flags) => twice(&flags.given.reading.secrets),
+            Mode::Diff(flags) => twice(&flags.reading.secrets),
+            Mode::Controller(_) | Mode::Proxy(_) => None,
         };
         match clash {
             Some(clash) => Err(clap::Error::raw(clap::error::ErrorKind::ValueValidation, clash).with_cmd(&Self::command())),
@@ -103,6 +105,11 @@ pub(crate) struct Reading {
     /// An address without a port takes the Service's; without `namespace/` it is `default`
     #[arg(long = "backend", value_name = "SERVICE=ADDRESS,…")]
     pub(crate) backends: Vec<Backend>,
+
+    /// A certificate with its key in files of PEM, as a Secret of type kubernetes.io/tls, both followed: `shop/cart=cart.crt,cart.key`;
+    /// without `namespace/` it is `default`
+    #[arg(long = "secret", value_name = "SECRET=CERTIFICATE,KEY")]
+    pub(crate) secrets: Vec<SecretFiles>,
 
     /// Serve only GatewayClasses of this controller; without it all that are given
     #[arg(long, value_name = "NAME", value_parser = controller_name)]
@@ -405,16 +412,53 @@ impl FromStr for Backend {
         let (service, addresses) = text.split_once('=').ok_or("expected namespace/name:port=address[,address]…")?;
         let (path, port) = service.rsplit_once(':').ok_or("the Service lacks its port, as in shop/cart:80")?;
         let port = port_number(port)?;
-        let (namespace, name) = path.split_once('/').unwrap_or(("default", path));
-        for label in [namespace, name] {
-            if !is_label(label) {
-                return Err(format!("{label:?} is not a name: expected lower case letters, digits and '-'"));
-            }
-        }
+        let service = namespaced(path)?;
         let endpoints = addresses.split(',').map(|address| endpoint(address, port)).collect::<Result<_, _>>()?;
         Ok(Self { service: ObjectName::new(namespace, name), port, endpoints })
     }
 }
+/// A Secret whose contents stand in files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SecretFiles {
+    pub(crate) name: ObjectName,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+impl FromStr for SecretFiles {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, files) = text.split_once('=').ok_or("expected namespace/name=certificate,key")?;
+        let name = namespaced(name)?;
+        match files.split(',').collect::<Vec<_>>()[..] {
+            [certificate, key] if !certificate.is_empty() && !key.is_empty() => {
+                Ok(Self { name, certificate: certificate.into(), key: key.into() })
+            }
+            _ => Err(format!("{files:?} is not two files: expected certificate,key, as in cart.crt,cart.key")),
+        }
+    }
+}
+
+/// Two flags for one Secret.
+fn twice(secrets: &[SecretFiles]) -> Option<String> {
+    let (at, again) = secrets.iter().enumerate().find(|(at, one)| secrets[..*at].iter().any(|other| other.name == one.name))?;
+    let first = secrets[..at].iter().find(|other| other.name == again.name)?;
+    let (first, second) = (first.certificate.display(), again.certificate.display());
+    Some(format!("--secret {} is given twice, by {first} and {second}\n", again.name))
+}
+
+/// Reads `namespace/name`, or `name` in the namespace `default`.
+fn namespaced(path: &str) -> Result<ObjectName, String> {
+    let (namespace, name) = path.split_once('/').unwrap_or(("default", path));
+    for label in [namespace, name] {
+        if !is_label(label) {
+            return Err(format!("{label:?} is not a name: expected lower case letters, digits and '-'"));
+        }
+    }
+    Ok(ObjectName::new(namespace, name))
+}
+
 
 /// Reads `IP:PORT`, or `IP` with the Service's port; `localhost` is 127.0.0.1.
 fn endpoint(text: &str, port: u16) -> Result<SocketAddr, String> {
@@ -616,3 +660,19 @@ mod tests {
         }
     }
 }
+    #[test]
+    fn a_secret_names_two_files() {
+        let read = |text: &str| text.parse::<SecretFiles>();
+        let files = |name: ObjectName| SecretFiles { name, certificate: "a.crt".into(), key: "b/a.key".into() };
+        assert_eq!(read("shop/cart=a.crt,b/a.key"), Ok(files(ObjectName::new("shop", "cart"))));
+        assert_eq!(read("cart=a.crt,b/a.key"), Ok(files(ObjectName::new("default", "cart"))));
+        for bad in
+            ["", "cart", "cart=", "cart=a.crt", "cart=a.crt,", "cart=,a.key", "cart=a,b,c", "Cart=a,b", "a/b/c=a,b", "/c=a,b"]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        let twice = |texts: &[&str]| twice(&texts.iter().map(|text| read(text).unwrap()).collect::<Vec<_>>());
+        assert_eq!(twice(&["a=1,2", "b=1,2", "x/a=1,2"]), None);
+        assert_eq!(twice(&["a=1,2", "default/a=3,4"]).as_deref(), Some("--secret default/a is given twice, by 1 and 3\n"));
+    }
+

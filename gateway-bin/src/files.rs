@@ -12,6 +12,7 @@ pub(crate) mod notice;
 mod parse;
 pub(crate) mod problem;
 mod scan;
+mod secrets;
 mod selected;
 mod split;
 pub(crate) mod watch;
@@ -28,12 +29,13 @@ use gateway_core::name::{GroupKind, Kind, ObjectId, ObjectName};
 use gateway_core::resource::{self, Object, Reader, Reading, Service};
 use serde_json::Value;
 
-use crate::args::Backend;
+use crate::args::{Backend, SecretFiles};
 use backends::Backends;
 use ledger::{Claim, Ledger, Statement};
 use parse::{Format, Parsed, locate, parse};
 use problem::{Problem, Severity};
 use scan::{Scan, Signature, scan, tidy};
+use secrets::Secrets;
 use selected::selected;
 
 /// The manifests that were asked for.
@@ -42,6 +44,7 @@ pub(crate) struct Files {
     paths: Vec<PathBuf>,
     reader: Reader,
     backends: Backends,
+    secrets: Secrets,
     ledger: Ledger,
     scan: Scan,
     /// Problems of flags, not of files.
@@ -54,11 +57,12 @@ pub(crate) struct Files {
 
 impl Files {
     /// Nothing is read yet.
-    pub(crate) fn new(paths: &[PathBuf], reader: Reader, backends: &[Backend]) -> Self {
+    pub(crate) fn new(paths: &[PathBuf], reader: Reader, backends: &[Backend], secrets: &[SecretFiles]) -> Self {
         Self {
             paths: paths.iter().map(|path| tidy(path)).collect(),
             reader,
             backends: Backends::new(backends),
+            secrets: Secrets::new(secrets),
             ledger: Ledger::default(),
             scan: Scan::default(),
             outer: Vec::new(),
@@ -81,11 +85,11 @@ impl Files {
     /// Looks everywhere, and reads the files that are new or look different; with `again` all of them. `watch` is told of every
     /// folder before it is read. Files in `unfinished` are left as they are.
     pub(crate) fn read_all(&mut self, again: bool, unfinished: &BTreeSet<PathBuf>, watch: impl FnMut(&Path)) -> Vec<Change> {
-        let scan = scan(&self.paths, watch);
+        let scan = scan(&self.paths, self.secrets.paths(), watch);
         let old = std::mem::replace(&mut self.scan, scan);
         let gone: Vec<_> = old.files.keys().filter(|path| !self.scan.files.contains_key(*path)).cloned().collect();
         for path in gone.iter().filter(|path| !unfinished.contains(*path)) {
-            self.ledger.remove(path);
+            self.forget(path);
         }
         let changed = |(path, signature): &(&PathBuf, &Signature)| match old.files.get(*path) {
             Some(former) if former.is_lasting => again || former != *signature,
@@ -111,8 +115,9 @@ impl Files {
                 }
                 Err(err) if err.kind() == io::ErrorKind::NotFound => {
                     self.scan.files.remove(path);
-                    self.ledger.remove(path);
+                    self.forget(path);
                 }
+                Err(_) if self.secrets.touch(path) => {}
                 Err(err) => self.ledger.keep(path, Problem::of_file(path, Severity::Error, scan::reason(&err))),
             }
         }
@@ -144,7 +149,16 @@ impl Files {
         self.ledger.foreign()
     }
 
+    fn forget(&mut self, path: &Path) {
+        if !self.secrets.touch(path) {
+            self.ledger.remove(path);
+        }
+    }
+
     fn read_file(&mut self, path: &Path) {
+        if self.secrets.touch(path) {
+            return;
+        }
         let read = File::open(path).map_err(|err| scan::reason(&err)).and_then(read_bounded);
         match read {
             Ok(text) => self.put(path, &text),
@@ -176,6 +190,16 @@ impl Files {
 
     fn settle(&mut self) -> Vec<Change> {
         self.is_changed = true;
+        for flag in self.secrets.take_stale() {
+            let place = secrets::place(&flag.name);
+            match secrets::read(&flag, &self.reader) {
+                Ok(object) => {
+                    let statement = Statement { at: (1, 1), claim: Claim::Object(object), problems: Vec::new() };
+                    self.ledger.put(&place, vec![statement]);
+                }
+                Err(problem) => self.ledger.keep(&place, problem),
+            }
+        }
         let mut changes = self.ledger.settle();
         if self.backends.services().next().is_some() {
             self.put_backends();

@@ -58,7 +58,7 @@ fn compile(paths: &[PathBuf], flags: &Reading, judging: Judging, builder: Builde
 
 /// The same with the kinds of filter that are known.
 fn compile_with(paths: &[PathBuf], flags: &Reading, judging: Judging, extensions: &Extensions) -> Offline {
-    let mut files = Files::new(paths, setup::reader(flags, extensions), &flags.backends);
+    let mut files = Files::new(paths, setup::reader(flags, extensions), &flags.backends, &flags.secrets);
     files.read_stdin();
     let mut changes = files.read_all(true, &BTreeSet::new(), |_| ());
     changes.append(&mut Allotment::new(&flags.addresses).settle(gateways(&files)));

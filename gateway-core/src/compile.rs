@@ -67,6 +67,7 @@ use crate::status::Status;
 use crate::support::Support;
 
 pub use allotment::{AddressValue, Addresses, Answer, Given, Outcome};
+pub use certificate::certificate_flaw;
 pub use service_names::ServiceNames;
 
 /// What a compiler is told once.

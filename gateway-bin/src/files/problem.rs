@@ -39,7 +39,9 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.file.to_str() {
             Some("-") => f.write_str("<stdin>")?,
-            Some(_) | None => write!(f, "{}", self.file.display())?,
+            // What flags stand for is kept under a name that sorts behind all files.
+            Some(name) => f.write_str(name.trim_start_matches('\u{10ffff}'))?,
+            None => write!(f, "{}", self.file.display())?,
         }
         if let Some((line, column)) = self.at {
             write!(f, ":{line}:{column}")?;

@@ -44,11 +44,21 @@ pub(crate) struct Signature {
     modified: Option<SystemTime>,
 }
 
-/// Finds all that the paths mean. `watch` is called for each folder before it is read, so that no change falls in between.
-pub(crate) fn scan(paths: &[PathBuf], mut watch: impl FnMut(&Path)) -> Scan {
+/// Finds all that the paths mean, and files `beside` them that are no manifests. `watch` is called for each folder before it is read,
+/// so that no change falls in between.
+pub(crate) fn scan<'p>(paths: &[PathBuf], beside: impl Iterator<Item = &'p PathBuf>, mut watch: impl FnMut(&Path)) -> Scan {
     let mut scan = Scan::default();
     for path in paths.iter().filter(|path| path.as_os_str() != "-") {
         scan.root(&tidy(path), &mut watch);
+    }
+    for path in beside {
+        scan.surroundings(path, &mut watch);
+        // Whoever reads it says what is wrong with it.
+        if let Ok(found) = fs::metadata(path)
+            && !found.is_dir()
+        {
+            scan.files.insert(path.clone(), signature(&found));
+        }
     }
     scan
 }
@@ -254,7 +264,7 @@ mod tests {
             fs::write(root.join(name), "").unwrap();
         }
         let mut watched = 0;
-        let scan = scan(&[root.to_owned()], |_| watched += 1);
+        let scan = scan(&[root.to_owned()], std::iter::empty(), |_| watched += 1);
         assert_eq!(names(&scan, root), ["a.yaml", "b/c.json", "b/x.yaml/in.yaml", "z.yml"]);
         assert_eq!(scan.problems, []);
         assert_eq!(scan.folders.len(), 3);
@@ -272,7 +282,7 @@ mod tests {
         symlink("self.yaml", root.join("self.yaml")).unwrap();
         symlink("nowhere", root.join("gone.yaml")).unwrap();
         symlink("real/a.yaml", root.join("link.yaml")).unwrap();
-        let scan = scan(&[root.to_owned()], |_| ());
+        let scan = scan(&[root.to_owned()], std::iter::empty(), |_| ());
         assert_eq!(names(&scan, root), ["link.yaml", "real/a.yaml"]);
         let mut reasons: Vec<_> = scan
             .problems
@@ -296,7 +306,7 @@ mod tests {
         fs::write(&file, "").unwrap();
         let empty = folder.path().join("empty");
         fs::create_dir(&empty).unwrap();
-        let scan = scan(&[missing.clone(), empty, file.clone(), PathBuf::from("-")], |_| ());
+        let scan = scan(&[missing.clone(), empty, file.clone(), PathBuf::from("-")], std::iter::empty(), |_| ());
         let reasons: Vec<_> = scan.problems.iter().map(|problem| &*problem.reason).collect();
         assert_eq!(reasons, ["no such file or folder", "the folder holds no manifests (*.yaml, *.yml, *.json)"]);
         assert_eq!(scan.missing, BTreeSet::from([missing]));

@@ -72,7 +72,8 @@ impl Follower {
     /// Nothing is read yet.
     pub(crate) fn new(flags: &args::Run, place: Place, tell: Sender<Event>) -> Self {
         let extensions = place.gateway.extensions();
-        let files = Files::new(&flags.given.paths, setup::reader(&flags.given.reading, extensions), &place.backends);
+        let reading = &flags.given.reading;
+        let files = Files::new(&flags.given.paths, setup::reader(reading, extensions), &place.backends, &reading.secrets);
         let compiler = Compiler::new(setup::options(&flags.given.reading, extensions, setup::settings(flags)));
         // The thread may be gone when the last events come.
         let told = move |sighting| drop(tell.send(Event::Sighting(sighting)));

@@ -13,6 +13,7 @@ mod names;
 mod quickstart;
 mod reading;
 mod scene;
+mod secrets;
 mod sessions;
 mod signals;
 mod tools;

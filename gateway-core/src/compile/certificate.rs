@@ -47,6 +47,12 @@ pub(super) fn certificate(secret: &Secret) -> Result<Arc<Certificate>, String> {
     Ok(Arc::new(Certificate { secret: name.clone(), chain, key, not_before, not_after, names, fingerprint }))
 }
 
+/// Why a Secret cannot serve as a certificate, in words that name its fields and never quote them; `None` where it can. Whether it is
+/// valid now makes no difference.
+pub fn certificate_flaw(secret: &Secret) -> Option<String> {
+    certificate(secret).err()
+}
+
 /// What is wrong with a certificate at a time, in seconds since 1970.
 pub(super) fn out_of_date(certificate: &Certificate, now: i64) -> Option<String> {
     let date = |second: i64| jiff::Timestamp::from_second(second).map_or_else(|_| second.to_string(), |time| time.to_string());
