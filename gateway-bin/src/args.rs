@@ -162,10 +162,8 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) poll: bool,
 
-    /// How many connections of clients may be open at a time; one more is told 503, or closed. Fewer where the system allows the
-    /// process fewer open files
-    #[arg(long, value_name = "COUNT", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_connections: u32,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
 
     /// How long requests may finish after SIGTERM, or after their listener is gone
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
@@ -249,10 +247,8 @@ pub(crate) struct Proxy {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9901")]
     pub(crate) admin: Admin,
 
-    /// How many connections of clients may be open at a time; one more is told 503, or closed. Fewer where the system allows the
-    /// process fewer open files
-    #[arg(long, value_name = "COUNT", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_connections: u32,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
 
     /// How long requests may finish after SIGTERM, or after their listener is gone
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
@@ -261,6 +257,27 @@ pub(crate) struct Proxy {
     /// How long traffic still comes in after SIGTERM while /readyz already says no, so that whoever sends it goes elsewhere first
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub(crate) shutdown_delay: Duration,
+}
+
+/// What clients and those who are asked about them may take.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Limits {
+    /// How many connections of clients may be open at a time; one more is told 503, or closed. Fewer where the system allows the
+    /// process fewer open files
+    #[arg(long, value_name = "COUNT", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_connections: u32,
+
+    /// How long the backend of an ExternalAuth may take to say whether a request may pass, connecting included; then it is 504
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = some_time)]
+    pub(crate) auth_timeout: Duration,
+
+    /// How many flows of datagrams a listener may have; for one more the one that was silent for longest ends
+    #[arg(long, value_name = "COUNT", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_flows: u32,
+
+    /// How long nothing may pass in a flow of datagrams before the next one begins another
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = some_time)]
+    pub(crate) flow_idle_timeout: Duration,
 }
 
 /// `gateway validate`.
@@ -405,18 +422,6 @@ pub(crate) struct Backend {
     pub(crate) endpoints: Vec<SocketAddr>,
 }
 
-impl FromStr for Backend {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (service, addresses) = text.split_once('=').ok_or("expected namespace/name:port=address[,address]…")?;
-        let (path, port) = service.rsplit_once(':').ok_or("the Service lacks its port, as in shop/cart:80")?;
-        let port = port_number(port)?;
-        let service = namespaced(path)?;
-        let endpoints = addresses.split(',').map(|address| endpoint(address, port)).collect::<Result<_, _>>()?;
-        Ok(Self { service: ObjectName::new(namespace, name), port, endpoints })
-    }
-}
 /// A Secret whose contents stand in files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SecretFiles {
@@ -459,6 +464,18 @@ fn namespaced(path: &str) -> Result<ObjectName, String> {
     Ok(ObjectName::new(namespace, name))
 }
 
+impl FromStr for Backend {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (service, addresses) = text.split_once('=').ok_or("expected namespace/name:port=address[,address]…")?;
+        let (path, port) = service.rsplit_once(':').ok_or("the Service lacks its port, as in shop/cart:80")?;
+        let port = port_number(port)?;
+        let service = namespaced(path)?;
+        let endpoints = addresses.split(',').map(|address| endpoint(address, port)).collect::<Result<_, _>>()?;
+        Ok(Self { service, port, endpoints })
+    }
+}
 
 /// Reads `IP:PORT`, or `IP` with the Service's port; `localhost` is 127.0.0.1.
 fn endpoint(text: &str, port: u16) -> Result<SocketAddr, String> {
@@ -590,6 +607,11 @@ fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(millis).filter(|all| *all <= 24 * 3_600_000).map(Duration::from_millis).ok_or_else(|| "at most 24h".into())
 }
 
+/// The same, and more than none.
+fn some_time(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|time| if time.is_zero() { Err("expected more than no time".into()) } else { Ok(time) })
+}
+
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}=", self.service, self.port)?;
@@ -640,6 +662,22 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_names_two_files() {
+        let read = |text: &str| text.parse::<SecretFiles>();
+        let files = |name: ObjectName| SecretFiles { name, certificate: "a.crt".into(), key: "b/a.key".into() };
+        assert_eq!(read("shop/cart=a.crt,b/a.key"), Ok(files(ObjectName::new("shop", "cart"))));
+        assert_eq!(read("cart=a.crt,b/a.key"), Ok(files(ObjectName::new("default", "cart"))));
+        for bad in
+            ["", "cart", "cart=", "cart=a.crt", "cart=a.crt,", "cart=,a.key", "cart=a,b,c", "Cart=a,b", "a/b/c=a,b", "/c=a,b"]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        let twice = |texts: &[&str]| twice(&texts.iter().map(|text| read(text).unwrap()).collect::<Vec<_>>());
+        assert_eq!(twice(&["a=1,2", "b=1,2", "x/a=1,2"]), None);
+        assert_eq!(twice(&["a=1,2", "default/a=3,4"]).as_deref(), Some("--secret default/a is given twice, by 1 and 3\n"));
+    }
+
+    #[test]
     fn durations_have_one_number_and_one_unit() {
         assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
@@ -660,19 +698,3 @@ mod tests {
         }
     }
 }
-    #[test]
-    fn a_secret_names_two_files() {
-        let read = |text: &str| text.parse::<SecretFiles>();
-        let files = |name: ObjectName| SecretFiles { name, certificate: "a.crt".into(), key: "b/a.key".into() };
-        assert_eq!(read("shop/cart=a.crt,b/a.key"), Ok(files(ObjectName::new("shop", "cart"))));
-        assert_eq!(read("cart=a.crt,b/a.key"), Ok(files(ObjectName::new("default", "cart"))));
-        for bad in
-            ["", "cart", "cart=", "cart=a.crt", "cart=a.crt,", "cart=,a.key", "cart=a,b,c", "Cart=a,b", "a/b/c=a,b", "/c=a,b"]
-        {
-            assert!(read(bad).is_err(), "{bad}");
-        }
-        let twice = |texts: &[&str]| twice(&texts.iter().map(|text| read(text).unwrap()).collect::<Vec<_>>());
-        assert_eq!(twice(&["a=1,2", "b=1,2", "x/a=1,2"]), None);
-        assert_eq!(twice(&["a=1,2", "default/a=3,4"]).as_deref(), Some("--secret default/a is given twice, by 1 and 3\n"));
-    }
-

@@ -32,11 +32,11 @@ use tokio::sync::{oneshot, watch};
 use crate::access::{self, AccessLog};
 use crate::admin::{self, Admin};
 use crate::args;
-use crate::descriptors;
 use crate::ending::{Closing, End, Patience, Signals};
 use crate::memory;
 use crate::serve::serve;
 use crate::session_keys;
+use crate::setup;
 use crate::state::State;
 use follow::{Event, Follower};
 use upgrade::{Predecessor, Seat};
@@ -65,7 +65,7 @@ async fn serve_files(flags: &args::Run, builder: Builder, mut predecessor: Optio
     let log = Arc::new(Mutex::new(AccessLog::new(flags.log_format)));
     let lines = Arc::clone(&log);
     let builder = builder.name_servers(flags.name_servers.iter().copied());
-    let builder = builder.max_connections(descriptors::connections(flags.max_connections));
+    let builder = setup::limited(builder, flags.limits);
     let builder = builder
         .inherit(left.listeners)
         .inherit_datagrams(left.datagrams)

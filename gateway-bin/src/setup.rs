@@ -1,4 +1,4 @@
-//! What the compiler and its reader are told, by the flags and by the world: seed and time.
+//! What the compiler, its reader and the adapter are told, by the flags and by the world: seed and time.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::SystemTime;
@@ -7,9 +7,10 @@ use gateway_core::compile::{CLUSTER_DOMAIN, CONTROLLER_NAME, Classes, Extensions
 use gateway_core::resource::{self, Reader};
 use gateway_core::snapshot::{Network, Settings};
 use gateway_core::support::{Capability, Support};
-use gateway_pingora::SUPPORT;
+use gateway_pingora::{Builder, SUPPORT};
 
-use crate::args::{FieldValidation, HostNames, Reading, Run};
+use crate::args::{FieldValidation, HostNames, Limits, Reading, Run};
+use crate::descriptors;
 
 /// How documents are read.
 pub(crate) fn reader(flags: &Reading, extensions: &Extensions) -> Reader {
@@ -28,6 +29,16 @@ pub(crate) fn settings(flags: &Run) -> Settings {
         drain_timeout: flags.drain_timeout,
         ..Settings::default()
     }
+}
+
+/// The limits of the process.
+pub(crate) fn limited(builder: Builder, limits: Limits) -> Builder {
+    let Limits { max_connections, auth_timeout, max_flows, flow_idle_timeout } = limits;
+    builder
+        .max_connections(descriptors::connections(max_connections))
+        .auth_timeout(auth_timeout)
+        .max_flows(usize::try_from(max_flows).unwrap_or(usize::MAX))
+        .flow_idle_timeout(flow_idle_timeout)
 }
 
 /// What the compiler is told. The seed is drawn anew each time.

@@ -6,13 +6,18 @@ use crate::scene::{Folder, GATEWAY, fresh_address, output};
 
 #[test]
 fn flags_that_cannot_be_used_end_with_status_2_and_the_usage() {
-    let rows: [(&[&str], &str); 23] = [
+    let rows: [(&[&str], &str); 28] = [
         (&[], "Usage"),
         (&["walk"], "unrecognized subcommand 'walk'"),
         (&["run"], "PATH"),
         (&["run", "x", "--nonsense"], "unexpected argument '--nonsense'"),
         (&["run", "x", "--backend", "cart"], "expected namespace/name:port=address"),
         (&["run", "x", "--backend", "shop/cart:80=nowhere"], "\"nowhere\" is not an address"),
+        (&["run", "x", "--secret", "x/cert"], "expected namespace/name=certificate,key"),
+        (&["run", "x", "--secret", "x/cert=a.crt"], "\"a.crt\" is not two files"),
+        (&["validate", "x", "--secret", "a=b,c", "--secret", "a=d,e"], "--secret default/a is given twice, by b and d"),
+        (&["run", "x", "--auth-timeout", "0s"], "expected more than no time"),
+        (&["run", "x", "--max-flows", "0"], "0 is not in 1.."),
         (&["run", "x", "--port-map", "80"], "expected port=port"),
         (&["run", "x", "--port-map", "80=0"], "\"0\" is not a port"),
         (&["run", "x", "--address", "localhost"], "invalid IP address syntax"),
@@ -50,6 +55,9 @@ fn help_tells_every_default() {
         "[default: 30s]",
         "[default: elsewhere]",
         "[default: 16384]",
+        "[default: 4096]",
+        "[default: 5s]",
+        "[default: 60s]",
     ] {
         assert!(stdout.contains(default), "{default} is not in\n{stdout}");
     }
