@@ -84,7 +84,7 @@ async fn control(flags: &args::Controller, builder: Builder) -> anyhow::Result<E
     let kinds = extensions.kinds().cloned().collect();
     let done = told(&tell, Event::Done);
     let writer = Writer::new(client.clone(), Handle::current(), done);
-    let place = Place { outfit, extensions, state: Arc::clone(&state), writer };
+    let place = Place { outfit, sessions: authority.session_secret(), extensions, state: Arc::clone(&state), writer };
     let applying = thread::Builder::new().name("gateway-apply".into());
     applying.spawn(move || Applier::new(place).follow(&events)).context("cannot start the applying thread")?;
     tokio::spawn(watches::follow(client.clone(), kinds, told(&tell, Event::Seen)));

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use anyhow::Context as _;
-use gateway_pingora::Builder;
+use gateway_pingora::{Builder, SessionKey};
 use tokio::sync::watch;
 
 use crate::access::{self, AccessLog};
@@ -74,9 +74,11 @@ async fn serve_gateway(flags: &args::Proxy, builder: Builder) -> anyhow::Result<
     applying.spawn(move || applier.follow(&events)).context("cannot start the applying thread")?;
     pass_on_facts(&gateway, tell.clone());
     let controller = Controller { address: flags.controller, authority: flags.authority.clone(), token: flags.token.clone() };
+    let sealing = gateway.clone();
     tokio::spawn(async move {
         let take = move |whole| tell.send(Event::Step(whole)).is_ok();
-        follow(&controller, Ends { held: move || held.all(), take, acknowledged }).await;
+        let seal = move |keys: &[Vec<u8>]| sealing.seal_sessions(keys.iter().filter_map(|key| session_key(key)));
+        follow(&controller, Ends { held: move || held.all(), take, seal, acknowledged }).await;
     });
     let (hush, hushed) = watch::channel(false);
     if let Some(listener) = admin {
@@ -91,6 +93,11 @@ async fn serve_gateway(flags: &args::Proxy, builder: Builder) -> anyhow::Result<
     let (stop, _) = watch::channel(false);
     let patience = Patience { delay: flags.shutdown_delay, drain: flags.drain_timeout };
     Closing { gateway: &gateway, state: &state, hush, stop, serving }.carry_out(end, patience, &mut signals).await
+}
+
+/// A key of sessions as it came; nothing where it is none.
+fn session_key(bytes: &[u8]) -> Option<SessionKey> {
+    bytes.try_into().ok().map(SessionKey::new)
 }
 
 fn pass_on_facts(gateway: &gateway_pingora::Gateway, tell: mpsc::Sender<Event>) {

@@ -62,7 +62,7 @@ fn read(path: &Path) -> anyhow::Result<String> {
 }
 
 /// Reads keys, one a line. Empty lines and those that begin with `#` say nothing.
-pub(crate) fn parse(text: &str) -> anyhow::Result<Vec<SessionKey>> {
+fn parse(text: &str) -> anyhow::Result<Vec<SessionKey>> {
     let lines = text.lines().map(str::trim).enumerate();
     let stated = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let keys = stated.map(|(index, line)| {

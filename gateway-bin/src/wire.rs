@@ -73,6 +73,9 @@ pub(crate) struct FromController {
     /// The proxy is told nothing, for this reason.
     #[prost(string, optional, tag = "3")]
     pub(crate) refused: Option<String>,
+    /// Before the first step: the keys of the Gateway's sessions, of 32 bytes each.
+    #[prost(bytes = "vec", repeated, tag = "4")]
+    pub(crate) session_keys: Vec<Vec<u8>>,
 }
 
 /// One transaction, or a part of one.

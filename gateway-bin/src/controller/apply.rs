@@ -33,6 +33,7 @@ use crate::memory;
 use crate::setup;
 use crate::state::State;
 use crate::wire::FromController;
+use crate::wire::authority::SessionSecret;
 use crate::wire::serve::Said;
 
 /// What the thread is told.
@@ -51,6 +52,7 @@ pub(super) enum Event {
 /// What the thread works with.
 pub(super) struct Place {
     pub(super) outfit: Outfit,
+    pub(super) sessions: SessionSecret,
     pub(super) extensions: Extensions,
     pub(super) state: Arc<State>,
     pub(super) writer: Writer,
@@ -334,6 +336,11 @@ impl Applier {
             Said::Joined { proxy, caller, held, outbox } => match &self.leader {
                 Leader::Own if self.is_begun => {
                     let gateway = self.accounts.get(&caller.account).cloned();
+                    if let Some(gateway) = &gateway {
+                        let session_keys = vec![self.place.sessions.key(gateway)];
+                        // It hears that, or is gone.
+                        let _ = outbox.send(FromController { session_keys, ..FromController::default() });
+                    }
                     let has_joined =
                         gateway.as_ref().is_some_and(|gateway| self.feeds.join(proxy, gateway, &held, outbox.clone()));
                     let pod = caller.pod.as_deref().unwrap_or("?");

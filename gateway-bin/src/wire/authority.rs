@@ -2,10 +2,13 @@
 //!
 //! In: the authority's private key, kept by the cluster. Out: the authority's certificate, which proxies trust, and certificates for
 //! controllers, whose keys never leave their process. The authority's certificate is made of its key anew each time: what proxies
-//! check by is the name and the key in it, which stay.
+//! check by is the name and the key in it, which stay. The keys that seal sessions follow from that key too: there is nothing more to
+//! keep, and no Secret to be written in the namespaces of Gateways.
 
 use anyhow::Context as _;
+use gateway_core::name::ObjectName;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use ring::hmac;
 
 use super::SERVER_NAME;
 
@@ -60,6 +63,11 @@ impl Authority {
         &self.key
     }
 
+    /// What the keys of sessions are made of.
+    pub(crate) fn session_secret(&self) -> SessionSecret {
+        SessionSecret(hmac::Key::new(hmac::HMAC_SHA256, self.key.as_bytes()))
+    }
+
     /// A certificate for a controller.
     pub(crate) fn issue(&self) -> anyhow::Result<Identity> {
         let key = KeyPair::generate().context("cannot make a key")?;
@@ -70,3 +78,16 @@ impl Authority {
         Ok(Identity { certificate: certificate.pem(), key: key.serialize_pem() })
     }
 }
+
+/// What the keys of sessions are made of: the same for all controllers of an installation.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionSecret(hmac::Key);
+
+impl SessionSecret {
+    /// The key that seals the sessions of a Gateway's clients. It tells nothing of another's.
+    pub(crate) fn key(&self, gateway: &ObjectName) -> Vec<u8> {
+        hmac::sign(&self.0, format!("{PURPOSE} {gateway}").as_bytes()).as_ref().to_vec()
+    }
+}
+
+const PURPOSE: &str = "pingora-gateway.dev session key 1";

@@ -41,20 +41,23 @@ pub(crate) struct Whole {
 }
 
 /// What a proxy's applying side gives the wire.
-pub(crate) struct Ends<H, S> {
+pub(crate) struct Ends<H, S, K> {
     /// What is held now.
     pub(crate) held: H,
     /// Takes a transaction; false when nobody does any more.
     pub(crate) take: S,
+    /// Takes the keys of sessions.
+    pub(crate) seal: K,
     /// Acknowledgements, each with the connection its step came by.
     pub(crate) acknowledged: mpsc::UnboundedReceiver<(u64, Acknowledged)>,
 }
 
 /// Follows the controller until nobody takes steps any more.
-pub(crate) async fn follow<H, S>(controller: &Controller, mut ends: Ends<H, S>)
+pub(crate) async fn follow<H, S, K>(controller: &Controller, mut ends: Ends<H, S, K>)
 where
     H: Fn() -> Vec<Held>,
     S: Fn(Whole) -> bool,
+    K: Fn(&[Vec<u8>]),
 {
     let mut address = controller.address;
     let mut pause = SHORTEST_PAUSE;
@@ -82,16 +85,17 @@ enum Ended {
     Gone,
 }
 
-async fn follow_once<H, S>(
+async fn follow_once<H, S, K>(
     controller: &Controller,
     address: SocketAddr,
     connection: u64,
-    ends: &mut Ends<H, S>,
+    ends: &mut Ends<H, S, K>,
     pause: &mut Duration,
 ) -> anyhow::Result<Ended>
 where
     H: Fn() -> Vec<Held>,
     S: Fn(Whole) -> bool,
+    K: Fn(&[Vec<u8>]),
 {
     let mut client = connect(controller, address).await?;
     let token = std::fs::read_to_string(&controller.token).context("the token")?;
@@ -118,6 +122,9 @@ where
                     bail!("{why}");
                 }
                 *pause = SHORTEST_PAUSE;
+                if !message.session_keys.is_empty() {
+                    (ends.seal)(&message.session_keys);
+                }
                 let Some(step) = message.step else { continue };
                 whole.number = step.number;
                 whole.puts.extend(step.puts);

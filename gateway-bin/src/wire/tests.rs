@@ -60,11 +60,19 @@ impl Scene {
 
 /// A proxy that holds one object.
 fn start_proxy(controller: Controller) -> (mpsc::UnboundedSender<(u64, Acknowledged)>, Receiver<Whole>) {
+    start_sealing_proxy(controller, |_| ())
+}
+
+/// The same, and what becomes of keys of sessions.
+fn start_sealing_proxy(
+    controller: Controller,
+    seal: impl Fn(&[Vec<u8>]) + Send + Sync + 'static,
+) -> (mpsc::UnboundedSender<(u64, Acknowledged)>, Receiver<Whole>) {
     let (acknowledge, acknowledged) = mpsc::unbounded_channel();
     let (take, taken) = channel();
     tokio::spawn(async move {
         let held = || vec![Held { key: "|Secret|shop/a".into(), version: 7 }];
-        follow(&controller, Ends { held, take: move |whole| take.send(whole).is_ok(), acknowledged }).await;
+        follow(&controller, Ends { held, take: move |whole| take.send(whole).is_ok(), seal, acknowledged }).await;
     });
     (acknowledge, taken)
 }
@@ -125,4 +133,22 @@ fn an_authority_that_was_kept_vouches_as_before() {
     let again = Authority::read(authority.certificate(), authority.key()).unwrap();
     assert_eq!(again.certificate(), authority.certificate());
     assert!(again.issue().unwrap().certificate.starts_with("-----BEGIN CERTIFICATE-----"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_sessions_come_before_the_first_step_the_same_from_every_controller_and_others_for_each_gateway() {
+    let authority = Authority::create().unwrap();
+    let again = Authority::read(authority.certificate(), authority.key()).unwrap();
+    let key = |authority: &Authority, name: &str| authority.session_secret().key(&ObjectName::new("shop", name));
+    assert_eq!(key(&authority, "web"), key(&again, "web"));
+    assert_ne!(key(&authority, "web"), key(&authority, "other"));
+    assert_ne!(key(&authority, "web"), key(&Authority::create().unwrap(), "web"));
+    let scene = Scene::start(&authority, &authority).await;
+    let (sealed, seals) = channel();
+    let (_acknowledge, taken) = start_sealing_proxy(scene.controller(), move |keys| drop(sealed.send(keys.to_vec())));
+    let Some(Said::Joined { outbox, .. }) = scene.hear(LONG) else { panic!("nobody joined") };
+    outbox.send(FromController { session_keys: vec![key(&authority, "web")], ..FromController::default() }).unwrap();
+    outbox.send(FromController::from(Step { number: 1, ..Step::default() })).unwrap();
+    tokio::task::block_in_place(|| taken.recv_timeout(LONG)).unwrap();
+    assert_eq!(seals.try_recv().unwrap(), [key(&authority, "web")]);
 }
