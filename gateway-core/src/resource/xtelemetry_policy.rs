@@ -285,11 +285,16 @@ mod tests {
                 ),
                 (enabled("samplingRate: {numerator: 101}"), "spec.tracing.samplingRate.numerator", "at most the denominator"),
                 (
-                    enabled("parentBasedSampling: {samplingRate: {numerator: 2, denominator: 1}}"),
+                    enabled("parentBasedSampling: {mode: Enabled, samplingRate: {numerator: 2, denominator: 1}}"),
                     "spec.tracing.parentBasedSampling.samplingRate.numerator",
                     "at most the denominator",
                 ),
-                (enabled("serviceName: ''"), "spec.tracing.serviceName", "at most 253 characters"),
+                (enabled("serviceName: ''"), "spec.tracing.serviceName", "1 to 253 letters"),
+                (
+                    enabled("parentBasedSampling: {samplingRate: {numerator: 2}}"),
+                    "spec.tracing.parentBasedSampling.samplingRate",
+                    "the mode is ImplementationDefault",
+                ),
                 (enabled("spanName: ''"), "spec.tracing.spanName", "1 to 256 characters"),
             ],
         );
