@@ -399,6 +399,37 @@ proptest! {
         let after = compiler.apply([Change::Remove(id)]);
         prop_assert_eq!(outcome(&compiler, &after), known, "what a route brought goes with it");
     }
+
+    /// Law 5: whatever it is, and whatever is wrong with it.
+    #[test]
+    fn an_object_that_nobody_refers_to_changes_nothing_but_itself(
+        steps in proptest::collection::vec(step(), 1..30), alone in prop_oneof![backends::object(), surrounding()]
+    ) {
+        let mut compiler = Compiler::new(signing());
+        let before = compiler.apply(last_words(&steps));
+        let known = outcome(&compiler, &before);
+        // A grant, an EndpointSlice and a Namespace are referred to by what they hold, whatever their names.
+        let by_content = ["ReferenceGrant", "EndpointSlice", "Namespace"];
+        let alone: Vec<Object> = alone
+            .split("\n---")
+            .filter_map(|document| serde_saphyr::from_str::<Value>(document).ok())
+            .filter(|value| value["kind"].as_str().is_some_and(|kind| !by_content.contains(&kind)))
+            .flat_map(|mut value| {
+                value["metadata"]["name"] = json!("nobodys");
+                objects(&value.to_string())
+            })
+            .collect();
+        let ids: Vec<ObjectId> = alone.iter().map(Object::id).collect();
+        let update = compiler.apply(alone.into_iter().map(Change::Put));
+        let mut now = outcome(&compiler, &update);
+        for id in &ids {
+            now.1.remove(id);
+            now.2.remove(id);
+        }
+        prop_assert_eq!(&now, &known);
+        let after = compiler.apply(ids.into_iter().map(Change::Remove));
+        prop_assert_eq!(outcome(&compiler, &after), known);
+    }
 }
 
 fn written(status: &Status) -> Value {
