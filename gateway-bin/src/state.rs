@@ -3,7 +3,7 @@
 //! In: what the applying thread found, after each transaction. Out: readiness, statuses, sockets. Nothing here decides traffic.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
@@ -102,5 +102,14 @@ impl Known {
             text.push('\n');
         }
         text
+    }
+}
+
+/// Says, when it goes, that the thread that applies changes is gone, however it went.
+pub(crate) struct Lost(pub(crate) Arc<State>);
+
+impl Drop for Lost {
+    fn drop(&mut self) {
+        self.0.lock().is_lost = true;
     }
 }

@@ -31,7 +31,7 @@ use crate::cluster::watch::Seen;
 use crate::cluster::write::{Done, Outcome, Writer};
 use crate::memory;
 use crate::setup;
-use crate::state::State;
+use crate::state::{Lost, State};
 use crate::wire::FromController;
 use crate::wire::authority::SessionSecret;
 use crate::wire::serve::Said;
@@ -486,15 +486,6 @@ fn kind_of(id: &ChildId) -> String {
         Subject::ServiceAccount => "ServiceAccount".to_owned(),
         Subject::ServiceEvent => "Event".to_owned(),
         Subject::ServiceRange => "ServiceCIDR".to_owned(),
-    }
-}
-
-/// Says that the thread is gone, however it went.
-struct Lost(Arc<State>);
-
-impl Drop for Lost {
-    fn drop(&mut self) {
-        self.0.lock().is_lost = true;
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::keep::Keep;
 use crate::memory;
 use crate::setup;
-use crate::state::State;
+use crate::state::{Lost, State};
 use crate::wire::follow::Whole;
 use crate::wire::{Acknowledged, Held, Put, Refused};
 
@@ -237,15 +237,6 @@ impl Applier {
         self.last = Some((connection, step, None));
         // The wire ends with the program.
         let _ = self.place.acknowledge.send((connection, Acknowledged { step, refused }));
-    }
-}
-
-/// Says that the thread is gone, however it went.
-struct Lost(Arc<State>);
-
-impl Drop for Lost {
-    fn drop(&mut self) {
-        self.0.lock().is_lost = true;
     }
 }
 

@@ -24,7 +24,7 @@ use crate::files::problem::{Problem, Severity};
 use crate::files::watch::Watch;
 use crate::memory;
 use crate::setup;
-use crate::state::State;
+use crate::state::{Lost, State};
 
 /// What the thread is told.
 #[derive(Debug)]
@@ -272,15 +272,6 @@ impl Follower {
 
 fn gateways(files: &Files) -> impl Iterator<Item = &Gateway> {
     files.in_force().values().filter_map(|object| if let Object::Gateway(gateway) = object { Some(&**gateway) } else { None })
-}
-
-/// Says that the thread is gone, however it went.
-struct Lost(Arc<State>);
-
-impl Drop for Lost {
-    fn drop(&mut self) {
-        self.0.lock().is_lost = true;
-    }
 }
 
 /// How often changes are looked for where the system does not tell of them.
