@@ -173,7 +173,7 @@ impl<'a> Case<'a> {
             return self.reply(reply, Some(at), turns);
         }
         let backend = Arc::clone(backend(&self.admitted.snapshot, target, &self.admitted.listener().gateway)?);
-        let persistence = persistence(target, &backend).cloned();
+        let persistence = Persistence::holding(target.persistence.as_ref(), backend.persistence.as_ref()).cloned();
         let course = Course::of(self.admitted, self.head, self.rule, Some(at), turns)?;
         let (rule, listener, matched_prefix) = (Arc::clone(self.rule), self.listener(), self.matched_prefix);
         let path = self.path.clone();
@@ -235,11 +235,6 @@ fn backend<'a>(snapshot: &'a Snapshot, target: &Target, gateway: &ObjectName) ->
 /// The backend of a target, whatever is known of it.
 fn found<'a>(snapshot: &'a Snapshot, target: &Target) -> Result<&'a Arc<Backend>, Reason> {
     target.backend.and_then(|id| snapshot.backend(id)).ok_or(Reason::InvalidBackend)
-}
-
-/// Whose session persistence holds: the XBackend's goes before the rule's, and that before a policy's.
-fn persistence<'a>(target: &'a Target, backend: &'a Backend) -> Option<&'a Arc<Persistence>> {
-    [&target.persistence, &backend.persistence].into_iter().flatten().max_by_key(|stated| stated.source)
 }
 
 /// A refusal after the listener is known.

@@ -84,14 +84,14 @@ impl Backends {
         Self { entries: Hashed::with_hasher(seed), next: 0, touched: BTreeSet::new(), names: Counted::new(seed) }
     }
 
-    /// Takes note that an object uses a backend. Returns what it leads to.
+    /// Takes note that an object uses a backend. Returns what it leads to, and how clients stay with an endpoint of it.
     pub(super) fn enlist(
         &mut self,
         name: &BackendName,
         user: &ObjectId,
         sources: Sources<'_>,
         writer: &mut Writer,
-    ) -> Result<BackendId, Fault> {
+    ) -> Result<(BackendId, Option<Arc<Persistence>>), Fault> {
         let entry = self.entries.entry(name.object.clone()).or_default().entry(port_of(name)).or_insert_with(|| {
             let entry = Entry { id: BackendId(self.next), found: resolve::find(name, sources), users: BTreeSet::new() };
             self.next += 1;
@@ -101,7 +101,7 @@ impl Backends {
             entry
         });
         entry.users.insert(user.clone());
-        entry.found.as_ref().map(|_| entry.id).map_err(Fault::clone)
+        entry.found.as_ref().map(|found| (entry.id, found.persistence.clone())).map_err(Fault::clone)
     }
 
     /// Takes note that an object no longer uses a backend.
@@ -121,7 +121,8 @@ impl Backends {
         self.touched.insert(name.object.clone());
     }
 
-    /// Looks again at the entries of an object. Returns the users for which one became good, bad, or bad in another way.
+    /// Looks again at the entries of an object. Returns the users for which one became good, bad, or bad in another way, or keeps
+    /// sessions in another way, which may be in that of others they keep.
     pub(super) fn refresh(&mut self, object: &ObjectId, sources: Sources<'_>, writer: &mut Writer) -> BTreeSet<ObjectId> {
         let mut users = BTreeSet::new();
         for ((port, usage), entry) in self.entries.get_mut(object).into_iter().flatten() {
@@ -130,7 +131,7 @@ impl Backends {
             if found == entry.found {
                 continue;
             }
-            if found.as_ref().err() != entry.found.as_ref().err() {
+            if found.as_ref().map(|found| &found.persistence) != entry.found.as_ref().map(|found| &found.persistence) {
                 users.extend(entry.users.iter().cloned());
             }
             let said =

@@ -15,7 +15,7 @@ use crate::resource::{
     HttpFilterPayload, LocalObjectRef,
 };
 use crate::snapshot::filters::Extension;
-use crate::snapshot::{BackendId, BackendName, Fingerprint, Usage, Writer};
+use crate::snapshot::{BackendId, BackendName, Fingerprint, Persistence, Usage, Writer};
 use crate::support::Capability;
 
 use super::Extensions;
@@ -61,6 +61,8 @@ pub(super) struct RuleReferences {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct TargetReferences {
     pub(super) backend: Result<BackendId, Fault>,
+    /// How clients stay with an endpoint of it by what it or a policy states.
+    pub(super) persistence: Option<Arc<Persistence>>,
     /// Of its filters.
     pub(super) filters: FilterReferences,
 }
@@ -106,6 +108,17 @@ impl World<'_> {
         usage: Usage,
         ties: &mut Ties,
     ) -> Result<BackendId, Fault> {
+        self.led(who, reference, usage, ties).map(|(backend, _)| backend)
+    }
+
+    /// The same, with how clients stay with an endpoint of it.
+    fn led(
+        &mut self,
+        who: &ObjectId,
+        reference: &BackendObjectRef,
+        usage: Usage,
+        ties: &mut Ties,
+    ) -> Result<(BackendId, Option<Arc<Persistence>>), Fault> {
         let namespace = who.name.namespace();
         let target = ObjectId::new(kind_of(&reference.group, &reference.kind), reference.target(namespace));
         let asked = Reference { from: &who.kind, namespace, to: &target };
@@ -153,9 +166,9 @@ impl World<'_> {
             Route::Http(route) => {
                 for rule in &route.spec.rules {
                     let filters = self.http_filters(&id, &rule.filters, &mut found);
-                    let targets = rule.backend_refs.iter().map(|target| TargetReferences {
-                        backend: self.note(&id, &target.object, Usage::Http, &mut found),
-                        filters: self.http_filters(&id, &target.filters, &mut found),
+                    let targets = rule.backend_refs.iter().map(|target| {
+                        let own = self.target(&id, &target.object, Usage::Http, &mut found);
+                        TargetReferences { filters: self.http_filters(&id, &target.filters, &mut found), ..own }
                     });
                     let targets = targets.collect();
                     found.rules.push(RuleReferences { filters, targets });
@@ -164,9 +177,9 @@ impl World<'_> {
             Route::Grpc(route) => {
                 for rule in &route.spec.rules {
                     let filters = self.grpc_filters(&id, &rule.filters, &mut found);
-                    let targets = rule.backend_refs.iter().map(|target| TargetReferences {
-                        backend: self.note(&id, &target.object, Usage::Grpc, &mut found),
-                        filters: self.grpc_filters(&id, &target.filters, &mut found),
+                    let targets = rule.backend_refs.iter().map(|target| {
+                        let own = self.target(&id, &target.object, Usage::Grpc, &mut found);
+                        TargetReferences { filters: self.grpc_filters(&id, &target.filters, &mut found), ..own }
                     });
                     let targets = targets.collect();
                     found.rules.push(RuleReferences { filters, targets });
@@ -192,11 +205,7 @@ impl World<'_> {
     /// The rules of a kind without filters.
     fn plain<'r>(&mut self, id: &ObjectId, rules: impl Iterator<Item = &'r [BackendRef]>, usage: Usage, found: &mut References) {
         for targets in rules {
-            let target = |target: &BackendRef| TargetReferences {
-                backend: self.note(id, &target.object, usage, found),
-                filters: FilterReferences::default(),
-            };
-            let targets = targets.iter().map(target).collect();
+            let targets = targets.iter().map(|target| self.target(id, &target.object, usage, found)).collect();
             found.rules.push(RuleReferences { filters: FilterReferences::default(), targets });
         }
     }
@@ -238,6 +247,19 @@ impl World<'_> {
             }
         }
         leads
+    }
+
+    /// Where a route's backendRef leads, but for its filters; a fault is noted.
+    fn target(&mut self, id: &ObjectId, reference: &BackendObjectRef, usage: Usage, found: &mut References) -> TargetReferences {
+        let leads = self.led(id, reference, usage, &mut found.ties);
+        if let Err(fault) = &leads {
+            found.note(fault);
+        }
+        let (backend, persistence) = match leads {
+            Ok((backend, persistence)) => (Ok(backend), persistence),
+            Err(fault) => (Err(fault), None),
+        };
+        TargetReferences { backend, persistence, filters: FilterReferences::default() }
     }
 
     /// Where a route's reference to a backend leads; a fault is noted.

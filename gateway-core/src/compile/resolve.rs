@@ -66,7 +66,7 @@ fn service(spec: &ServiceSpec, name: &BackendName, sources: Sources<'_>) -> Resu
         Some(host) => endpoints::behind_name(host, number, &objects.facts, external_names),
         None => endpoints::in_slices(Port::Named(port), objects.slices(&name.object)),
     };
-    let (persistence, retry_budget) = traffic(name, sources);
+    let (persistence, retry_budget) = traffic(name, &spec.ports, sources);
     let security = policy.map_or(Security::Clear, |policy| policy.security(alpn));
     Ok(Found { protocol, security, endpoints, persistence, retry_budget, host })
 }
@@ -86,10 +86,12 @@ fn policy<'s>(port: &ServicePort, name: &BackendName, sources: Sources<'s>) -> O
     }
 }
 
-/// What the policy for traffic says of requests.
-fn traffic(name: &BackendName, sources: Sources<'_>) -> (Option<Arc<Persistence>>, Option<RetryBudget>) {
+/// What the policy for traffic says of requests to one of these ports.
+fn traffic(name: &BackendName, ports: &[ServicePort], sources: Sources<'_>) -> (Option<Arc<Persistence>>, Option<RetryBudget>) {
     let traffic = sources.policies.traffic(&name.object).filter(|_| matches!(name.usage, Usage::Http | Usage::Grpc));
-    traffic.map_or((None, None), |traffic| (traffic.persistence(&name.object).cloned(), traffic.retry_budget))
+    let port = name.port.unwrap_or(0);
+    let is_first = ports.first().is_none_or(|first| first.port == port);
+    traffic.map_or((None, None), |traffic| (traffic.persistence(&name.object, port, is_first), traffic.retry_budget))
 }
 
 fn import(import: &ServiceImport, name: &BackendName, sources: Sources<'_>) -> Result<Found, Fault> {
@@ -103,7 +105,7 @@ fn import(import: &ServiceImport, name: &BackendName, sources: Sources<'_>) -> R
         Some(_) => endpoints::in_slices(Port::Named(port), slices),
         None => endpoints::stated(&import.spec.ips, port.port),
     };
-    let (persistence, retry_budget) = traffic(name, sources);
+    let (persistence, retry_budget) = traffic(name, &import.spec.ports, sources);
     let security = policy.map_or(Security::Clear, |policy| policy.security(alpn));
     Ok(Found { protocol, security, endpoints, persistence, retry_budget, host: None })
 }

@@ -378,7 +378,11 @@ fn the_sessions_of_an_xbackend_go_before_those_of_the_rule_and_those_before_a_po
         let target = Target { persistence: rule.and_then(stated), ..Target::to(Some(BackendId(0))) };
         let known = Backend::clone(snapshot.backend(BackendId(0)).unwrap());
         let backend = Backend { persistence: of_backend.and_then(stated), ..known };
-        assert_eq!(persistence(&target, &backend).map(|stated| stated.source), wins, "{rule:?} {of_backend:?}");
+        assert_eq!(
+            Persistence::holding(target.persistence.as_ref(), backend.persistence.as_ref()).map(|stated| stated.source),
+            wins,
+            "{rule:?} {of_backend:?}"
+        );
     }
 }
 

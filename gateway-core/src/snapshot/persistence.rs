@@ -5,6 +5,7 @@
 //! backend is decided before, on every request: a session holds an endpoint within a backend and never the backend itself, so a
 //! client has one session for each.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{COOKIE, InvalidHeaderValue, SET_COOKIE};
@@ -53,6 +54,11 @@ pub struct Cookie {
 }
 
 impl Persistence {
+    /// Whose holds of what is stated for one backend: the XBackend's goes before the rule's, and that before a policy's.
+    pub(crate) fn holding<'a>(rule: Option<&'a Arc<Self>>, backend: Option<&'a Arc<Self>>) -> Option<&'a Arc<Self>> {
+        rule.into_iter().chain(backend).max_by_key(|stated| stated.source)
+    }
+
     /// The tokens a request carries, in order; more than one where a client holds cookies of one name for several paths.
     pub fn tokens<'h>(&'h self, request: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
         let (cookie, header) = match &self.carrier {

@@ -165,6 +165,129 @@ fn a_rule_that_takes_the_name_of_another_backends_sessions_is_dropped() {
     }
 }
 
+/// An XBackend with these sessions.
+fn xbackend(name: &str, session: &str) -> String {
+    format!(
+        "\n---\n{{apiVersion: gateway.networking.x-k8s.io/v1alpha1, kind: XBackend, metadata: {{name: {name}, namespace: infra}}, spec: \
+         {{type: EndpointSelector, endpointSelector: {{matchLabels: {{app: a}}}}, port: {{number: 8080}}{session}}}}}\n"
+    )
+}
+
+/// A policy with these sessions for a Service.
+fn policy(name: &str, service: &str, session: &str) -> String {
+    format!(
+        "\n---\n{{apiVersion: gateway.networking.x-k8s.io/v1alpha1, kind: XBackendTrafficPolicy, metadata: {{name: {name}, namespace: \
+         infra}}, spec: {{targetRefs: [{{group: '', kind: Service, name: {service}}}], sessionPersistence: {{{session}}}}}}}\n"
+    )
+}
+
+const SID: &str = "cookie: {name: sid}";
+const X1: &str = "{group: gateway.networking.x-k8s.io, kind: XBackend, name: x1}";
+const X2: &str = "{group: gateway.networking.x-k8s.io, kind: XBackend, name: x2}";
+
+/// §4.8: "equal cookie names on both are an invalid configuration", whoever states them.
+#[test]
+fn a_rule_of_which_two_backends_keep_sessions_under_one_name_is_refused_whoever_states_it() {
+    let of_x = |name: &str, stated: &str| xbackend(name, &format!(", sessionPersistence: {{{stated}}}"));
+    let two = format!("backendRefs: [{X1}, {X2}]");
+    let mixed = format!("backendRefs: [{X1}, {{name: a, port: 80}}]");
+    let rows = [
+        ("XBackends", two.clone(), of_x("x1", SID) + &of_x("x2", SID), false),
+        ("XBackends apart", two.clone(), of_x("x1", SID) + &of_x("x2", "cookie: {name: other}"), true),
+        ("XBackends without names", two.clone(), of_x("x1", "cookie: {}") + &of_x("x2", "cookie: {}"), true),
+        ("one XBackend", two.clone(), of_x("x1", SID) + &xbackend("x2", ""), true),
+        ("paths apart", two, of_x("x1", "cookie: {name: sid, path: /a}") + &of_x("x2", "cookie: {name: sid, path: /b}"), true),
+        ("policies", BOTH.to_owned(), policy("p1", "a", SID) + &policy("p2", "b", SID), false),
+        ("policies apart", BOTH.to_owned(), policy("p1", "a", SID) + &policy("p2", "b", "cookie: {name: other}"), true),
+        (
+            "headers",
+            BOTH.to_owned(),
+            policy("p1", "a", "type: Header, header: {name: X}") + &policy("p2", "b", "type: Header, header: {name: x}"),
+            false,
+        ),
+        ("XBackend and policy", mixed.clone(), of_x("x1", SID) + &policy("p", "a", SID), false),
+        (
+            "XBackend and rule",
+            format!("sessionPersistence: {{{SID}}}, backendRefs: [{{name: a, port: 80}}, {X1}]"),
+            of_x("x1", SID),
+            false,
+        ),
+        // What the rule states goes before the policy, and gives way to the XBackend: neither is what is kept.
+        (
+            "rule before policy",
+            format!("sessionPersistence: {{cookie: {{}}}}, {BOTH}"),
+            policy("p1", "a", SID) + &policy("p2", "b", SID),
+            true,
+        ),
+        (
+            "XBackend before rule",
+            format!("sessionPersistence: {{{SID}}}, backendRefs: [{X1}]"),
+            of_x("x1", "cookie: {name: other}"),
+            true,
+        ),
+    ];
+    for (what, fields, more, is_valid) in rows {
+        let world = World::of(&(text("HTTPRoute", &fields) + &more));
+        let accepted = world.condition("HTTPRoute infra/r", "Accepted");
+        assert_eq!(accepted, if is_valid { "Accepted" } else { "!UnsupportedValue" }, "{what}");
+        let is_served = world.get("http://h/", &[]) != "404";
+        assert_eq!(is_served, is_valid, "{what}");
+        let world = World::of(&(text("GRPCRoute", &fields) + &more));
+        assert_eq!(world.condition("GRPCRoute infra/r", "Accepted"), accepted, "{what}");
+    }
+}
+
+#[test]
+fn who_states_the_name_of_a_session_twice_is_told_in_the_status() {
+    let world = World::of(&(text("HTTPRoute", BOTH) + &policy("p1", "a", SID) + &policy("p2", "b", SID)));
+    let message = world.message("HTTPRoute infra/r", "Accepted");
+    for part in
+        ["cookie sid", "an XBackendTrafficPolicy states it for Service infra/b", "sessions of Service infra/a in this rule"]
+    {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+/// Of two rules the later one is refused, by what others state too.
+#[test]
+fn a_rule_is_judged_again_when_a_policy_or_xbackend_states_another_name() {
+    let rules =
+        format!("matches: [{{path: {{value: /one}}}}], {ONE}}}, {{matches: [{{path: {{value: /two}}}}], backendRefs: [{X1}]");
+    let mut world = World::of(&(text("HTTPRoute", &rules) + &xbackend("x1", "")));
+    let partly = |world: &World| world.condition("HTTPRoute infra/r", "PartiallyInvalid");
+    world.put(&policy("p", "a", SID));
+    assert_eq!(partly(&world), "absent");
+    world.put(&xbackend("x1", &format!(", sessionPersistence: {{{SID}}}")));
+    assert_eq!(partly(&world), "UnsupportedValue");
+    assert_eq!((world.get("http://h/one", &[]).as_str(), world.get("http://h/two", &[]).as_str()), ("infra/a:80 /one", "500"));
+    world.put(&policy("p", "a", "cookie: {name: other}"));
+    assert_eq!(partly(&world), "absent");
+    world.put(&policy("p", "a", SID));
+    assert_eq!(partly(&world), "UnsupportedValue");
+    world.remove("XBackendTrafficPolicy infra/p");
+    assert_eq!(partly(&world), "absent");
+}
+
+/// A policy is for all ports of its Service, so it cannot state a name for each.
+#[test]
+fn the_ports_of_a_service_have_sessions_of_their_own_under_one_policy() {
+    let rules = "matches: [{path: {value: /one}}], backendRefs: [{name: c, port: 80}]}, {matches: [{path: {value: /two}}], backendRefs: [{name: c, port: 81}]";
+    let ports = "\n---\n{apiVersion: v1, kind: Service, metadata: {name: c, namespace: infra}, spec: {ports: [{name: w, port: 80}, {name: v, port: 81}]}}\n";
+    for stated in [SID, "cookie: {}", "type: Header, header: {name: sid}"] {
+        let world = World::of(&(text("HTTPRoute", rules) + ports + &policy("p", "c", stated)));
+        assert_eq!(world.condition("HTTPRoute infra/r", "Accepted"), "Accepted", "{stated}");
+        assert_eq!(world.condition("HTTPRoute infra/r", "PartiallyInvalid"), "absent", "{stated}");
+        let names: BTreeSet<String> = world
+            .snapshot
+            .backends()
+            .filter_map(|backend| backend.persistence.as_ref())
+            .map(|kept| kept.name().1.to_owned())
+            .collect();
+        assert_eq!(names.len(), 2, "{stated}: {names:?}");
+        assert!(!stated.contains("sid") || names.contains("sid"), "the first port has the stated name: {names:?}");
+    }
+}
+
 #[test]
 fn what_cannot_carry_a_session_is_refused() {
     for fields in [
@@ -175,6 +298,8 @@ fn what_cannot_carry_a_session_is_refused() {
         "cookie: {name: 'a b'}",
         "cookie: {lifetimeType: Permanent}",
         "type: Header, cookie: {}",
+        "type: Header, header: {name: Content-Length}",
+        "type: Header, header: {name: connection}",
     ] {
         let world = world(&format!("sessionPersistence: {{{fields}}}, {ONE}"));
         assert_eq!(world.condition("HTTPRoute infra/r", "Accepted"), "!UnsupportedValue", "{fields}");

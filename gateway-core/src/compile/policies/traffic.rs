@@ -22,14 +22,16 @@ use super::{Asks, Held, Policy, Target, backends};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::compile) struct Traffic {
     pub(in crate::compile) retry_budget: Option<RetryBudget>,
-    /// By target: a client has a session for each.
+    /// By target, of its first port.
     persistence: BTreeMap<ObjectId, Arc<Persistence>>,
 }
 
 impl Traffic {
-    /// How clients stay with an endpoint of a target.
-    pub(in crate::compile) fn persistence(&self, target: &ObjectId) -> Option<&Arc<Persistence>> {
-        self.persistence.get(target)
+    /// How clients stay with an endpoint behind a port of a target: under the name of the policy behind the first port, under others
+    /// behind the others, since a client has a session for each.
+    pub(in crate::compile) fn persistence(&self, target: &ObjectId, port: u16, is_first: bool) -> Option<Arc<Persistence>> {
+        let first = self.persistence.get(target)?;
+        Some(if is_first { Arc::clone(first) } else { Arc::new(persistence::of_port(first, port)) })
     }
 }
 

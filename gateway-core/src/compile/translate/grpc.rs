@@ -41,7 +41,7 @@ fn rule(stated: &GrpcRule, making: &mut Making<'_, '_>) -> Result<Rule, Fault> {
     let Making { id, leads, turns, support, kept } = making;
     let support = *support;
     let backends = backend_refs.iter().map(|backend| &backend.object);
-    let sessions = persistence::of_rule(session_persistence.as_ref(), id, backends, support, kept)?;
+    let sessions = persistence::of_rule(session_persistence.as_ref(), id, backends, leads, support, kept)?;
     let mut workshop = Workshop { support, one_prefix: false, turns };
     let Steps { steps, answer } = workshop.translate_grpc(filters, &leads.filters, Level::Rule)?;
     targets::beside(answer.as_ref(), backend_refs.len())?;

@@ -38,7 +38,7 @@ fn edits(stated: &[resource::HeaderValue], what: &str) -> Result<Box<[HeaderEdit
 }
 
 /// The name of a header that filters may change.
-fn editable(text: &str, what: &str) -> Result<HeaderName, Fault> {
+pub(super) fn editable(text: &str, what: &str) -> Result<HeaderName, Fault> {
     let name = name(text)?;
     let is_of_connection = match name {
         header::CONNECTION

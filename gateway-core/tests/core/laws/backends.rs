@@ -14,6 +14,7 @@ static CLIENT: LazyLock<String> = LazyLock::new(|| secret("one", "client", "clie
 const SESSIONS: &[&str] = &[
     "",
     ", sessionPersistence: {type: Cookie, cookie: {name: kept}}",
+    ", sessionPersistence: {type: Cookie, cookie: {name: sid}}",
     ", sessionPersistence: {type: Header, header: {name: X-Kept}}",
     ", sessionPersistence: {type: Cookie, cookie: {lifetimeType: Permanent}}",
 ];
