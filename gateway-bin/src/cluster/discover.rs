@@ -1,14 +1,17 @@
 //! What is installed: which kinds the API server has, in which version, and how the CRDs of the Gateway API are annotated.
 //!
-//! In: an API server. Out: resources by subject. A kind that is not there is no error: it can come later.
+//! In: an API server. Out: resources by subject. A kind that is not there is no error: it can come later. An API server that was just
+//! started may leave out kinds though their CRDs are there; so what it shows is compared with those.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_core::compile::{Bundle, CrdAnnotations};
 use gateway_core::name::{EXPERIMENTAL_GROUP, GATEWAY_GROUP, GroupKind, Kind, OWN_GROUP};
+use kube::api::ListParams;
 use kube::core::metadata::PartialObjectMeta;
 use kube::core::{ApiResource, DynamicObject};
-use kube::{Client, discovery};
+use kube::{Api, Client, discovery};
+use serde_json::Value;
 
 /// Something that is watched.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,8 +41,43 @@ pub(crate) struct Resource {
 /// All that is installed of what we watch.
 pub(crate) type Installed = BTreeMap<Subject, Resource>;
 
+/// What an API server shows.
+pub(crate) struct Discovered {
+    pub(crate) installed: Installed,
+    /// All resources of the groups that were looked at, as CRDs are named.
+    names: BTreeSet<String>,
+}
+
+impl Discovered {
+    /// The first of some CRDs that is left out though the API server says itself that it serves it.
+    pub(crate) async fn left_out<'a>(
+        &self,
+        client: &Client,
+        names: impl Iterator<Item = &'a String>,
+    ) -> kube::Result<Option<&'a String>> {
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &crds());
+        for name in names.filter(|name| !self.names.contains(*name)) {
+            // A list, as that is permitted anyway.
+            let found = api.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await?;
+            if found.items.iter().any(is_served) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether a CRD's resource is to be found on the API server.
+fn is_served(crd: &DynamicObject) -> bool {
+    let list = |pointer: &str| crd.data.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let is_established = list("/status/conditions").any(|one| one["type"] == "Established" && one["status"] == "True");
+    let has_version = list("/spec/versions").any(|version| version["served"] == true);
+    is_established && has_version && crd.metadata.deletion_timestamp.is_none()
+}
+
 /// Asks the API server what it has. `extensions` are kinds of filters of one's own.
-pub(crate) async fn discover(client: &Client, extensions: &[GroupKind]) -> kube::Result<Installed> {
+pub(crate) async fn discover(client: &Client, extensions: &[GroupKind]) -> kube::Result<Discovered> {
+    let mut names = BTreeSet::new();
     let mut installed: Installed = built_in().into_iter().collect();
     let present: BTreeSet<String> = client.list_api_groups().await?.groups.into_iter().map(|group| group.name).collect();
     let extended = extensions.iter().map(|kind| (Kind::Extension(Box::new(kind.clone())), true));
@@ -48,6 +86,7 @@ pub(crate) async fn discover(client: &Client, extensions: &[GroupKind]) -> kube:
     for name in groups.into_iter().filter(|name| present.contains(*name)) {
         let group = discovery::group(client, name).await?;
         let found = group.resources_by_stability();
+        names.extend(found.iter().map(|(api, _)| format!("{}.{}", api.plural, api.group)));
         let find = |kind: &str| found.iter().find(|(api, _)| api.kind == kind).map(|(api, _)| api.clone());
         for (kind, is_optional) in kinds.iter().filter(|(kind, _)| kind.group() == name) {
             if let Some(api) = find(kind.as_str()) {
@@ -60,7 +99,7 @@ pub(crate) async fn discover(client: &Client, extensions: &[GroupKind]) -> kube:
             installed.insert(Subject::ServiceRange, Resource { api, is_optional: true });
         }
     }
-    Ok(installed)
+    Ok(Discovered { installed, names })
 }
 
 /// Whether a CRD is one of the Gateway API, by its name.

@@ -111,9 +111,17 @@ async fn look(
     watches: &mut BTreeMap<Subject, Watch>,
     tell: &Tell,
 ) -> bool {
-    let installed = match discover::discover(client, extensions).await {
-        Ok(installed) => installed,
-        Err(err) => {
+    let found = async {
+        let discovered = discover::discover(client, extensions).await?;
+        Ok((discovered.left_out(client, crds.keys()).await?, discovered.installed))
+    };
+    let installed = match found.await {
+        Ok((None, installed)) => installed,
+        Ok((Some(crd), _)) => {
+            tracing::info!(crd, "is not served yet");
+            return false;
+        }
+        Err::<_, kube::Error>(err) => {
             tracing::warn!("cannot find out what is installed: {}", told(&err));
             return false;
         }
