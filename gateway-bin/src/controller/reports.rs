@@ -145,7 +145,8 @@ impl Reports {
     pub(crate) fn end(&mut self, id: &ObjectId, ended: Ended, now: Instant) {
         let is_seen = self.under_way.remove(id).unwrap_or(false);
         match ended {
-            Ended::Written(_) if is_seen => self.hurry(id),
+            // What was seen meanwhile is newer than what the write tells; after `Gone` it may be another object of the name.
+            Ended::Written(_) | Ended::Gone if is_seen => self.hurry(id),
             Ended::Written(document) => self.store(id, &document),
             Ended::Conflict(document) => {
                 self.store(id, &document);
@@ -281,6 +282,19 @@ mod tests {
             reports.end(&id(), ended, now);
             assert_eq!(reports.next(), None, "somebody would wait for a moment that is over, again and again");
         }
+    }
+
+    #[test]
+    fn an_object_made_anew_while_its_former_was_written_to_has_its_status_too() {
+        let (mut reports, now) = (Reports::default(), Instant::now());
+        reports.store(&id(), &stored("1", &Value::Null));
+        reports.want(&[(id(), Some(status(Truth::True, 1)))].into(), 1, now);
+        assert_eq!(take(&mut reports, now, true).len(), 1);
+        reports.forget(&id());
+        reports.store(&id(), &stored("5", &Value::Null));
+        reports.want(&[(id(), Some(status(Truth::True, 1)))].into(), 2, now);
+        reports.end(&id(), Ended::Gone, now);
+        assert_eq!(take(&mut reports, Instant::now(), true).remove(0).resource_version, "5");
     }
 
     #[test]
