@@ -13,12 +13,14 @@
 //! Invariants: only one thread applies changes; only who holds the lease writes.
 
 mod apply;
+mod events;
 mod feeds;
 mod gateways;
 mod intake;
 mod made;
 mod notices;
 mod reports;
+mod schedule;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

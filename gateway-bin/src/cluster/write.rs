@@ -44,6 +44,8 @@ pub(crate) enum Done {
     Applied(ChildId, Result<Value, Failure>),
     /// A child was deleted.
     Deleted(ChildId, Result<(), String>),
+    /// The finalizer of a class is as it should be, or not.
+    Finalized(ObjectName, Result<(), String>),
 }
 
 /// How a write of a status ended.
@@ -63,8 +65,8 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) message: String,
-    /// Whether the API server will say the same again.
-    pub(crate) is_final: bool,
+    /// Whether it is the manifest or what is there already that is in the way, rather than the way to the API server.
+    pub(crate) is_refusal: bool,
 }
 
 impl Writer {
@@ -140,29 +142,12 @@ impl Writer {
         });
     }
 
-    /// Puts a finalizer on an object, or takes it off, whatever else is there.
+    /// Puts a finalizer on a class, or takes it off, whatever else is there.
     pub(crate) fn finalize(&self, name: ObjectName, resource: &ApiResource, finalizer: &'static str, is_wanted: bool) {
         let api = self.api(resource, name.namespace());
-        self.carry_out(async move |_| {
-            for _ in 0..ATTEMPTS {
-                let Ok(Some(found)) = api.get_opt(name.name()).await else { return };
-                let mut finalizers = found.metadata.finalizers.clone().unwrap_or_default();
-                let is_there = finalizers.iter().any(|one| one == finalizer);
-                if is_there == is_wanted || (is_wanted && found.metadata.deletion_timestamp.is_some()) {
-                    return;
-                }
-                finalizers.retain(|one| one != finalizer);
-                if is_wanted {
-                    finalizers.push(finalizer.to_owned());
-                }
-                let version = &found.metadata.resource_version;
-                let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}}));
-                match api.patch(name.name(), &PatchParams::default(), &patch).await {
-                    Err(kube::Error::Api(status)) if status.code == 409 => {}
-                    Err(err) => return tracing::warn!(object = %name, "its finalizers cannot be written: {}", told(&err)),
-                    Ok(_) => return,
-                }
-            }
+        self.carry_out(async move |tell| {
+            let finalized = finalize(&api, &name, finalizer, is_wanted).await.map_err(|err| told(&err));
+            tell(Done::Finalized(name, finalized));
         });
     }
 
@@ -215,7 +200,7 @@ async fn apply(api: &Api<DynamicObject>, child: &Child, is_known: bool, controll
     let failure = |err: kube::Error| {
         let refusal = if let kube::Error::Api(status) = &err { Some(status) } else { None };
         Failure {
-            is_final: refusal.is_some_and(|status| matches!(status.code, 400 | 403 | 422)),
+            is_refusal: refusal.is_some_and(|status| matches!(status.code, 400 | 403 | 422)),
             message: refusal.map_or_else(|| told(&err), |status| status.message.clone()),
         }
     };
@@ -229,11 +214,28 @@ async fn apply(api: &Api<DynamicObject>, child: &Child, is_known: bool, controll
                 child.manifest["kind"].as_str().unwrap_or("object"),
                 child.name
             );
-            return Err(Failure { message, is_final: true });
+            return Err(Failure { message, is_refusal: true });
         }
     }
     let params = PatchParams::apply(FIELD_MANAGER).force();
     api.patch(name, &params, &Patch::Apply(&child.manifest)).await.map(|object| value(&object)).map_err(failure)
+}
+
+async fn finalize(api: &Api<DynamicObject>, name: &ObjectName, finalizer: &str, is_wanted: bool) -> kube::Result<()> {
+    let Some(found) = api.get_opt(name.name()).await? else { return Ok(()) };
+    let mut finalizers = found.metadata.finalizers.clone().unwrap_or_default();
+    let is_there = finalizers.iter().any(|one| one == finalizer);
+    // What is about to go takes no new ones.
+    if is_there == is_wanted || (is_wanted && found.metadata.deletion_timestamp.is_some()) {
+        return Ok(());
+    }
+    finalizers.retain(|one| one != finalizer);
+    if is_wanted {
+        finalizers.push(finalizer.to_owned());
+    }
+    let version = &found.metadata.resource_version;
+    let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}}));
+    api.patch(name.name(), &PatchParams::default(), &patch).await.map(drop)
 }
 
 fn value(object: &DynamicObject) -> Value {
@@ -244,4 +246,3 @@ fn value(object: &DynamicObject) -> Value {
 /// By what name the API server knows which fields are ours.
 const FIELD_MANAGER: &str = "pingora-gateway";
 const AT_A_TIME: usize = 16;
-const ATTEMPTS: usize = 5;

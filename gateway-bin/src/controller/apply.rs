@@ -15,14 +15,15 @@ use gateway_core::name::{Kind, ObjectId, ObjectName};
 use gateway_core::resource::{FieldValidation, Gateway, ListenerSet, Reader};
 use gateway_core::snapshot::{Network, Settings, Socket};
 use gateway_core::status::Status;
-use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
 
+use super::events::{Unread, kind_of};
 use super::feeds::Feeds;
 use super::intake::{Content, is_fetched};
 use super::made::{Deed, Made};
-use super::notices::{Notice, Notices};
+use super::notices::Notices;
 use super::reports::{Ended, Reports};
+use super::schedule::Schedule;
 use crate::cluster::child::ChildId;
 use crate::cluster::discover::{Installed, Resource, Subject};
 use crate::cluster::lease::Leader;
@@ -69,19 +70,22 @@ pub(super) struct Applier {
     leader: Leader,
     pub(super) feeds: Feeds,
     pub(super) reports: Reports,
-    notices: Notices,
+    pub(super) notices: Notices,
     pub(super) made: Made,
     pub(super) gateways: BTreeMap<ObjectName, Arc<Gateway>>,
     pub(super) sets: BTreeMap<ObjectName, Arc<ListenerSet>>,
     /// Gateways whose addresses or objects may have to be others.
     pub(super) dirty: BTreeSet<ObjectName>,
     /// Classes that may be used now, or not any more.
-    classes: BTreeSet<ObjectName>,
+    pub(super) classes: Schedule<ObjectName>,
     /// What went wrong with Services: whose, and what.
     pub(super) refusals: BTreeMap<ObjectName, (String, String)>,
     pub(super) ranges: BTreeMap<ObjectName, Vec<Network>>,
     /// Secrets and ConfigMaps that are needed.
     pub(super) contents: HashMap<ObjectId, Content>,
+    pub(super) fetches: Schedule<ObjectId>,
+    /// Objects that cannot be read.
+    pub(super) unread: BTreeMap<ObjectId, Unread>,
     /// Contents that the compiler need not keep.
     unneeded: Vec<Change>,
     /// The ServiceAccounts of Gateways' proxies.
@@ -89,8 +93,8 @@ pub(super) struct Applier {
     /// What the compiler was told.
     pub(super) addresses: BTreeMap<ObjectName, Addresses>,
     pub(super) refused: BTreeMap<ObjectName, BTreeMap<Socket, Arc<str>>>,
-    /// What people were told last.
-    pub(super) told: BTreeMap<ObjectName, String>,
+    /// What people were told last of what could not be written for a Gateway.
+    pub(super) told: BTreeMap<ObjectName, BTreeMap<ChildId, String>>,
     /// Since when results are held back.
     held_since: Option<Instant>,
     /// Statuses that are held back.
@@ -136,10 +140,12 @@ impl Applier {
             gateways: BTreeMap::new(),
             sets: BTreeMap::new(),
             dirty: BTreeSet::new(),
-            classes: BTreeSet::new(),
+            classes: Schedule::default(),
             refusals: BTreeMap::new(),
             ranges: BTreeMap::new(),
             contents: HashMap::new(),
+            fetches: Schedule::default(),
+            unread: BTreeMap::new(),
             unneeded: Vec::new(),
             accounts: HashMap::new(),
             addresses: BTreeMap::new(),
@@ -172,9 +178,9 @@ impl Applier {
 
     fn next_turn(&self) -> Option<Instant> {
         let held = self.held_since.map(|since| since + HOLD);
-        let writes = (self.is_leader() && held.is_none()).then(|| [self.reports.next(), self.made.next()]);
+        let writes = (self.is_leader() && held.is_none()).then(|| [self.reports.next(), self.made.next(), self.classes.next()]);
         let writes = writes.into_iter().flatten().flatten().min();
-        [self.time_at, self.rest_at, held, writes].into_iter().flatten().min()
+        [self.time_at, self.rest_at, held, writes, self.fetches.next()].into_iter().flatten().min()
     }
 
     fn is_leader(&self) -> bool {
@@ -202,6 +208,7 @@ impl Applier {
             } else {
                 // It is only taken note of: nothing is said before all is known.
                 self.compiler_note(changes);
+                self.fetch();
                 return;
             }
         }
@@ -209,6 +216,7 @@ impl Applier {
         if begins || !changes.is_empty() || is_time || !self.dirty.is_empty() {
             self.apply(changes);
         }
+        self.fetch();
         self.settle();
         self.write();
         if self.rest_at.is_some_and(|at| at <= self.now) {
@@ -258,9 +266,10 @@ impl Applier {
             if is_needed && !self.contents.contains_key(id) {
                 self.contents.insert(id.clone(), Content::Asked);
                 self.held_since.get_or_insert(self.now);
-                self.ask(id.clone());
+                self.fetches.hurry(id, self.now);
             } else if !is_needed {
                 self.contents.remove(id);
+                self.fetches.drop(id);
                 self.feeds.remove(id);
                 self.unneeded.push(Change::Remove(id.clone()));
             }
@@ -274,9 +283,10 @@ impl Applier {
                 self.dirty.extend(set.map(|set| set.spec.parent_ref.target(id.name.namespace())));
             }
         }
-        self.classes.extend(update.classes.keys().cloned());
-        let classes = update.statuses.keys().filter(|id| id.kind == Kind::GatewayClass);
-        self.classes.extend(classes.map(|id| id.name.clone()));
+        let classes = update.statuses.keys().filter(|id| id.kind == Kind::GatewayClass).map(|id| &id.name);
+        for class in update.classes.keys().chain(classes) {
+            self.classes.add(class, self.now);
+        }
         self.withheld.extend(update.statuses.clone());
         let mut known = self.place.state.lock();
         known.board.absorb(update);
@@ -289,9 +299,9 @@ impl Applier {
 
     /// Lets out what was held back, once nothing is missing any more, or its time is over.
     fn settle(&mut self) {
-        let is_missing = self.contents.values().any(|content| *content == Content::Asked);
-        let is_over = self.held_since.is_some_and(|since| since + HOLD <= self.now);
-        if is_missing && !is_over {
+        let is_over = self.held_since.is_none_or(|since| since + HOLD <= self.now);
+        let is_missing = || self.contents.values().any(|content| *content == Content::Asked);
+        if !is_over && is_missing() {
             return;
         }
         self.held_since = None;
@@ -323,8 +333,9 @@ impl Applier {
             self.reports.doubt();
             self.dirty.extend(self.gateways.keys().cloned());
             self.made.complete(self.now);
-            let classes = self.compiler.statuses().keys().filter(|id| id.kind == Kind::GatewayClass);
-            self.classes.extend(classes.map(|id| id.name.clone()));
+            for class in self.compiler.statuses().keys().filter(|id| id.kind == Kind::GatewayClass) {
+                self.classes.hurry(&class.name, self.now);
+            }
         } else if leader != Leader::Own {
             self.feeds.dismiss();
         }
@@ -384,8 +395,9 @@ impl Applier {
             Done::Applied(id, outcome) => {
                 let told = self.made.applied(&id, outcome, self.now);
                 self.dirty.extend(self.made.gateway(&id).cloned());
-                if let Some((gateway, why)) = told {
-                    self.tell_people(&gateway, format!("cannot write {} {}: {why}", kind_of(&id), id.1));
+                match told {
+                    Some((gateway, why)) => self.tell_not_made(&gateway, id, &why),
+                    None => self.was_made(&id),
                 }
             }
             Done::Deleted(id, outcome) => {
@@ -393,6 +405,12 @@ impl Applier {
                     tracing::warn!("cannot delete {} {}: {why}", kind_of(&id), id.1);
                 }
                 self.made.deleted(&id, outcome.is_ok(), self.now);
+            }
+            Done::Finalized(class, outcome) => {
+                if let Err(why) = &outcome {
+                    tracing::warn!(%class, "its finalizers cannot be written: {why}");
+                }
+                self.classes.end(&class, outcome.is_ok(), self.now);
             }
         }
     }
@@ -410,24 +428,25 @@ impl Applier {
         let written_at = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let writes = reports.take(self.now, &written_at, |gateway, turn| feeds.has_reached(gateway, turn));
         for write in writes {
-            let notices = self.notices.of_write(write.before.as_ref(), &write.status, self.now);
-            let Some(resource) = self.resource(&Subject::Object(write.id.kind.clone())) else {
+            let Some(api) = self.resource(&Subject::Object(write.id.kind.clone())).map(|resource| resource.api.clone()) else {
                 self.reports.end(&write.id, Ended::Gone, self.now);
                 continue;
             };
-            for Notice { reason, message } in notices {
-                let about = reference(&write.id, &resource.api.api_version, write.uid.clone());
-                self.place.writer.tell_people(about, true, reason, message);
-            }
-            self.place.writer.status(write.id, &resource.api, write.resource_version, write.status);
+            self.tell_of_status(&write);
+            self.place.writer.status(write.id, &api, write.resource_version, write.status);
         }
+        self.tell_of_unread();
         self.finalize_classes();
         for deed in self.made.take(self.now) {
             let id = match &deed {
                 Deed::Apply(child, _) => child.id(),
                 Deed::Delete(id, _) => id.clone(),
             };
-            let Some(api) = self.resource(&id.0).map(|resource| resource.api.clone()) else { continue };
+            // Every API server has the kinds that are made.
+            let Some(api) = self.resource(&id.0).map(|resource| resource.api.clone()) else {
+                self.made.deleted(&id, false, self.now);
+                continue;
+            };
             match deed {
                 Deed::Apply(child, is_known) => {
                     let controller = self.place.outfit.controller_name.clone();
@@ -440,52 +459,14 @@ impl Applier {
 
     /// A class of ours that Gateways use is not to vanish under them (`GatewayClassFinalizerGatewaysExist`).
     fn finalize_classes(&mut self) {
-        let classes = std::mem::take(&mut self.classes);
-        let Some(resource) = self.resource(&Subject::Object(Kind::GatewayClass)) else { return };
-        for class in classes {
+        for class in self.classes.take(self.now) {
             let id = ObjectId::new(Kind::GatewayClass, class.clone());
-            if self.compiler.statuses().contains_key(&id) {
-                let is_used = self.compiler.is_class_used(&class);
-                self.place.writer.finalize(class, &resource.api, IN_USE, is_used);
-            }
+            let resource = self.resource(&Subject::Object(Kind::GatewayClass)).map(|resource| resource.api.clone());
+            let Some(api) = resource.filter(|_| self.compiler.statuses().contains_key(&id)) else { continue };
+            let is_used = self.compiler.is_class_used(&class);
+            self.classes.begin(&class);
+            self.place.writer.finalize(class, &api, IN_USE, is_used);
         }
-    }
-
-    /// Tells people what no condition says, once.
-    fn tell_people(&mut self, gateway: &ObjectName, message: String) {
-        tracing::warn!(%gateway, "{message}");
-        if self.told.get(gateway) == Some(&message) {
-            return;
-        }
-        let uid = self.gateways.get(gateway).and_then(|gateway| gateway.meta.uid.clone());
-        let id = ObjectId::new(Kind::Gateway, gateway.clone());
-        let about = reference(&id, "gateway.networking.k8s.io/v1", uid);
-        self.place.writer.tell_people(about, true, "ProvisioningFailed".to_owned(), message.clone());
-        self.told.insert(gateway.clone(), message);
-    }
-}
-
-/// An object, as an Event names it.
-fn reference(id: &ObjectId, api_version: &str, uid: Option<String>) -> ObjectReference {
-    let namespace = id.name.namespace();
-    ObjectReference {
-        api_version: Some(api_version.to_owned()),
-        kind: Some(id.kind.to_string()),
-        namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
-        name: Some(id.name.name().to_owned()),
-        uid,
-        ..ObjectReference::default()
-    }
-}
-
-fn kind_of(id: &ChildId) -> String {
-    match &id.0 {
-        Subject::Object(kind) => kind.to_string(),
-        Subject::OwnConfigMap => Kind::ConfigMap.to_string(),
-        Subject::Deployment => "Deployment".to_owned(),
-        Subject::ServiceAccount => "ServiceAccount".to_owned(),
-        Subject::ServiceEvent => "Event".to_owned(),
-        Subject::ServiceRange => "ServiceCIDR".to_owned(),
     }
 }
 

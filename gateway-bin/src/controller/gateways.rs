@@ -56,13 +56,8 @@ impl Applier {
                 (one, self.held(&id))
             })
             .collect();
-        let controller = &self.place.outfit.controller_name;
-        let left = |(id, document): &(&ChildId, &Value)| {
-            id.0 == Subject::Object(Kind::Service)
-                && !wanted.contains(id)
-                && provision::gateway_of(document, controller).as_ref() == Some(name)
-        };
-        let leftover: Vec<(&ChildId, &Value)> = self.made.all_stored().filter(left).collect();
+        let left = |(id, _): &(&ChildId, &Value)| id.0 == Subject::Object(Kind::Service) && !wanted.contains(id);
+        let leftover: Vec<(&ChildId, &Value)> = self.made.stored_of(name).filter(left).collect();
         let mut addresses = address::addresses(&held, leftover.iter().map(|(_, document)| *document));
         let parameters = self.compiler.parameters(name).unwrap_or_default();
         let mut children = provision::children(gateway, &parameters, &self.ports(gateway), &asking, &self.place.outfit);

@@ -9,6 +9,7 @@ use gateway_core::snapshot::Network;
 use serde_json::Value;
 
 use super::apply::Applier;
+use super::events::Unread;
 use crate::cluster::discover::Subject;
 use crate::cluster::provision;
 use crate::cluster::watch::Seen;
@@ -20,8 +21,6 @@ pub(super) enum Content {
     Asked,
     /// It is known, or known not to be.
     Known,
-    /// It is asked for anew; whether once more after that.
-    AskedAgain(bool),
 }
 
 impl Applier {
@@ -37,11 +36,11 @@ impl Applier {
             Seen::Put(Subject::Object(kind), name, document) => self.put(ObjectId::new(kind, name), document, changes),
             Seen::Gone(Subject::Object(kind), name) => self.gone(ObjectId::new(kind, name), changes),
             Seen::Put(subject @ (Subject::Deployment | Subject::ServiceAccount | Subject::OwnConfigMap), name, document) => {
-                let is_ours = provision::gateway_of(&document, &self.place.outfit.controller_name).is_some();
-                self.made.see(&(subject, name), is_ours.then_some(document), self.now);
+                let gateway = provision::gateway_of(&document, &self.place.outfit.controller_name);
+                self.made.see(&(subject, name), gateway.map(|gateway| (gateway, document)), self.now);
             }
             Seen::Gone(subject @ (Subject::Deployment | Subject::ServiceAccount | Subject::OwnConfigMap), name) => {
-                self.made.see(&(subject, name), None, self.now);
+                self.made.vanish(&(subject, name), self.now);
             }
             Seen::Put(Subject::ServiceEvent, _, event) => self.complain(&event),
             Seen::Gone(Subject::ServiceEvent, _) => {}
@@ -62,7 +61,7 @@ impl Applier {
     fn put(&mut self, id: ObjectId, document: Value, changes: &mut Vec<Change>) {
         if is_fetched(&id.kind) {
             if self.contents.contains_key(&id) {
-                self.fetch(&id);
+                self.fetches.hurry(&id, self.now);
             }
             return;
         }
@@ -72,8 +71,7 @@ impl Applier {
             if let Some(gateway) = gateway.clone().or_else(|| self.made.gateway(&child).cloned()) {
                 self.dirty.insert(gateway);
             }
-            let is_ours = gateway.is_some();
-            self.made.see(&child, is_ours.then(|| document.clone()), self.now);
+            self.made.see(&child, gateway.map(|gateway| (gateway, document.clone())), self.now);
         }
         if has_status(&id.kind) {
             self.reports.store(&id, &document);
@@ -96,6 +94,7 @@ impl Applier {
         }
         match read_stored(document.clone(), &self.reader) {
             Ok(Reading::Object { object, .. }) => {
+                self.understood(&id);
                 if let Object::Gateway(gateway) = &object {
                     self.gateways.insert(id.name.clone(), gateway.clone());
                     self.dirty.insert(id.name.clone());
@@ -108,14 +107,35 @@ impl Applier {
             Ok(Reading::Foreign { .. }) => {}
             Err(reasons) => {
                 let told: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-                tracing::warn!(object = %id, "cannot be read: {}", told.join("; "));
-                self.gone(id, changes);
+                self.not_understood(id, told.join("; "), &document);
             }
+        }
+    }
+
+    /// An object cannot be read: what it was before holds, and what is made for it stays.
+    fn not_understood(&mut self, id: ObjectId, why: String, document: &Value) {
+        if self.unread.get(&id).is_some_and(|known| known.why == why) {
+            return;
+        }
+        tracing::warn!(object = %id, "cannot be read: {why}");
+        if id.kind == Kind::Gateway {
+            self.made.understand(&id.name, false, self.now);
+        }
+        let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let unread = Unread { why, uid: text("/metadata/uid"), class: text("/spec/gatewayClassName"), is_told: false };
+        self.unread.insert(id, unread);
+    }
+
+    /// An object can be read, or is gone.
+    fn understood(&mut self, id: &ObjectId) {
+        if self.unread.remove(id).is_some() && id.kind == Kind::Gateway {
+            self.made.understand(&id.name, true, self.now);
         }
     }
 
     /// An object is gone.
     pub(super) fn gone(&mut self, id: ObjectId, changes: &mut Vec<Change>) {
+        self.understood(&id);
         if id.kind == Kind::Gateway {
             self.gateways.remove(&id.name);
             self.dirty.insert(id.name.clone());
@@ -126,11 +146,15 @@ impl Applier {
             if let Some(gateway) = self.made.gateway(&child) {
                 self.dirty.insert(gateway.clone());
             }
-            self.made.see(&child, None, self.now);
+            self.made.vanish(&child, self.now);
             self.refusals.remove(&id.name);
         }
         if is_fetched(&id.kind) && self.contents.contains_key(&id) {
             self.contents.insert(id.clone(), Content::Known);
+            // What is under way may tell what it was.
+            if self.fetches.touch(&id) {
+                self.fetches.add(&id, self.now);
+            }
         }
         if id.kind == Kind::GatewayParameters {
             self.dirty.extend(self.feeds.users(&id).cloned());
@@ -158,15 +182,16 @@ impl Applier {
         }
     }
 
+    /// A fetch came to its end.
     pub(super) fn fetched(&mut self, id: ObjectId, found: Result<Option<Value>, String>, changes: &mut Vec<Change>) {
-        let Some(content) = self.contents.get(&id).copied() else { return };
+        self.fetches.end(&id, found.is_ok(), self.now);
+        let Some(content) = self.contents.get_mut(&id) else {
+            self.fetches.drop(&id);
+            return;
+        };
         match found {
             Ok(document) => {
-                let is_stale = content == Content::AskedAgain(true);
-                self.contents.insert(id.clone(), if is_stale { Content::AskedAgain(false) } else { Content::Known });
-                if is_stale {
-                    self.ask(id.clone());
-                }
+                *content = Content::Known;
                 match document {
                     Some(document) => self.read(id, document, changes),
                     None => {
@@ -175,29 +200,18 @@ impl Applier {
                     }
                 }
             }
-            Err(why) => {
-                tracing::warn!(object = %id, "cannot be fetched: {why}");
-                self.ask(id);
-            }
+            Err(why) => tracing::warn!(object = %id, "cannot be fetched: {why}"),
         }
     }
 
-    /// The content of an object may be another now.
-    fn fetch(&mut self, id: &ObjectId) {
-        let Some(content) = self.contents.get_mut(id) else { return };
-        match *content {
-            Content::Known => {
-                *content = Content::AskedAgain(false);
-                self.ask(id.clone());
-            }
-            // What is under way may be older than what was seen.
-            Content::Asked | Content::AskedAgain(_) => *content = Content::AskedAgain(true),
-        }
-    }
-
-    pub(super) fn ask(&self, id: ObjectId) {
-        if let Some(resource) = self.resource(&Subject::Object(id.kind.clone())) {
-            self.place.writer.fetch(id, &resource.api);
+    /// Fetches what is due.
+    pub(super) fn fetch(&mut self) {
+        for id in self.fetches.take(self.now) {
+            let resource = self.resource(&Subject::Object(id.kind.clone())).map(|resource| resource.api.clone());
+            // Every API server has the kinds that are fetched.
+            let Some(api) = resource else { continue };
+            self.fetches.begin(&id);
+            self.place.writer.fetch(id, &api);
         }
     }
 

@@ -2,14 +2,16 @@
 //!
 //! In: manifests wanted, objects of ours as they are stored, how writes ended. Out: writes and deletions, one at a time per object.
 //!
-//! Invariants: what is as it should be is not written; an object that is ours and wanted by nobody is deleted.
+//! Invariants: what is as it should be is not written; an object that is ours and wanted by nobody is deleted, unless it is not known
+//! what its Gateway wants; what was refused is tried again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gateway_core::name::ObjectName;
 use serde_json::Value;
 
+use super::schedule::Schedule;
 use crate::cluster::child::{Child, ChildId, contains, outcome as outcome_of};
 use crate::cluster::write::Failure;
 
@@ -17,11 +19,11 @@ use crate::cluster::write::Failure;
 #[derive(Debug, Default)]
 pub(crate) struct Made {
     wanted: BTreeMap<ChildId, Wanted>,
-    /// Objects that carry our mark.
-    stored: BTreeMap<ChildId, Value>,
-    /// Each with whether it was seen meanwhile: then what the write answers may be older than what was seen.
-    under_way: BTreeMap<ChildId, bool>,
-    due: BTreeMap<ChildId, Instant>,
+    /// Objects that carry our mark, each with the Gateway that it names.
+    stored: BTreeMap<ChildId, (ObjectName, Value)>,
+    work: Schedule<ChildId>,
+    /// Gateways of which it is not known what they want.
+    unread: BTreeSet<ObjectName>,
     /// Nothing is deleted before everything wanted is known.
     is_complete: bool,
 }
@@ -31,7 +33,7 @@ struct Wanted {
     of: ObjectName,
     child: Child,
     fingerprint: u64,
-    /// Why this very manifest was refused.
+    /// Why it was refused last.
     refusal: Option<String>,
     /// What an API server made of it, where that is something else.
     became: Option<Value>,
@@ -54,7 +56,7 @@ impl Made {
         let dropped: Vec<ChildId> = dropped.map(|(id, _)| id.clone()).collect();
         for id in dropped {
             self.wanted.remove(&id);
-            self.due.insert(id, now);
+            self.work.hurry(&id, now);
         }
         for mut child in children {
             let (id, fingerprint) = (child.id(), child.fingerprint());
@@ -64,41 +66,62 @@ impl Made {
             // What others see of it too: whether what is stored came of this manifest.
             child.manifest["metadata"]["annotations"][APPLIED] = Value::from(mark_of(fingerprint));
             let wanted = Wanted { of: gateway.clone(), child, fingerprint, refusal: None, became: None };
-            self.wanted.insert(id.clone(), wanted);
-            self.due.insert(id, now);
+            self.work.hurry(&id, now);
+            self.wanted.insert(id, wanted);
         }
     }
 
     /// All Gateways have said what they want: what is left is nobody's.
     pub(crate) fn complete(&mut self, now: Instant) {
         self.is_complete = true;
-        let ids: Vec<ChildId> = self.stored.keys().chain(self.wanted.keys()).cloned().collect();
-        self.due.extend(ids.into_iter().map(|id| (id, now)));
+        for id in self.stored.keys().chain(self.wanted.keys()) {
+            self.work.hurry(id, now);
+        }
     }
 
-    /// An object of ours is stored like this, or is there no more.
-    pub(crate) fn see(&mut self, id: &ChildId, document: Option<Value>, now: Instant) {
-        if let Some(is_seen) = self.under_way.get_mut(id) {
-            *is_seen = true;
+    /// Whether it is known what a Gateway wants. While it is not, what is there stays.
+    pub(crate) fn understand(&mut self, gateway: &ObjectName, is_read: bool, now: Instant) {
+        if !is_read {
+            self.unread.insert(gateway.clone());
+        } else if self.unread.remove(gateway) {
+            for (id, _) in self.stored.iter().filter(|(_, (of, _))| of == gateway) {
+                self.work.add(id, now);
+            }
         }
-        match document {
-            Some(document) => drop(self.stored.insert(id.clone(), document)),
+    }
+
+    /// An object is stored like this: one of ours, with the Gateway that it names, or somebody else's.
+    pub(crate) fn see(&mut self, id: &ChildId, ours: Option<(ObjectName, Value)>, now: Instant) {
+        self.work.touch(id);
+        match ours {
+            Some(ours) => drop(self.stored.insert(id.clone(), ours)),
             None => drop(self.stored.remove(id)),
         }
-        self.due.entry(id.clone()).or_insert(now);
+        self.work.add(id, now);
+    }
+
+    /// There is no object of this name, ours or not: nothing is in the way any more.
+    pub(crate) fn vanish(&mut self, id: &ChildId, now: Instant) {
+        self.work.touch(id);
+        self.stored.remove(id);
+        if self.wanted.contains_key(id) {
+            self.work.hurry(id, now);
+        } else {
+            self.work.drop(id);
+        }
     }
 
     /// An object of ours as it is stored.
     pub(crate) fn stored(&self, id: &ChildId) -> Option<&Value> {
-        self.stored.get(id)
+        self.stored.get(id).map(|(_, document)| document)
     }
 
-    /// Objects of ours that are stored, with the Gateway they are wanted for.
-    pub(crate) fn all_stored(&self) -> impl Iterator<Item = (&ChildId, &Value)> {
-        self.stored.iter()
+    /// Objects of ours that are stored and name a Gateway.
+    pub(crate) fn stored_of<'a>(&'a self, gateway: &'a ObjectName) -> impl Iterator<Item = (&'a ChildId, &'a Value)> {
+        self.stored.iter().filter(move |(_, (of, _))| of == gateway).map(|(id, (_, document))| (id, document))
     }
 
-    /// Why an object could not be written.
+    /// Why an object could not be written when it was tried last.
     pub(crate) fn refusal(&self, id: &ChildId) -> Option<&str> {
         self.wanted.get(id)?.refusal.as_deref()
     }
@@ -119,79 +142,76 @@ impl Made {
 
     /// What is to be done now.
     pub(crate) fn take(&mut self, now: Instant) -> Vec<Deed> {
-        let ripe = self.due.iter().filter(|(id, at)| **at <= now && !self.under_way.contains_key(*id));
-        let ripe: Vec<ChildId> = ripe.map(|(id, _)| id.clone()).collect();
         let mut deeds = Vec::new();
-        for id in ripe {
-            self.due.remove(&id);
+        for id in self.work.take(now) {
             let stored = self.stored.get(&id);
             let deed = match self.wanted.get(&id) {
-                Some(wanted) if wanted.refusal.is_some() => None,
                 Some(wanted) => {
                     let expected = wanted.became.as_ref().unwrap_or(&wanted.child.manifest);
-                    let is_there = stored.is_some_and(|stored| contains(stored, expected));
+                    let is_there = stored.is_some_and(|(_, stored)| contains(stored, expected));
                     (!is_there).then(|| Deed::Apply(wanted.child.clone(), stored.is_some()))
                 }
-                None => stored.filter(|stored| self.is_complete && !is_ending(stored)).map(|stored| {
-                    let uid = stored.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
-                    Deed::Delete(id.clone(), uid)
-                }),
+                None => {
+                    let is_left = |(of, stored): &&(ObjectName, Value)| !self.unread.contains(of) && !is_ending(stored);
+                    stored.filter(|_| self.is_complete).filter(is_left).map(|(_, stored)| {
+                        let uid = stored.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+                        Deed::Delete(id.clone(), uid)
+                    })
+                }
             };
             if deed.is_some() {
-                self.under_way.insert(id, false);
+                self.work.begin(&id);
             }
             deeds.extend(deed);
         }
         deeds
     }
 
-    /// A write came to its end. Returns why not, where a person should know.
+    /// A write came to its end. Returns for whom it was and why not, where a person should know.
     pub(crate) fn applied(
         &mut self,
         id: &ChildId,
         outcome: Result<Value, Failure>,
         now: Instant,
     ) -> Option<(ObjectName, String)> {
-        let is_seen = self.under_way.remove(id).unwrap_or(false);
+        let is_seen = self.work.end(id, outcome.is_ok(), now);
         let wanted = self.wanted.get_mut(id);
         match outcome {
             Ok(document) => {
-                if let Some(wanted) = wanted.filter(|wanted| mark(&document) == Some(&mark_of(wanted.fingerprint))) {
+                let wanted = wanted?;
+                wanted.refusal = None;
+                if mark(&document) == Some(&mark_of(wanted.fingerprint)) {
                     // What an API server writes otherwise than it was given it will write so again.
                     let is_alike = contains(&document, &wanted.child.manifest);
                     wanted.became = (!is_alike).then(|| outcome_of(&document, &wanted.child.manifest));
                 }
                 if !is_seen {
-                    self.stored.insert(id.clone(), document);
+                    self.stored.insert(id.clone(), (wanted.of.clone(), document));
                 }
                 // It may be wanted otherwise by now.
-                self.due.entry(id.clone()).or_insert(now);
+                self.work.add(id, now);
                 None
             }
             Err(failure) => {
-                let told = wanted.as_ref().map(|wanted| (wanted.of.clone(), failure.message.clone()));
-                match wanted {
-                    Some(wanted) if failure.is_final => wanted.refusal = Some(failure.message),
-                    Some(_) | None => drop(self.due.insert(id.clone(), now + RETRY)),
-                }
-                told
+                let wanted = wanted?;
+                let told = (wanted.of.clone(), failure.message.clone());
+                wanted.refusal = failure.is_refusal.then_some(failure.message);
+                Some(told)
             }
         }
     }
 
     /// A deletion came to its end.
     pub(crate) fn deleted(&mut self, id: &ChildId, has_worked: bool, now: Instant) {
-        self.under_way.remove(id);
-        if !has_worked {
-            self.due.insert(id.clone(), now + RETRY);
-        } else if self.wanted.contains_key(id) {
-            self.due.insert(id.clone(), now);
+        self.work.end(id, has_worked, now);
+        if has_worked && self.wanted.contains_key(id) {
+            self.work.add(id, now);
         }
     }
 
     /// When something is to be done next.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.due.iter().filter(|(id, _)| !self.under_way.contains_key(*id)).map(|(_, at)| *at).min()
+        self.work.next()
     }
 }
 
@@ -209,8 +229,6 @@ fn is_ending(stored: &Value) -> bool {
 
 /// From which manifest an object was made.
 const APPLIED: &str = "pingora-gateway.dev/applied";
-/// How long after a failure it is tried again.
-const RETRY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -242,7 +260,7 @@ mod tests {
                 Deed::Delete(id, uid) => {
                     done.push(format!("delete {} {}", id.1, uid.unwrap_or_default()));
                     made.deleted(&id, true, now);
-                    made.see(&id, None, now);
+                    made.vanish(&id, now);
                 }
             }
         }
@@ -259,14 +277,14 @@ mod tests {
         assert!(made.take(now).is_empty());
         let mut changed = made.stored(&child("").id()).unwrap().clone();
         changed["data"]["x"] = json!("other");
-        made.see(&child("").id(), Some(changed), now);
+        made.see(&child("").id(), Some((web(), changed)), now);
         made.want(&web(), vec![child("1")], now);
         let deeds = made.take(now);
         assert_eq!(carry_out(&mut made, deeds, now), ["apply \"1\""]);
         made.want(&web(), vec![child("2")], now);
         let deeds = made.take(now);
         assert_eq!(carry_out(&mut made, deeds, now), ["apply \"2\""]);
-        made.see(&child("").id(), None, now);
+        made.vanish(&child("").id(), now);
         let deeds = made.take(now);
         assert_eq!(carry_out(&mut made, deeds, now), ["apply \"2\""], "whatever was deleted comes back");
     }
@@ -274,7 +292,7 @@ mod tests {
     #[test]
     fn what_nobody_wants_is_deleted_once_it_is_known_that_nobody_does() {
         let (mut made, now) = (Made::default(), Instant::now());
-        made.see(&child("").id(), Some(json!({"metadata": {"uid": "u"}})), now);
+        made.see(&child("").id(), Some((web(), json!({"metadata": {"uid": "u"}}))), now);
         assert!(made.take(now).is_empty());
         made.complete(now);
         let deeds = made.take(now);
@@ -282,18 +300,45 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_that_was_refused_is_not_tried_again_but_another_is() {
+    fn what_was_refused_is_told_and_tried_again_and_at_once_when_it_is_wanted_otherwise() {
+        let (mut made, mut now) = (Made::default(), Instant::now());
+        made.want(&web(), vec![child("1")], now);
+        for is_refusal in [false, true, true] {
+            assert_eq!(made.take(now).len(), 1);
+            let failure = Failure { message: "no".into(), is_refusal };
+            assert_eq!(made.applied(&child("").id(), Err(failure), now), Some((web(), "no".into())));
+            assert_eq!(made.refusal(&child("").id()), is_refusal.then_some("no"));
+            assert!(made.take(now).is_empty(), "not without a pause");
+            now = made.next().unwrap();
+        }
+        made.take(now);
+        made.applied(&child("").id(), Err(Failure { message: "no".into(), is_refusal: true }), now);
+        made.want(&web(), vec![child("2")], now);
+        let deeds = made.take(now);
+        assert_eq!(carry_out(&mut made, deeds, now), ["apply \"2\""]);
+        assert_eq!(made.refusal(&child("").id()), None);
+    }
+
+    #[test]
+    fn what_an_object_stands_in_the_way_of_is_done_as_soon_as_that_is_gone() {
         let (mut made, now) = (Made::default(), Instant::now());
         made.want(&web(), vec![child("1")], now);
         made.take(now);
-        let failure = |is_final| Failure { message: "no".into(), is_final };
-        assert!(made.applied(&child("").id(), Err(failure(false)), now).is_some());
-        assert_eq!(made.next(), Some(now + RETRY));
-        made.take(now + RETRY);
-        made.applied(&child("").id(), Err(failure(true)), now);
-        assert!(made.take(now + RETRY + RETRY).is_empty());
-        assert_eq!(made.refusal(&child("").id()), Some("no"));
-        made.want(&web(), vec![child("2")], now);
+        made.applied(&child("").id(), Err(Failure { message: "not ours".into(), is_refusal: true }), now);
+        made.see(&child("").id(), None, now);
+        assert!(made.take(now).is_empty(), "it is there still");
+        made.vanish(&child("").id(), now);
+        assert_eq!(made.take(now).len(), 1);
+    }
+
+    #[test]
+    fn what_is_made_for_a_gateway_that_cannot_be_read_stays_until_it_can() {
+        let (mut made, now) = (Made::default(), Instant::now());
+        made.see(&child("").id(), Some((web(), json!({"metadata": {"uid": "u"}}))), now);
+        made.understand(&web(), false, now);
+        made.complete(now);
+        assert!(made.take(now).is_empty());
+        made.understand(&web(), true, now);
         assert_eq!(made.take(now).len(), 1);
     }
 }

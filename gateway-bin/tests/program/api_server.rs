@@ -22,6 +22,18 @@ pub(crate) struct ApiServer {
 struct Store {
     state: Mutex<State>,
     changed: Condvar,
+    trouble: Mutex<Trouble>,
+}
+
+/// What it does not do as it should, and what it was asked.
+#[derive(Default)]
+struct Trouble {
+    /// Requests that are refused: method, end of the path, with which status.
+    refused: Vec<(&'static str, &'static str, u16)>,
+    /// A group that discovery leaves out.
+    hidden: Option<&'static str>,
+    /// Method and path of every request but watches.
+    asked: Vec<(String, String)>,
 }
 
 #[derive(Default)]
@@ -92,6 +104,33 @@ impl ApiServer {
         self.store.state.lock().unwrap().objects.get(resource)?.get(key).cloned()
     }
 
+    /// From now on refuses requests whose path ends like this.
+    pub(crate) fn refuse(&self, method: &'static str, path: &'static str, code: u16) {
+        self.store.trouble.lock().unwrap().refused.push((method, path, code));
+    }
+
+    /// Refuses nothing any more.
+    pub(crate) fn permit(&self) {
+        self.store.trouble.lock().unwrap().refused.clear();
+    }
+
+    /// Leaves a group out of what it says is installed, as it does for a moment after it was started.
+    pub(crate) fn hide(&self, group: Option<&'static str>) {
+        self.store.trouble.lock().unwrap().hidden = group;
+    }
+
+    /// How often it was asked this.
+    pub(crate) fn asked(&self, method: &str, path: &str) -> usize {
+        let trouble = self.store.trouble.lock().unwrap();
+        trouble.asked.iter().filter(|(how, what)| how == method && what.ends_with(path)).count()
+    }
+
+    /// All objects of a resource.
+    pub(crate) fn all(&self, resource: &str) -> Vec<Value> {
+        let state = self.store.state.lock().unwrap();
+        state.objects.get(resource).into_iter().flat_map(BTreeMap::values).cloned().collect()
+    }
+
     /// How often an object was written.
     pub(crate) fn writes(&self, resource: &str, key: &str) -> usize {
         let state = self.store.state.lock().unwrap();
@@ -128,7 +167,12 @@ impl ApiServer {
             let (code, answer) = match self.answer(method, path, query, &body) {
                 Ok(answer) => (200, answer),
                 Err(code) => {
-                    let reason = if code == 404 { "NotFound" } else { "Conflict" };
+                    let reason = match code {
+                        403 => "Forbidden",
+                        404 => "NotFound",
+                        409 => "Conflict",
+                        _ => "InternalError",
+                    };
                     let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": format!("{method} {path}"), "reason": reason, "code": code});
                     (code, status)
                 }
@@ -142,7 +186,16 @@ impl ApiServer {
     }
 
     fn answer(&self, method: &str, path: &str, query: &str, body: &[u8]) -> Result<Value, u16> {
-        if let Some(discovered) = discovery(path) {
+        let hidden = {
+            let mut trouble = self.store.trouble.lock().unwrap();
+            trouble.asked.push((method.to_owned(), path.to_owned()));
+            let refusal = trouble.refused.iter().find(|(how, what, _)| *how == method && path.ends_with(what));
+            if let Some((_, _, code)) = refusal {
+                return Err(*code);
+            }
+            trouble.hidden
+        };
+        if let Some(discovered) = discovery(path, hidden) {
             return Ok(discovered);
         }
         let Place { namespace, resource, key, part } = Place::read(path).ok_or(404_u16)?;
@@ -285,11 +338,12 @@ impl Place {
 }
 
 /// What is installed, for paths that ask for it.
-fn discovery(path: &str) -> Option<Value> {
+fn discovery(path: &str, hidden: Option<&str>) -> Option<Value> {
+    let installed = INSTALLED.iter().filter(|(group, ..)| Some(*group) != hidden);
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match parts[..] {
         ["apis"] => {
-            let mut groups: Vec<(&str, &str)> = INSTALLED.iter().map(|(group, version, ..)| (*group, *version)).collect();
+            let mut groups: Vec<(&str, &str)> = installed.map(|(group, version, ..)| (*group, *version)).collect();
             groups.dedup();
             let group = |(name, version): (&str, &str)| {
                 let version = json!({"groupVersion": format!("{name}/{version}"), "version": version});
@@ -298,7 +352,7 @@ fn discovery(path: &str) -> Option<Value> {
             Some(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups.into_iter().map(group).collect::<Vec<_>>()}))
         }
         ["apis", group, version] => {
-            let of_group = INSTALLED.iter().filter(|(of, ..)| *of == group);
+            let of_group = installed.filter(|(of, ..)| *of == group);
             let resource = |(_, _, kind, plural, namespaced): &(&str, &str, &str, &str, bool)| json!({"name": plural, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get", "list", "watch", "patch"]});
             let resources: Vec<Value> = of_group.map(resource).collect();
             Some(
@@ -324,6 +378,9 @@ fn reviewed(mut review: Value) -> Value {
 }
 
 fn is_selected(object: &Value, query: &str) -> bool {
+    if let Some((_, name)) = query.split_once("fieldSelector=metadata.name%3D") {
+        return object["metadata"]["name"] == name.split('&').next().unwrap_or_default();
+    }
     !query.contains("labelSelector=") || object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "pingora-gateway"
 }
 

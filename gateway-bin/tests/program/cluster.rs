@@ -1,5 +1,7 @@
 //! A controller and a proxy of it, as two processes beside an API server of the test's own.
 
+mod trouble;
+
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Stdio;
 
@@ -36,7 +38,8 @@ impl Scene {
         let crd = |name: &str| {
             let annotations =
                 json!({"gateway.networking.k8s.io/bundle-version": "v1.7.0", "gateway.networking.k8s.io/channel": "standard"});
-            json!({"metadata": {"name": name, "annotations": annotations}, "spec": {}})
+            let status = json!({"conditions": [{"type": "Established", "status": "True"}]});
+            json!({"metadata": {"name": name, "annotations": annotations}, "spec": {"versions": [{"served": true}]}, "status": status})
         };
         server.put("apiextensions.k8s.io/customresourcedefinitions", crd("gateways.gateway.networking.k8s.io"));
         server.put("/namespaces", json!({"metadata": {"name": "shop"}}));
