@@ -10,5 +10,6 @@ pub(crate) mod lease;
 pub(crate) mod provision;
 pub(crate) mod review;
 pub(crate) mod secrets;
+pub(crate) mod selecting;
 pub(crate) mod watch;
 pub(crate) mod write;

@@ -13,6 +13,7 @@
 //! Invariants: only one thread applies changes; only who holds the lease writes.
 
 mod apply;
+mod backends;
 mod events;
 mod feeds;
 mod gateways;

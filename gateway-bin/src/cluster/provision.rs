@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gateway_core::name::ObjectName;
+use gateway_core::name::{Kind, ObjectId, ObjectName};
 use gateway_core::resource::{
     Gateway, GatewayParametersSpec, Quantity, Resources, ServiceType, TaintEffect, Toleration, TolerationOperator,
 };
@@ -79,14 +79,15 @@ pub(crate) fn service_name(gateway: &Gateway, asking: &Asking) -> ObjectName {
     ObjectName::new(gateway.meta.name.namespace(), &name)
 }
 
-/// The Gateway that an object of ours is for, where it is one of this controller's.
-pub(crate) fn gateway_of(document: &Value, controller_name: &str) -> Option<ObjectName> {
+/// The Gateway or XBackend that an object of ours is for, where it is one of this controller's.
+pub(crate) fn owner_of(document: &Value, controller_name: &str) -> Option<ObjectId> {
     let metadata = document.get("metadata")?;
     let annotation = |name: &str| metadata.get("annotations")?.get(name)?.as_str();
     let namespace = metadata.get("namespace")?.as_str()?;
     let is_managed = metadata.get("labels")?.get(MANAGED_BY)?.as_str() == Some(MANAGER);
-    let gateway = annotation(GATEWAY_ANNOTATION)?;
-    (is_managed && annotation(CONTROLLER_ANNOTATION)? == controller_name).then(|| ObjectName::new(namespace, gateway))
+    let owner = |kind: Kind, named: &str| Some(ObjectId::new(kind, ObjectName::new(namespace, annotation(named)?)));
+    let owner = owner(Kind::Gateway, GATEWAY_ANNOTATION).or_else(|| owner(Kind::XBackend, XBACKEND_ANNOTATION))?;
+    (is_managed && annotation(CONTROLLER_ANNOTATION)? == controller_name).then_some(owner)
 }
 
 /// What everything made for one Gateway has in common.
@@ -261,11 +262,8 @@ impl Made<'_> {
         spec["ports"] = ports.iter().map(port).collect();
         spec["selector"] = json!({SELECTOR: self.base});
         let name = service_name(self.gateway, asking);
-        let mut child = self.child(
-            Subject::Object(gateway_core::name::Kind::Service),
-            name.name(),
-            json!({"apiVersion": "v1", "kind": "Service", "spec": spec}),
-        );
+        let mut child =
+            self.child(Subject::Object(Kind::Service), name.name(), json!({"apiVersion": "v1", "kind": "Service", "spec": spec}));
         let annotations = child.manifest["metadata"]["annotations"].as_object_mut();
         if let (Some(annotations), Some(stated)) = (annotations, &stated.annotations) {
             for (key, value) in stated {
@@ -347,11 +345,13 @@ pub(crate) fn short_hash(text: &str) -> String {
 
 /// By which labels our objects are found.
 pub(crate) const MANAGED: &str = "app.kubernetes.io/managed-by=pingora-gateway";
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-const MANAGER: &str = "pingora-gateway";
+pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub(super) const MANAGER: &str = "pingora-gateway";
 const SELECTOR: &str = "pingora-gateway.dev/proxies-of";
 const GATEWAY_ANNOTATION: &str = "pingora-gateway.dev/gateway";
-const CONTROLLER_ANNOTATION: &str = "pingora-gateway.dev/controller";
+/// The whole name of the XBackend that an object is for.
+pub(super) const XBACKEND_ANNOTATION: &str = "pingora-gateway.dev/xbackend";
+pub(super) const CONTROLLER_ANNOTATION: &str = "pingora-gateway.dev/controller";
 /// Services add nine characters to it, and pods of a Deployment about sixteen.
 const LONGEST_BASE: usize = 46;
 /// Where proxies answer probes. A listener on this port is refused.
@@ -368,7 +368,6 @@ const USER: u32 = 65_532;
 mod tests {
     use std::sync::Arc;
 
-    use gateway_core::name::Kind;
     use gateway_core::resource::{Object, Reader, Reading, read};
 
     use super::super::address::ask;
@@ -412,8 +411,9 @@ mod tests {
                     assert!(is_label && given.as_bytes()[0].is_ascii_lowercase() && !given.ends_with('-'), "{given}");
                     let labels = child.manifest["metadata"]["labels"].as_object().unwrap();
                     assert!(labels.values().all(|value| value.as_str().unwrap().len() <= 63), "{labels:?}");
-                    let of = gateway_of(&child.manifest, "example.com/c");
-                    assert_eq!(of, Some(ObjectName::new("shop", name)), "the whole name is kept");
+                    let of = owner_of(&child.manifest, "example.com/c");
+                    let whole = ObjectId::new(Kind::Gateway, ObjectName::new("shop", name));
+                    assert_eq!(of, Some(whole), "the whole name is kept");
                 }
             }
         }

@@ -207,7 +207,7 @@ async fn apply(api: &Api<DynamicObject>, child: &Child, is_known: bool, controll
     let name = child.name.name();
     if !is_known {
         let found = api.get_opt(name).await.map_err(failure)?;
-        let is_foreign = found.is_some_and(|found| provision::gateway_of(&value(&found), controller_name).is_none());
+        let is_foreign = found.is_some_and(|found| provision::owner_of(&value(&found), controller_name).is_none());
         if is_foreign {
             let message = format!(
                 "there is a {} {} already that is not ours",

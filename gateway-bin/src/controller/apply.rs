@@ -12,7 +12,7 @@ use gateway_core::compile::{
     Addresses, CLUSTER_DOMAIN, Change, Classes, Compiler, Extensions, ExternalNames, Fact, Options, Proof, Update,
 };
 use gateway_core::name::{Kind, ObjectId, ObjectName};
-use gateway_core::resource::{FieldValidation, Gateway, ListenerSet, Reader};
+use gateway_core::resource::{FieldValidation, Gateway, ListenerSet, Reader, XBackend};
 use gateway_core::snapshot::{Network, Settings, Socket};
 use gateway_core::status::Status;
 use k8s_openapi::jiff::Timestamp;
@@ -74,8 +74,9 @@ pub(super) struct Applier {
     pub(super) made: Made,
     pub(super) gateways: BTreeMap<ObjectName, Arc<Gateway>>,
     pub(super) sets: BTreeMap<ObjectName, Arc<ListenerSet>>,
-    /// Gateways whose addresses or objects may have to be others.
-    pub(super) dirty: BTreeSet<ObjectName>,
+    pub(super) backends: BTreeMap<ObjectName, Arc<XBackend>>,
+    /// Gateways and XBackends for which other objects may have to be made, or which may have other addresses.
+    pub(super) dirty: BTreeSet<ObjectId>,
     /// Classes that may be used now, or not any more.
     pub(super) classes: Schedule<ObjectName>,
     /// What went wrong with Services: whose, and what.
@@ -93,8 +94,8 @@ pub(super) struct Applier {
     /// What the compiler was told.
     pub(super) addresses: BTreeMap<ObjectName, Addresses>,
     pub(super) refused: BTreeMap<ObjectName, BTreeMap<Socket, Arc<str>>>,
-    /// What people were told last of what could not be written for a Gateway.
-    pub(super) told: BTreeMap<ObjectName, BTreeMap<ChildId, String>>,
+    /// What people were told last of what could not be written for a Gateway or an XBackend.
+    pub(super) told: BTreeMap<ObjectId, BTreeMap<ChildId, String>>,
     /// Since when results are held back.
     held_since: Option<Instant>,
     /// Statuses that are held back.
@@ -139,6 +140,7 @@ impl Applier {
             made: Made::default(),
             gateways: BTreeMap::new(),
             sets: BTreeMap::new(),
+            backends: BTreeMap::new(),
             dirty: BTreeSet::new(),
             classes: Schedule::default(),
             refusals: BTreeMap::new(),
@@ -183,7 +185,7 @@ impl Applier {
         [self.time_at, self.rest_at, held, writes, self.fetches.next()].into_iter().flatten().min()
     }
 
-    fn is_leader(&self) -> bool {
+    pub(super) fn is_leader(&self) -> bool {
         self.is_begun && self.leader == Leader::Own
     }
 
@@ -244,7 +246,7 @@ impl Applier {
             self.time_at = wait.map(|wait| self.now + wait.min(LONGEST_WAIT));
             self.rest_at = Some(self.now + REST);
             changes = std::mem::take(&mut self.unneeded);
-            changes.extend(self.look_after_gateways());
+            changes.extend(self.look_after_owners());
             changes.extend(self.feeds.acknowledged().into_iter().map(Change::Fact));
             if changes.is_empty() {
                 break;
@@ -259,7 +261,9 @@ impl Applier {
     fn take_in(&mut self, update: &Update) {
         self.feeds.depend(&update.needs);
         let parameters = update.needs.iter().filter(|need| need.object.kind == Kind::GatewayParameters);
-        self.dirty.extend(parameters.map(|need| need.gateway.clone()));
+        self.dirty.extend(parameters.map(|need| gateway(&need.gateway)));
+        let backends = update.needs.iter().filter(|need| need.object.kind == Kind::XBackend);
+        self.dirty.extend(backends.map(|need| need.object.clone()));
         for need in update.needs.iter().filter(|need| is_fetched(&need.object.kind)) {
             let id = &need.object;
             let is_needed = self.feeds.is_needed(id);
@@ -277,10 +281,10 @@ impl Applier {
         for (id, status) in &update.statuses {
             if id.kind == Kind::Gateway {
                 self.feeds.own(&id.name, status.is_some());
-                self.dirty.insert(id.name.clone());
+                self.dirty.insert(id.clone());
             } else if id.kind == Kind::ListenerSet {
                 let set = self.sets.get(&id.name);
-                self.dirty.extend(set.map(|set| set.spec.parent_ref.target(id.name.namespace())));
+                self.dirty.extend(set.map(|set| gateway(&set.spec.parent_ref.target(id.name.namespace()))));
             }
         }
         let classes = update.statuses.keys().filter(|id| id.kind == Kind::GatewayClass).map(|id| &id.name);
@@ -331,7 +335,8 @@ impl Applier {
         if leader == Leader::Own && self.leader != Leader::Own {
             changes.extend(self.stored_facts());
             self.reports.doubt();
-            self.dirty.extend(self.gateways.keys().cloned());
+            self.dirty.extend(self.gateways.keys().map(gateway));
+            self.dirty.extend(self.backends.keys().map(|name| ObjectId::new(Kind::XBackend, name.clone())));
             self.made.complete(self.now);
             for class in self.compiler.statuses().keys().filter(|id| id.kind == Kind::GatewayClass) {
                 self.classes.hurry(&class.name, self.now);
@@ -346,14 +351,13 @@ impl Applier {
         match said {
             Said::Joined { proxy, caller, held, outbox } => match &self.leader {
                 Leader::Own if self.is_begun => {
-                    let gateway = self.accounts.get(&caller.account).cloned();
-                    if let Some(gateway) = &gateway {
-                        let session_keys = vec![self.place.sessions.key(gateway)];
+                    let own = self.accounts.get(&caller.account).cloned();
+                    if let Some(own) = &own {
+                        let session_keys = vec![self.place.sessions.key(own)];
                         // It hears that, or is gone.
                         let _ = outbox.send(FromController { session_keys, ..FromController::default() });
                     }
-                    let has_joined =
-                        gateway.as_ref().is_some_and(|gateway| self.feeds.join(proxy, gateway, &held, outbox.clone()));
+                    let has_joined = own.as_ref().is_some_and(|own| self.feeds.join(proxy, own, &held, outbox.clone()));
                     let pod = caller.pod.as_deref().unwrap_or("?");
                     if has_joined {
                         tracing::info!(account = %caller.account, pod, "a proxy connected");
@@ -364,7 +368,7 @@ impl Applier {
                         // It hears that, or is gone.
                         let _ = outbox.send(FromController { refused: Some(why), ..FromController::default() });
                     }
-                    self.dirty.extend(gateway);
+                    self.dirty.extend(own.as_ref().map(gateway));
                 }
                 Leader::Other(name) => {
                     if let Some((_, address)) = name.rsplit_once('_') {
@@ -375,8 +379,10 @@ impl Applier {
                 // It comes again.
                 Leader::Own | Leader::Unknown => {}
             },
-            Said::Acknowledged { proxy, acknowledged } => self.dirty.extend(self.feeds.acknowledge(proxy, acknowledged)),
-            Said::Left { proxy } => self.dirty.extend(self.feeds.leave(proxy)),
+            Said::Acknowledged { proxy, acknowledged } => {
+                self.dirty.extend(self.feeds.acknowledge(proxy, acknowledged).as_ref().map(gateway));
+            }
+            Said::Left { proxy } => self.dirty.extend(self.feeds.leave(proxy).as_ref().map(gateway)),
         }
     }
 
@@ -394,9 +400,9 @@ impl Applier {
             Done::Fetched(id, found) => self.fetched(id, found, changes),
             Done::Applied(id, outcome) => {
                 let told = self.made.applied(&id, outcome, self.now);
-                self.dirty.extend(self.made.gateway(&id).cloned());
+                self.dirty.extend(self.made.owner(&id).cloned());
                 match told {
-                    Some((gateway, why)) => self.tell_not_made(&gateway, id, &why),
+                    Some((owner, why)) => self.tell_not_made(&owner, id, &why),
                     None => self.was_made(&id),
                 }
             }
@@ -468,6 +474,11 @@ impl Applier {
             self.place.writer.finalize(class, &api, IN_USE, is_used);
         }
     }
+}
+
+/// A Gateway as an object.
+pub(super) fn gateway(name: &ObjectName) -> ObjectId {
+    ObjectId::new(Kind::Gateway, name.clone())
 }
 
 /// On classes that Gateways use.

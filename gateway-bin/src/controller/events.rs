@@ -46,22 +46,24 @@ impl Applier {
         self.unread = unread;
     }
 
-    /// Tells that something could not be made for a Gateway.
-    pub(super) fn tell_not_made(&mut self, gateway: &ObjectName, child: ChildId, why: &str) {
+    /// Tells that something could not be made for an owner.
+    pub(super) fn tell_not_made(&mut self, owner: &ObjectId, child: ChildId, why: &str) {
         let message = format!("cannot write {} {}: {why}", kind_of(&child), child.1);
-        tracing::warn!(%gateway, "{message}");
-        let told: &mut BTreeMap<ChildId, String> = self.told.entry(gateway.clone()).or_default();
+        tracing::warn!(%owner, "{message}");
+        let told: &mut BTreeMap<ChildId, String> = self.told.entry(owner.clone()).or_default();
         if told.get(&child) == Some(&message) {
             return;
         }
         told.insert(child, message.clone());
-        let uid = self.gateways.get(gateway).and_then(|gateway| gateway.meta.uid.clone());
-        self.tell(&ObjectId::new(Kind::Gateway, gateway.clone()), uid, "ProvisioningFailed".to_owned(), message);
+        let gateway = self.gateways.get(&owner.name).filter(|_| owner.kind == Kind::Gateway).map(|gateway| &gateway.meta);
+        let backend = self.backends.get(&owner.name).filter(|_| owner.kind == Kind::XBackend).map(|backend| &backend.meta);
+        let uid = gateway.or(backend).and_then(|meta| meta.uid.clone());
+        self.tell(owner, uid, "ProvisioningFailed".to_owned(), message);
     }
 
     /// What could not be made was made: should it fail again, that is another matter.
     pub(super) fn was_made(&mut self, child: &ChildId) {
-        let told = self.made.gateway(child).and_then(|gateway| self.told.get_mut(gateway));
+        let told = self.made.owner(child).and_then(|owner| self.told.get_mut(owner));
         told.and_then(|told| told.remove(child));
     }
 

@@ -21,18 +21,22 @@ use crate::cluster::discover::Subject;
 use crate::cluster::provision::{self, Ports};
 
 impl Applier {
-    /// Works out what is to be made for Gateways that changed, and what became of their addresses.
-    pub(super) fn look_after_gateways(&mut self) -> Vec<Change> {
+    /// Works out what is to be made for Gateways and XBackends that changed, and what became of addresses.
+    pub(super) fn look_after_owners(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
-        for name in std::mem::take(&mut self.dirty) {
-            let gateway = self.gateways.get(&name).cloned();
-            let id = ObjectId::new(Kind::Gateway, name.clone());
-            match gateway.filter(|_| self.compiler.statuses().contains_key(&id)) {
-                Some(gateway) => self.look_after(&gateway, &mut changes),
+        for owner in std::mem::take(&mut self.dirty) {
+            if owner.kind == Kind::XBackend {
+                self.look_after_backend(&owner);
+                continue;
+            }
+            let gateway = self.gateways.get(&owner.name).cloned();
+            match gateway.filter(|_| self.compiler.statuses().contains_key(&owner)) {
+                Some(gateway) => self.look_after(&owner, &gateway, &mut changes),
                 None => {
-                    self.made.want(&name, Vec::new(), self.now);
+                    self.made.want(&owner, Vec::new(), self.now);
+                    self.told.remove(&owner);
+                    let name = owner.name;
                     self.accounts.retain(|_, gateway| *gateway != name);
-                    self.told.remove(&name);
                     self.tell_refused(&name, BTreeMap::new(), &mut changes);
                     if self.addresses.remove(&name).is_some() {
                         changes.push(Change::Fact(Fact::Addresses(name, None)));
@@ -43,7 +47,7 @@ impl Applier {
         changes
     }
 
-    fn look_after(&mut self, gateway: &Gateway, changes: &mut Vec<Change>) {
+    fn look_after(&mut self, owner: &ObjectId, gateway: &Gateway, changes: &mut Vec<Change>) {
         let name = &gateway.meta.name;
         let asking = address::ask(gateway);
         let service = |asking: &Asking| (Subject::Object(Kind::Service), provision::service_name(gateway, asking));
@@ -57,7 +61,7 @@ impl Applier {
             })
             .collect();
         let left = |(id, _): &(&ChildId, &Value)| id.0 == Subject::Object(Kind::Service) && !wanted.contains(id);
-        let leftover: Vec<(&ChildId, &Value)> = self.made.stored_of(name).filter(left).collect();
+        let leftover: Vec<(&ChildId, &Value)> = self.made.stored_of(owner).filter(left).collect();
         let mut addresses = address::addresses(&held, leftover.iter().map(|(_, document)| *document));
         let parameters = self.compiler.parameters(name).unwrap_or_default();
         let mut children = provision::children(gateway, &parameters, &self.ports(gateway), &asking, &self.place.outfit);
@@ -67,7 +71,7 @@ impl Applier {
             // What a Gateway has it keeps until it has what it asks for now.
             children.extend(leftover.iter().filter_map(|(id, _)| self.made.wanted_child(id)));
         }
-        self.made.want(name, children, self.now);
+        self.made.want(owner, children, self.now);
         self.accounts.insert(provision::account(gateway), name.clone());
         let refused = self.feeds.refused(name);
         let sockets = addresses.listen.iter().filter(|address| address.is_some()).flat_map(|address| {

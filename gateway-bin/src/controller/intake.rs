@@ -8,7 +8,7 @@ use gateway_core::resource::{Object, Reading, read_stored};
 use gateway_core::snapshot::Network;
 use serde_json::Value;
 
-use super::apply::Applier;
+use super::apply::{Applier, gateway};
 use super::events::Unread;
 use crate::cluster::discover::Subject;
 use crate::cluster::provision;
@@ -36,8 +36,8 @@ impl Applier {
             Seen::Put(Subject::Object(kind), name, document) => self.put(ObjectId::new(kind, name), document, changes),
             Seen::Gone(Subject::Object(kind), name) => self.gone(ObjectId::new(kind, name), changes),
             Seen::Put(subject @ (Subject::Deployment | Subject::ServiceAccount | Subject::OwnConfigMap), name, document) => {
-                let gateway = provision::gateway_of(&document, &self.place.outfit.controller_name);
-                self.made.see(&(subject, name), gateway.map(|gateway| (gateway, document)), self.now);
+                let owner = provision::owner_of(&document, &self.place.outfit.controller_name);
+                self.made.see(&(subject, name), owner.map(|owner| (owner, document)), self.now);
             }
             Seen::Gone(subject @ (Subject::Deployment | Subject::ServiceAccount | Subject::OwnConfigMap), name) => {
                 self.made.vanish(&(subject, name), self.now);
@@ -67,18 +67,16 @@ impl Applier {
         }
         if id.kind == Kind::Service {
             let child = (Subject::Object(Kind::Service), id.name.clone());
-            let gateway = provision::gateway_of(&document, &self.place.outfit.controller_name);
-            if let Some(gateway) = gateway.clone().or_else(|| self.made.gateway(&child).cloned()) {
-                self.dirty.insert(gateway);
-            }
-            self.made.see(&child, gateway.map(|gateway| (gateway, document.clone())), self.now);
+            let owner = provision::owner_of(&document, &self.place.outfit.controller_name);
+            self.dirty.extend(owner.clone().or_else(|| self.made.owner(&child).cloned()));
+            self.made.see(&child, owner.map(|owner| (owner, document.clone())), self.now);
         }
         if has_status(&id.kind) {
             self.reports.store(&id, &document);
         }
         // What is made for Gateways may be shaped otherwise.
         if id.kind == Kind::GatewayParameters {
-            self.dirty.extend(self.feeds.users(&id).cloned());
+            self.dirty.extend(self.feeds.users(&id).map(gateway));
         }
         self.read(id, document, changes);
     }
@@ -97,7 +95,10 @@ impl Applier {
                 self.understood(&id);
                 if let Object::Gateway(gateway) = &object {
                     self.gateways.insert(id.name.clone(), gateway.clone());
-                    self.dirty.insert(id.name.clone());
+                    self.dirty.insert(id);
+                } else if let Object::XBackend(backend) = &object {
+                    self.backends.insert(id.name.clone(), backend.clone());
+                    self.dirty.insert(id);
                 } else if let Object::ListenerSet(set) = &object {
                     self.sets.insert(id.name.clone(), set.clone());
                 }
@@ -118,9 +119,7 @@ impl Applier {
             return;
         }
         tracing::warn!(object = %id, "cannot be read: {why}");
-        if id.kind == Kind::Gateway {
-            self.made.understand(&id.name, false, self.now);
-        }
+        self.made.understand(&id, false, self.now);
         let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let unread = Unread { why, uid: text("/metadata/uid"), class: text("/spec/gatewayClassName"), is_told: false };
         self.unread.insert(id, unread);
@@ -128,8 +127,8 @@ impl Applier {
 
     /// An object can be read, or is gone.
     fn understood(&mut self, id: &ObjectId) {
-        if self.unread.remove(id).is_some() && id.kind == Kind::Gateway {
-            self.made.understand(&id.name, true, self.now);
+        if self.unread.remove(id).is_some() {
+            self.made.understand(id, true, self.now);
         }
     }
 
@@ -138,14 +137,15 @@ impl Applier {
         self.understood(&id);
         if id.kind == Kind::Gateway {
             self.gateways.remove(&id.name);
-            self.dirty.insert(id.name.clone());
+            self.dirty.insert(id.clone());
+        } else if id.kind == Kind::XBackend {
+            self.backends.remove(&id.name);
+            self.dirty.insert(id.clone());
         } else if id.kind == Kind::ListenerSet {
             self.sets.remove(&id.name);
         } else if id.kind == Kind::Service {
             let child = (Subject::Object(Kind::Service), id.name.clone());
-            if let Some(gateway) = self.made.gateway(&child) {
-                self.dirty.insert(gateway.clone());
-            }
+            self.dirty.extend(self.made.owner(&child).cloned());
             self.made.vanish(&child, self.now);
             self.refusals.remove(&id.name);
         }
@@ -157,7 +157,7 @@ impl Applier {
             }
         }
         if id.kind == Kind::GatewayParameters {
-            self.dirty.extend(self.feeds.users(&id).cloned());
+            self.dirty.extend(self.feeds.users(&id).map(gateway));
         }
         self.reports.forget(&id);
         self.feeds.remove(&id);
@@ -172,13 +172,11 @@ impl Applier {
         let child = (Subject::Object(Kind::Service), service.clone());
         let told = format!("{}: {}", text("/reason"), text("/message"));
         self.refusals.insert(service, (text("/involvedObject/uid").to_owned(), told));
-        if let Some(gateway) = self.made.gateway(&child) {
-            self.dirty.insert(gateway.clone());
-        }
+        self.dirty.extend(self.made.owner(&child).cloned());
         // Events of Services that are not ours, or not any more, are not worth keeping.
         if self.is_begun {
             let Self { refusals, made, .. } = self;
-            refusals.retain(|service, _| made.gateway(&(Subject::Object(Kind::Service), service.clone())).is_some());
+            refusals.retain(|service, _| made.owner(&(Subject::Object(Kind::Service), service.clone())).is_some());
         }
     }
 

@@ -1,14 +1,14 @@
-//! What is made for Gateways: what is wanted, what is stored, and what is to be done about the difference.
+//! What is made for Gateways and XBackends: what is wanted, what is stored, and what is to be done about the difference.
 //!
 //! In: manifests wanted, objects of ours as they are stored, how writes ended. Out: writes and deletions, one at a time per object.
 //!
 //! Invariants: what is as it should be is not written; an object that is ours and wanted by nobody is deleted, unless it is not known
-//! what its Gateway wants; what was refused is tried again.
+//! what its owner wants; what was refused is tried again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use gateway_core::name::ObjectName;
+use gateway_core::name::ObjectId;
 use serde_json::Value;
 
 use super::schedule::Schedule;
@@ -19,18 +19,18 @@ use crate::cluster::write::Failure;
 #[derive(Debug, Default)]
 pub(crate) struct Made {
     wanted: BTreeMap<ChildId, Wanted>,
-    /// Objects that carry our mark, each with the Gateway that it names.
-    stored: BTreeMap<ChildId, (ObjectName, Value)>,
+    /// Objects that carry our mark, each with the owner that it names.
+    stored: BTreeMap<ChildId, (ObjectId, Value)>,
     work: Schedule<ChildId>,
-    /// Gateways of which it is not known what they want.
-    unread: BTreeSet<ObjectName>,
+    /// Owners of which it is not known what they want.
+    unread: BTreeSet<ObjectId>,
     /// Nothing is deleted before everything wanted is known.
     is_complete: bool,
 }
 
 #[derive(Debug)]
 struct Wanted {
-    of: ObjectName,
+    of: ObjectId,
     child: Child,
     fingerprint: u64,
     /// Why it was refused last.
@@ -49,10 +49,10 @@ pub(crate) enum Deed {
 }
 
 impl Made {
-    /// This is wanted for a Gateway now, and nothing else.
-    pub(crate) fn want(&mut self, gateway: &ObjectName, children: Vec<Child>, now: Instant) {
+    /// This is wanted for an owner now, and nothing else.
+    pub(crate) fn want(&mut self, owner: &ObjectId, children: Vec<Child>, now: Instant) {
         let ids: BTreeSet<ChildId> = children.iter().map(Child::id).collect();
-        let dropped = self.wanted.iter().filter(|(id, wanted)| wanted.of == *gateway && !ids.contains(*id));
+        let dropped = self.wanted.iter().filter(|(id, wanted)| wanted.of == *owner && !ids.contains(*id));
         let dropped: Vec<ChildId> = dropped.map(|(id, _)| id.clone()).collect();
         for id in dropped {
             self.wanted.remove(&id);
@@ -60,18 +60,18 @@ impl Made {
         }
         for mut child in children {
             let (id, fingerprint) = (child.id(), child.fingerprint());
-            if self.wanted.get(&id).is_some_and(|known| known.fingerprint == fingerprint && known.of == *gateway) {
+            if self.wanted.get(&id).is_some_and(|known| known.fingerprint == fingerprint && known.of == *owner) {
                 continue;
             }
             // What others see of it too: whether what is stored came of this manifest.
             child.manifest["metadata"]["annotations"][APPLIED] = Value::from(mark_of(fingerprint));
-            let wanted = Wanted { of: gateway.clone(), child, fingerprint, refusal: None, became: None };
+            let wanted = Wanted { of: owner.clone(), child, fingerprint, refusal: None, became: None };
             self.work.hurry(&id, now);
             self.wanted.insert(id, wanted);
         }
     }
 
-    /// All Gateways have said what they want: what is left is nobody's.
+    /// All owners have said what they want: what is left is nobody's.
     pub(crate) fn complete(&mut self, now: Instant) {
         self.is_complete = true;
         for id in self.stored.keys().chain(self.wanted.keys()) {
@@ -79,19 +79,19 @@ impl Made {
         }
     }
 
-    /// Whether it is known what a Gateway wants. While it is not, what is there stays.
-    pub(crate) fn understand(&mut self, gateway: &ObjectName, is_read: bool, now: Instant) {
+    /// Whether it is known what an owner wants. While it is not, what is there stays.
+    pub(crate) fn understand(&mut self, owner: &ObjectId, is_read: bool, now: Instant) {
         if !is_read {
-            self.unread.insert(gateway.clone());
-        } else if self.unread.remove(gateway) {
-            for (id, _) in self.stored.iter().filter(|(_, (of, _))| of == gateway) {
+            self.unread.insert(owner.clone());
+        } else if self.unread.remove(owner) {
+            for (id, _) in self.stored.iter().filter(|(_, (of, _))| of == owner) {
                 self.work.add(id, now);
             }
         }
     }
 
-    /// An object is stored like this: one of ours, with the Gateway that it names, or somebody else's.
-    pub(crate) fn see(&mut self, id: &ChildId, ours: Option<(ObjectName, Value)>, now: Instant) {
+    /// An object is stored like this: one of ours, with the owner that it names, or somebody else's.
+    pub(crate) fn see(&mut self, id: &ChildId, ours: Option<(ObjectId, Value)>, now: Instant) {
         self.work.touch(id);
         match ours {
             Some(ours) => drop(self.stored.insert(id.clone(), ours)),
@@ -116,9 +116,9 @@ impl Made {
         self.stored.get(id).map(|(_, document)| document)
     }
 
-    /// Objects of ours that are stored and name a Gateway.
-    pub(crate) fn stored_of<'a>(&'a self, gateway: &'a ObjectName) -> impl Iterator<Item = (&'a ChildId, &'a Value)> {
-        self.stored.iter().filter(move |(_, (of, _))| of == gateway).map(|(id, (_, document))| (id, document))
+    /// Objects of ours that are stored and name an owner.
+    pub(crate) fn stored_of<'a>(&'a self, owner: &'a ObjectId) -> impl Iterator<Item = (&'a ChildId, &'a Value)> {
+        self.stored.iter().filter(move |(_, (of, _))| of == owner).map(|(id, (_, document))| (id, document))
     }
 
     /// Why an object could not be written when it was tried last.
@@ -126,8 +126,8 @@ impl Made {
         self.wanted.get(id)?.refusal.as_deref()
     }
 
-    /// The Gateway an object is wanted for.
-    pub(crate) fn gateway(&self, id: &ChildId) -> Option<&ObjectName> {
+    /// For which owner an object is wanted.
+    pub(crate) fn owner(&self, id: &ChildId) -> Option<&ObjectId> {
         self.wanted.get(id).map(|wanted| &wanted.of)
     }
 
@@ -152,7 +152,7 @@ impl Made {
                     (!is_there).then(|| Deed::Apply(wanted.child.clone(), stored.is_some()))
                 }
                 None => {
-                    let is_left = |(of, stored): &&(ObjectName, Value)| !self.unread.contains(of) && !is_ending(stored);
+                    let is_left = |(of, stored): &&(ObjectId, Value)| !self.unread.contains(of) && !is_ending(stored);
                     stored.filter(|_| self.is_complete).filter(is_left).map(|(_, stored)| {
                         let uid = stored.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
                         Deed::Delete(id.clone(), uid)
@@ -168,12 +168,7 @@ impl Made {
     }
 
     /// A write came to its end. Returns for whom it was and why not, where a person should know.
-    pub(crate) fn applied(
-        &mut self,
-        id: &ChildId,
-        outcome: Result<Value, Failure>,
-        now: Instant,
-    ) -> Option<(ObjectName, String)> {
+    pub(crate) fn applied(&mut self, id: &ChildId, outcome: Result<Value, Failure>, now: Instant) -> Option<(ObjectId, String)> {
         let is_seen = self.work.end(id, outcome.is_ok(), now);
         let wanted = self.wanted.get_mut(id);
         match outcome {
@@ -232,18 +227,19 @@ const APPLIED: &str = "pingora-gateway.dev/applied";
 
 #[cfg(test)]
 mod tests {
+    use gateway_core::name::{Kind, ObjectName};
     use serde_json::json;
 
     use super::*;
     use crate::cluster::discover::Subject;
 
-    fn web() -> ObjectName {
-        ObjectName::new("shop", "web")
+    fn web() -> ObjectId {
+        ObjectId::new(Kind::Gateway, ObjectName::new("shop", "web"))
     }
 
     fn child(data: &str) -> Child {
         let manifest = json!({"kind": "ConfigMap", "metadata": {"name": "web", "annotations": {}}, "data": {"x": data}});
-        Child { subject: Subject::OwnConfigMap, name: web(), manifest }
+        Child { subject: Subject::OwnConfigMap, name: web().name, manifest }
     }
 
     /// Carries a write out as an API server would.

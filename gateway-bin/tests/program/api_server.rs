@@ -46,7 +46,7 @@ struct State {
 }
 
 /// The kinds that are installed: group, version, kind, plural, namespaced.
-const INSTALLED: [(&str, &str, &str, &str, bool); 9] = [
+const INSTALLED: [(&str, &str, &str, &str, bool); 10] = [
     ("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses", false),
     ("gateway.networking.k8s.io", "v1", "Gateway", "gateways", true),
     ("gateway.networking.k8s.io", "v1", "ListenerSet", "listenersets", true),
@@ -54,6 +54,7 @@ const INSTALLED: [(&str, &str, &str, &str, bool); 9] = [
     ("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes", true),
     ("gateway.networking.k8s.io", "v1", "ReferenceGrant", "referencegrants", true),
     ("gateway.networking.k8s.io", "v1", "BackendTLSPolicy", "backendtlspolicies", true),
+    ("gateway.networking.x-k8s.io", "v1alpha1", "XBackend", "xbackends", true),
     ("pingora-gateway.dev", "v1alpha1", "DirectResponse", "directresponses", true),
     ("pingora-gateway.dev", "v1alpha1", "GatewayParameters", "gatewayparameters", true),
 ];

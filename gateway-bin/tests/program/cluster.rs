@@ -1,5 +1,6 @@
 //! A controller and a proxy of it, as two processes beside an API server of the test's own.
 
+mod selecting;
 mod trouble;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

@@ -7,7 +7,7 @@ use std::thread;
 use crate::scene::{Folder, GATEWAY, run};
 
 /// A backend on 127.0.0.1, where `localhost` leads, that answers everything with a text. Returns its port.
-fn backend(text: &'static str) -> u16 {
+pub(crate) fn backend(text: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
