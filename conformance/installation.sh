@@ -37,10 +37,11 @@ finish() {
     exit "$status"
 }
 
-# What the controller wrote since the script began, and which of its permissions it did not need.
+# What the controller wrote since the script began. `all` or `some` says what ran: after all also which of its permissions it did not need.
 judge_audit() {
-    tail -c "+$((heard + 1))" "$audit" >"$work/audit"
-    "$judges/audit" "$work/audit" "$controller" "$root/deploy/rbac.yaml"
+    local permissions=()
+    if [ "$1" = all ]; then permissions=("$root/deploy/rbac.yaml" "$here/unused-permissions.txt"); fi
+    "$judges/audit" "$audit" "$controller" "$heard" "${permissions[@]}"
 }
 
 kubectl() { "$here/cluster/kubectl" "$@"; }

@@ -1,56 +1,81 @@
 //! What a controller did, as the API server wrote it down: which statuses it wrote, one after another, and which permissions it used.
 //!
 //! In: the API server's audit log, lines of JSON (`cluster/config/audit.yaml` says what is in it), and whose requests to judge. Out:
-//! writes of statuses that say nothing new, conditions that went back and forth though nobody else did anything meanwhile, requests that were
+//! statuses that said nothing new, parts of statuses that went back to what they had been without a cause, requests that were
 //! forbidden, and every permission that was used.
 //!
-//! Invariants: a request that the API server did not carry out wrote nothing.
+//! A cause is a write of somebody else to something that the status can depend on ([`reach`] says what that is), since the part left its
+//! former value; or two such writes when that of the first was still being carried out. Another generation of the object begins anew.
+//!
+//! Invariants: a request that the API server did not carry out wrote nothing. What the controller wrote itself is never a cause.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::BufRead;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::manifest::list;
+mod permission;
+mod reach;
+mod record;
+mod status;
 
-/// A permission as rules name it: verb, API group and resource, a subresource after a slash.
-pub type Permission = (String, String, String);
+pub use permission::{Permission, Spared, Use, granted, judge as judge_permissions, spared};
+
+use reach::World;
+use record::{Id, read};
+use status::{Return, Told};
+
+/// How long a controller may take from what it sees to the status that it writes: it waits two seconds for proxies.
+const CARRYING_OUT: SignedDuration = SignedDuration::from_secs(3);
+
+/// Whose requests are judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Who<'a> {
+    /// The user, as the log names it.
+    pub user: &'a str,
+    /// The controller's name in lists of a status that controllers share.
+    pub controller: &'a str,
+}
 
 /// What the log says of one user.
 #[derive(Debug, Default)]
 pub struct Judgement {
-    /// How many statuses were written.
+    /// How many statuses were written, in all of the log.
     pub writes: usize,
     /// How many objects have one.
     pub objects: usize,
+    /// How many parts of statuses went back to a former value, with a cause or without.
+    pub returns: usize,
     /// What should not have been.
     pub complaints: Vec<Complaint>,
-    /// What was used.
+    /// What was used, in all of the log.
     pub used: BTreeSet<Permission>,
 }
 
 /// Something that should not have been.
 #[derive(Clone, Debug)]
 pub enum Complaint {
+    /// No status was written at all: the log is not what it is taken for.
+    NothingWritten,
     /// A status was written that was there already.
     SaidAgain {
         /// Whose.
         object: String,
         /// When.
-        at: String,
+        at: Timestamp,
     },
-    /// A condition went back to what it was, though nobody else wrote anything since it changed.
+    /// A part of a status went back to what it was, without a cause.
     BackAndForth {
         /// Whose.
         object: String,
-        /// Which part and type.
-        condition: String,
-        /// What it said: before and after, and between.
+        /// Which part.
+        part: String,
+        /// What it said before and after, and between.
         values: [String; 2],
         /// When it changed, and when it changed back.
-        at: [String; 2],
+        at: [Timestamp; 2],
     },
     /// A request was forbidden, always.
     Forbidden(Permission),
@@ -59,73 +84,72 @@ pub enum Complaint {
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NothingWritten => write!(f, "not one status was written: this log does not tell of the controller"),
             Self::SaidAgain { object, at } => write!(f, "{object}: the status written at {at} was there already"),
-            Self::BackAndForth { object, condition, values: [own, other], at: [there, back] } => {
-                write!(
-                    f,
-                    "{object}: {condition} went from {own} to {other} at {there} and back at {back}, though nobody wrote anything"
-                )
-            }
-            Self::Forbidden((verb, group, resource)) => write!(f, "forbidden: {verb} {resource} of group {group:?}"),
+            Self::BackAndForth { object, part, values: [own, other], at: [there, back] } => write!(
+                f,
+                "{object}: {part} went from {own} to {other} at {there} and back at {back}, though nobody wrote anything \
+                 that it depends on"
+            ),
+            Self::Forbidden(permission) => write!(f, "forbidden: {permission}"),
         }
     }
 }
 
-/// A request that was answered.
-struct Record {
-    at: String,
-    user: String,
-    permission: Permission,
-    is_forbidden: bool,
-    /// Whether something was written.
-    is_write: bool,
-    /// Whether an object was made.
-    is_made: bool,
-    /// The object as it was afterwards, where the log has it.
-    object: Option<Value>,
-}
-
-/// Judges what a user did.
+/// Judges what a user did. What stands in the first bytes of the log, as many as told, is only learnt from: who complained of it did so then.
 ///
 /// # Errors
 ///
 /// When a line cannot be read, or is no record.
-pub fn judge(log: impl BufRead, user: &str) -> Result<Judgement> {
+pub fn judge(log: impl BufRead, who: &Who<'_>, heard: usize) -> Result<Judgement> {
     let mut judgement = Judgement::default();
-    let mut objects: BTreeMap<String, Object> = BTreeMap::new();
+    let mut told: BTreeMap<String, Told> = BTreeMap::new();
+    let mut world = World::default();
+    let mut causes: Vec<(Timestamp, Id)> = Vec::new();
     let mut forbidden = BTreeSet::new();
-    // Of all that others did, only the last is of interest.
-    let mut others_wrote_at = String::new();
-    for line in log.lines() {
+    let mut read_so_far = 0;
+    for line in log.split(b'\n') {
         let line = line?;
-        let Some(record) = read(&line).with_context(|| format!("not a record: {line:.200}"))? else { continue };
-        if record.user != user {
-            if record.is_write {
-                others_wrote_at = record.at;
+        let is_judged = read_so_far >= heard;
+        read_so_far += line.len() + 1;
+        let Some(record) = read(&line).with_context(|| format!("no record: {:.200}", String::from_utf8_lossy(&line)))? else {
+            continue;
+        };
+        let is_own = record.user == who.user;
+        if is_own && record.is_forbidden {
+            forbidden.extend(is_judged.then_some(record.permission));
+            continue;
+        }
+        if let Some(document) = &record.object {
+            world.learn(&record.id, document);
+            if record.is_of_api() {
+                let of = told.entry(record.uid()?).or_insert_with(|| Told::of(&record.id));
+                of.note(document, record.at, is_own && record.is_status(), is_judged, who.controller)?;
             }
-            continue;
         }
-        if record.is_forbidden {
-            forbidden.insert(record.permission);
-            continue;
+        if is_own {
+            judgement.writes += usize::from(record.is_status() && record.is_write);
+            judgement.used.extend(record.needed());
+        } else if record.is_write && !(record.is_of_api() && record.is_status()) {
+            // What others say in a status of the API is no cause, but for the object itself, whose `Told` has it.
+            causes.push((record.at, record.id));
         }
-        if record.permission.2.ends_with("/status")
-            && record.is_write
-            && let Some(document) = &record.object
-        {
-            judgement.writes += 1;
-            let uid = document.pointer("/metadata/uid").and_then(Value::as_str).context("an object without uid")?;
-            let object = objects.entry(uid.to_owned()).or_insert_with(|| Object::new(document));
-            object.written(document, &record.at, &others_wrote_at, &mut judgement.complaints);
-        }
-        if record.is_made {
-            // Whoever makes an object by applying it needs both.
-            let (_, group, resource) = &record.permission;
-            judgement.used.insert(("create".to_owned(), group.clone(), resource.clone()));
-        }
-        judgement.used.insert(record.permission);
     }
-    judgement.objects = objects.len();
+    causes.sort();
+    judgement.objects = told.values().filter(|told| told.is_own()).count();
+    if judgement.writes == 0 {
+        judgement.complaints.push(Complaint::NothingWritten);
+    }
+    for told in told.into_values() {
+        let id = told.id.clone();
+        let heard = told.judge();
+        judgement.complaints.extend(heard.again.into_iter().map(|at| Complaint::SaidAgain { object: id.to_string(), at }));
+        judgement.returns += heard.returns.len();
+        for Return { part, value, left_for, at } in without_cause(heard.returns, &id, &causes, &world) {
+            let values = [value, left_for];
+            judgement.complaints.push(Complaint::BackAndForth { object: id.to_string(), part, values, at });
+        }
+    }
     // An API server that has just started forbids everything until it has read who may do what.
     let never_allowed = forbidden.into_iter().filter(|permission| !judgement.used.contains(permission));
     let never_allowed: Vec<Complaint> = never_allowed.map(Complaint::Forbidden).collect();
@@ -133,187 +157,24 @@ pub fn judge(log: impl BufRead, user: &str) -> Result<Judgement> {
     Ok(judgement)
 }
 
-/// A line, where it tells of something that matters.
-fn read(line: &str) -> Result<Option<Record>> {
-    let line: Value = serde_json::from_str(line)?;
-    let text = |pointer: &str| line.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let code = line.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or(0);
-    if code == 0 || text("/objectRef/resource").is_empty() {
-        return Ok(None);
+/// Those that nobody else's write explains.
+fn without_cause(returns: Vec<Return>, id: &Id, causes: &[(Timestamp, Id)], world: &World) -> Vec<Return> {
+    if returns.is_empty() {
+        return returns;
     }
-    let verb = text("/verb");
-    let subresource = text("/objectRef/subresource");
-    let mut resource = text("/objectRef/resource");
-    if !subresource.is_empty() {
-        resource = format!("{resource}/{subresource}");
-    }
-    Ok(Some(Record {
-        at: text("/requestReceivedTimestamp"),
-        user: text("/user/username"),
-        is_write: (200..300).contains(&code) && !matches!(verb.as_str(), "get" | "list" | "watch"),
-        is_made: code == 201,
-        permission: (verb, text("/objectRef/apiGroup"), resource),
-        is_forbidden: code == 403,
-        object: line.get("responseObject").filter(|object| object.get("metadata").is_some()).cloned(),
-    }))
-}
-
-/// The permissions that the roles of a manifest give, whatever they are bound to.
-///
-/// # Errors
-///
-/// When the manifest cannot be read.
-pub fn granted(manifest: &str) -> Result<BTreeSet<Permission>> {
-    let mut permissions = BTreeSet::new();
-    for role in serde_saphyr::from_multiple::<Value>(manifest)? {
-        for rule in list(&role, "/rules") {
-            let texts = |pointer: &str| list(rule, pointer).iter().filter_map(Value::as_str).map(str::to_owned);
-            for verb in texts("/verbs") {
-                for group in texts("/apiGroups") {
-                    permissions.extend(texts("/resources").map(|resource| (verb.clone(), group.clone(), resource)));
-                }
-            }
+    let reach = world.reach(id);
+    let unexplained = |entry: &Return| {
+        let [left, back] = entry.at;
+        let begun = left.checked_sub(CARRYING_OUT).unwrap_or(left);
+        let from = causes.partition_point(|(at, _)| *at < begun);
+        let to = causes.partition_point(|(at, _)| *at < back);
+        let related = causes[from..to].iter().filter(|(_, id)| reach.contains(id));
+        let (mut before, mut after) = (0, 0);
+        for (at, _) in related {
+            *(if *at > left { &mut after } else { &mut before }) += 1;
         }
-    }
-    Ok(permissions)
-}
-
-/// An object and what its status said.
-struct Object {
-    name: String,
-    status: Value,
-    conditions: BTreeMap<String, Said>,
-}
-
-/// A condition: what it says, and what it said before.
-#[derive(Clone, Default)]
-struct Said {
-    value: String,
-    generation: i64,
-    /// What it said before within this generation of the object, and when that ended.
-    before: Option<(String, String)>,
-}
-
-impl Object {
-    fn new(document: &Value) -> Self {
-        let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let name = format!("{} {}/{}", text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
-        Self { name, status: Value::Null, conditions: BTreeMap::new() }
-    }
-
-    fn written(&mut self, document: &Value, at: &str, others_wrote_at: &str, complaints: &mut Vec<Complaint>) {
-        let status = document.get("status").cloned().unwrap_or_default();
-        if status == self.status {
-            complaints.push(Complaint::SaidAgain { object: self.name.clone(), at: at.to_owned() });
-        }
-        let mut found = Vec::new();
-        conditions(&status, String::new(), &mut found);
-        let mut now = BTreeMap::new();
-        for (condition, value, generation) in found {
-            let last = self.conditions.remove(&condition).filter(|last| last.generation == generation);
-            let said = match last {
-                Some(last) if last.value == value => last,
-                Some(last) => {
-                    if let Some((before, changed_at)) = &last.before
-                        && *before == value
-                        && others_wrote_at < changed_at.as_str()
-                    {
-                        complaints.push(Complaint::BackAndForth {
-                            object: self.name.clone(),
-                            condition: condition.clone(),
-                            values: [value.clone(), last.value.clone()],
-                            at: [changed_at.clone(), at.to_owned()],
-                        });
-                    }
-                    Said { value, generation, before: Some((last.value, at.to_owned())) }
-                }
-                None => Said { value, generation, before: None },
-            };
-            now.insert(condition, said);
-        }
-        self.conditions = now;
-        self.status = status;
-    }
-}
-
-/// Finds all conditions of a status, wherever they are, by the path that leads to them. Entries of a list are told apart by what they name.
-fn conditions(within: &Value, path: String, found: &mut Vec<(String, String, i64)>) {
-    match within {
-        Value::Object(fields) => {
-            for (field, value) in fields {
-                conditions(value, format!("{path}.{field}"), found);
-            }
-        }
-        Value::Array(entries) => {
-            for entry in entries {
-                if let (Some(kind), Some(status)) = (entry["type"].as_str(), entry["status"].as_str()) {
-                    let reason = entry["reason"].as_str().unwrap_or_default();
-                    let generation = entry["observedGeneration"].as_i64().unwrap_or_default();
-                    found.push((format!("{path}.{kind}"), format!("{status} ({reason})"), generation));
-                } else {
-                    let named = ["name", "parentRef", "ancestorRef", "controllerName"].map(|field| entry.get(field));
-                    let named: Vec<String> = named.into_iter().flatten().map(Value::to_string).collect();
-                    conditions(entry, format!("{path}[{}]", named.join(" ")), found);
-                }
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    const OWN: &str = "controller";
-
-    fn wrote(user: &str, second: u32, generation: i64, status: &str) -> String {
-        json!({
-            "verb": "patch", "user": {"username": user}, "responseStatus": {"code": 200},
-            "requestReceivedTimestamp": format!("2026-01-01T00:00:{second:02}.000000Z"),
-            "objectRef": {"apiGroup": "g", "resource": "gateways", "subresource": "status"},
-            "responseObject": {
-                "kind": "Gateway", "metadata": {"uid": "1", "namespace": "ns", "name": "gw"},
-                "status": {"second": second, "listeners": [{"name": "http", "conditions": [
-                    {"type": "Programmed", "status": status, "reason": "R", "observedGeneration": generation}]}]},
-            },
-        })
-        .to_string()
-    }
-
-    fn complaints(lines: &[String]) -> Vec<String> {
-        let judgement = judge(lines.join("\n").as_bytes(), OWN).expect("records");
-        judgement.complaints.iter().map(Complaint::to_string).collect()
-    }
-
-    #[test]
-    fn a_condition_that_goes_back_is_complained_of() {
-        let complaints = complaints(&[wrote(OWN, 1, 1, "True"), wrote(OWN, 2, 1, "False"), wrote(OWN, 3, 1, "True")]);
-        assert_eq!(complaints.len(), 1, "{complaints:?}");
-        assert!(complaints[0].contains("Gateway ns/gw") && complaints[0].contains("Programmed"), "{complaints:?}");
-    }
-
-    #[test]
-    fn a_condition_may_go_back_when_somebody_did_something() {
-        let done = wrote("somebody", 3, 1, "False");
-        assert_eq!(complaints(&[wrote(OWN, 1, 1, "True"), wrote(OWN, 2, 1, "False"), done, wrote(OWN, 4, 1, "True")]), [""; 0]);
-        let changed = [wrote(OWN, 1, 1, "True"), wrote(OWN, 2, 1, "False"), wrote(OWN, 3, 2, "True")];
-        assert_eq!(complaints(&changed), [""; 0], "the object is another one");
-    }
-
-    #[test]
-    fn a_status_that_was_there_already_is_complained_of() {
-        let complaints = complaints(&[wrote(OWN, 1, 1, "True"), wrote(OWN, 1, 1, "True")]);
-        assert!(complaints.len() == 1 && complaints[0].contains("there already"), "{complaints:?}");
-    }
-
-    #[test]
-    fn a_forbidden_request_is_complained_of_and_uses_no_permission() {
-        let line = wrote(OWN, 1, 1, "True").replace("\"code\":200", "\"code\":403");
-        let judgement = judge(line.as_bytes(), OWN).expect("records");
-        assert!(matches!(judgement.complaints[..], [Complaint::Forbidden(_)]) && judgement.used.is_empty());
-        assert_eq!(complaints(&[line, wrote(OWN, 2, 1, "True")]), [""; 0], "it was allowed later");
-    }
+        // One cause alone before it left is why it left.
+        after == 0 && before < 2
+    };
+    returns.into_iter().filter(unexplained).collect()
 }

@@ -6,6 +6,7 @@
 
 mod calm;
 mod failures;
+mod kinds;
 mod load;
 mod scene;
 mod trust;
@@ -32,6 +33,7 @@ pub const CASES: &[Case] = &[
         sentence: "entries and Gateways of another controller are left alone",
         judge: calm::entries_and_gateways_of_another_controller_are_left_alone,
     },
+    Case { name: "kinds", sentence: "an object of every kind has its status", judge: kinds::every_kind_has_its_status },
     Case {
         name: "longest-names",
         sentence: "a Gateway whose name has 253 characters is served",
