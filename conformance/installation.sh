@@ -10,6 +10,19 @@ class=pingora
 namespace=pingora-gateway-system
 controller=system:serviceaccount:$namespace:controller   # as the API server's audit log names it
 
+# Ends the script unless an option's value is of a form: the option, its value, the form, and what that is in words.
+must_be() {
+    [[ $2 =~ ^($3)$ ]] && return
+    say "$1 takes $4, not '$2'" >&2
+    exit 2
+}
+
+a_program() {
+    [ -f "$1" ] && [ -x "$1" ] && return
+    say "--program takes a program's file, not '$1'" >&2
+    exit 2
+}
+
 # The cluster, with our controller installed. It goes with the script, unless it is to be kept.
 prepare() {
     work=$(mktemp -d)
