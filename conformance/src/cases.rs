@@ -9,6 +9,7 @@ mod failures;
 mod kinds;
 mod load;
 mod scene;
+mod tokens;
 mod trust;
 
 use std::time::Instant;
@@ -61,8 +62,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "strangers",
-        sentence: "a token that is wrong, or another's, gets nothing from the controller",
-        judge: trust::a_token_that_is_wrong_or_anothers_gets_nothing,
+        sentence: "a token that is wrong, expired or another's gets nothing from the controller",
+        judge: tokens::a_token_that_is_wrong_or_anothers_gets_nothing,
     },
     Case {
         name: "personas",

@@ -25,6 +25,8 @@ pub struct Scene {
     pub echo: String,
     /// The program `gateway`, to be run beside the cluster.
     pub program: PathBuf,
+    /// The key by which the cluster's API server signs tokens.
+    pub signing_key: PathBuf,
 }
 
 impl Scene {

@@ -1,22 +1,19 @@
-//! Secrets, grants and tokens.
+//! Secrets, grants and roles.
 
-use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::json;
 
-use super::scene::{NAMESPACE, SYSTEM, Scene, route};
+use super::scene::{NAMESPACE, Scene, route};
 use crate::cluster::{PATIENCE, condition, soon};
-use crate::http::{PATIENCE as ANSWER, Request, ask};
-use crate::program::fresh_address;
+use crate::http::PATIENCE as ANSWER;
 
 pub(super) fn a_revoked_grant_ends_what_it_allowed(scene: &Scene) -> Result<String> {
     let grant = format!(
@@ -125,7 +122,7 @@ spec:
         }
     }
     is_over.store(true, Ordering::Relaxed);
-    let handshakes = asking.join().map_err(|_| anyhow::anyhow!("the asking thread ended"))??;
+    let handshakes = asking.join().map_err(|_| anyhow!("the asking thread ended"))??;
     is_served?;
     scene.delete("gateway", "rotated")?;
     scene.delete("httproute", "rotated")?;
@@ -147,7 +144,7 @@ fn certificate(host: &str) -> Result<Certificate> {
 }
 
 fn secret(certificate: &Certificate) -> String {
-    let document = serde_json::json!({
+    let document = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
         "metadata": {"name": "rotated", "namespace": NAMESPACE},
         "stringData": {"tls.crt": certificate.pem, "tls.key": certificate.key},
@@ -204,63 +201,4 @@ subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {persona}}}]
         scene.cluster.kubectl(&["delete", "clusterrolebinding", &format!("own-cases-{persona}")])?;
     }
     Ok("three personas".to_owned())
-}
-
-pub(super) fn a_token_that_is_wrong_or_anothers_gets_nothing(scene: &Scene) -> Result<String> {
-    let folder = tempfile::tempdir()?;
-    let authority = scene.get("configmap", "front-pingora")?;
-    let authority =
-        authority.pointer("/data/ca.crt").and_then(serde_json::Value::as_str).context("no certificate of the wire")?;
-    fs::write(folder.path().join("ca.crt"), authority)?;
-    let service = scene.cluster.get(&["service", "controller", "-n", SYSTEM])?;
-    let service =
-        service.pointer("/spec/clusterIP").and_then(serde_json::Value::as_str).context("no address of the controller")?;
-    let token = |arguments: &[&str]| {
-        let mut all = vec!["create", "token", "-n", NAMESPACE];
-        all.extend(arguments);
-        scene.cluster.kubectl(&all)
-    };
-    let audience = "--audience=pingora-gateway.dev/controller";
-    let good = token(&["front-pingora", audience])?;
-    ensure!(joins(scene, folder.path(), service, &good)?.is_ok(), "the right token is refused: the test is worth nothing");
-    let another = token(&["default", audience])?;
-    let mut forged = good.trim().to_owned();
-    forged.replace_range(forged.len() - 6.., "AAAAAA");
-    let bad = [
-        ("none at all", "nonsense".to_owned()),
-        ("one for somebody else", token(&["front-pingora"])?),
-        ("another account's", another),
-        ("one whose signature is not good", forged),
-    ];
-    for (what, token) in &bad {
-        let said = joins(scene, folder.path(), service, token)?;
-        let Err(said) = said else { anyhow::bail!("a token that is {what} was let in") };
-        ensure!(said.contains("controller"), "a token that is {what} is refused without a word: {said}");
-    }
-    Ok(format!("{} kinds of tokens refused", bad.len()))
-}
-
-/// Whether a proxy with this token is told anything within a time that is long for it; if not, what it says.
-fn joins(scene: &Scene, folder: &std::path::Path, controller: &str, token: &str) -> Result<Result<(), String>> {
-    let file = folder.join("token");
-    fs::write(&file, token)?;
-    let admin = SocketAddr::from((fresh_address(), 9901));
-    let log = fs::File::create(folder.join("log"))?;
-    let mut proxy = Command::new(&scene.program)
-        .args(["proxy", "--gateway", &format!("{NAMESPACE}/front"), "--controller", &format!("{controller}:9902")])
-        .arg("--authority")
-        .arg(folder.join("ca.crt"))
-        .arg("--token")
-        .arg(&file)
-        .args(["--admin", &admin.to_string()])
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()?;
-    let ready = soon("it is ready", Duration::from_secs(3), || {
-        Ok((ask(admin, &Request::get("admin", "/readyz"))?.status == 200).then_some(()))
-    });
-    proxy.kill()?;
-    proxy.wait()?;
-    Ok(ready.map_err(|_| fs::read_to_string(folder.join("log")).unwrap_or_default()))
 }
