@@ -66,12 +66,10 @@ build_program() {
     program=${CARGO_TARGET_DIR:-$root/target}/release/gateway
 }
 
-# The program and the libraries that it names, at their own paths: an image as `deploy/Containerfile` makes one.
+# The program in the image that `deploy/image` makes for everybody. Another content is another name, so that pods take it.
 load_program() {
-    local files=("$program=/gateway") library
-    while read -r library; do files+=("$library=$library"); done < <(ldd "$program" | grep -oE '/[^ ]+' | sort -u)
-    image=$(cat "${files[@]%%=*}" | sha256sum | cut -c1-16)
-    "$programs/image" -out "$work/gateway.tar" -name "cluster.test/gateway:$image" -entrypoint /gateway "${files[@]}"
+    image=$(cat "$program" "$root/deploy/image" "$root/deploy/Containerfile" | sha256sum | cut -c1-16)
+    "$root/deploy/image" --program "$program" --archive "$work/gateway.tar" "cluster.test/gateway:$image"
     "$here/cluster/load" "$work/gateway.tar" "$built"/images/*.tar >/dev/null
 }
 
