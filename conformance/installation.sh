@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154 # `here`, `root`, `suite`, `channel`: set by who sources it
 # How our controller comes into a cluster: the program built and made an image, the CRDs and `deploy/` applied as a user would. Sourced
 # by the scripts of this folder, which set `here` (this folder), `root` (the checkout), `suite` and `channel` (of the CRDs), `program`
-# (the gateway, or nothing: it is built) and `keep` (the cluster, or nothing). Sets `work` (a folder that is gone at the end), `programs`
+# (the gateway, or nothing: it is built) and `keep` (the cluster, or nothing), and may have an `apply_controller` of their own. Sets `work` (a folder that is gone at the end), `programs`
 # (see `cluster/build`), `built` (see `suite/build`) and `judges` (the folder of the programs that judge).
 # shellcheck source=cluster/settings.sh
 . "$here/cluster/settings.sh"
@@ -73,6 +73,16 @@ load_program() {
     "$here/cluster/load" "$work/gateway.tar" "$built"/images/*.tar >/dev/null
 }
 
+# The plain manifests, with our image.
+apply_controller() {
+    mkdir -p "$state/install"
+    cat >"$state/install/kustomization.yaml" <<OVERLAY
+resources: ["$(realpath --relative-to="$(realpath "$state/install")" "$root/deploy")"]
+images: [{name: pingora-gateway, newName: cluster.test/gateway, newTag: "$image"}]
+OVERLAY
+    kubectl apply --server-side -k "$state/install" >>"$work/applied"
+}
+
 install() {
     say "installing the CRDs of $suite, $channel channel"
     local crds=$built/crds
@@ -80,12 +90,7 @@ install() {
     kubectl apply --server-side -k "$crds" >"$work/applied"
     kubectl wait --for=condition=Established crd --all --timeout=60s >>"$work/applied"
     say "installing our controller"
-    mkdir -p "$state/install"
-    cat >"$state/install/kustomization.yaml" <<OVERLAY
-resources: ["$(realpath --relative-to="$(realpath "$state/install")" "$root/deploy")"]
-images: [{name: pingora-gateway, newName: cluster.test/gateway, newTag: "$image"}]
-OVERLAY
-    kubectl apply --server-side -k "$state/install" >>"$work/applied"
+    apply_controller
     if ! kubectl --namespace $namespace rollout status deployment/controller --timeout=60s >>"$work/applied" ||
         ! kubectl wait --for=condition=Accepted gatewayclass/$class --timeout=60s >>"$work/applied"; then
         say "our controller does not come up:" >&2
