@@ -6,18 +6,26 @@
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write as _};
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use gateway_core::snapshot::{Backend, Listener, RuleId, Transport};
-use gateway_pingora::{Record, StreamRecord};
+use gateway_pingora::{Builder, Record, StreamRecord};
 use serde_json::{Map, Value};
 
 use crate::args::LogFormat;
 
+/// Has a line written to standard output for everything that is served.
+pub(crate) fn logged(builder: Builder, format: LogFormat) -> Builder {
+    let log = Arc::new(Mutex::new(AccessLog::new(format)));
+    let streams = Arc::clone(&log);
+    let builder = builder.on_record(move |record| lock(&log).write(&record));
+    builder.on_stream(move |record| lock(&streams).write_stream(&record))
+}
+
 /// Writes lines.
 #[derive(Debug)]
-pub(crate) struct AccessLog {
+struct AccessLog {
     format: LogFormat,
     /// `None` once nobody reads any more.
     out: Option<BufWriter<io::Stdout>>,
@@ -26,12 +34,12 @@ pub(crate) struct AccessLog {
 
 impl AccessLog {
     /// Writes to standard output.
-    pub(crate) fn new(format: LogFormat) -> Self {
+    fn new(format: LogFormat) -> Self {
         Self { format, out: Some(BufWriter::with_capacity(16 * 1024, io::stdout())), line: String::new() }
     }
 
     /// Writes the line of a request.
-    pub(crate) fn write(&mut self, record: &Record) {
+    fn write(&mut self, record: &Record) {
         self.write_line(|format, line| match format {
             LogFormat::Json => line.push_str(&json(record)),
             LogFormat::Text => text(record, line),
@@ -39,7 +47,7 @@ impl AccessLog {
     }
 
     /// Writes the line of a connection, or of a flow of datagrams.
-    pub(crate) fn write_stream(&mut self, record: &StreamRecord) {
+    fn write_stream(&mut self, record: &StreamRecord) {
         self.write_line(|format, line| match format {
             LogFormat::Json => line.push_str(&stream_json(record)),
             LogFormat::Text => stream_text(record, line),
@@ -59,7 +67,7 @@ impl AccessLog {
 }
 
 /// The log, for whoever has a line.
-pub(crate) fn lock(log: &Mutex<AccessLog>) -> MutexGuard<'_, AccessLog> {
+fn lock(log: &Mutex<AccessLog>) -> MutexGuard<'_, AccessLog> {
     log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -13,6 +13,7 @@
 mod access;
 mod addresses;
 mod admin;
+mod applying;
 mod args;
 mod board;
 mod cluster;

@@ -17,15 +17,16 @@ mod keep;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use anyhow::Context as _;
 use gateway_pingora::{Builder, SessionKey};
 use tokio::sync::watch;
 
-use crate::access::{self, AccessLog};
+use crate::access;
 use crate::admin::{self, Admin};
+use crate::applying::pass_on_facts;
 use crate::args;
 use crate::ending::{Closing, End, Patience, Signals};
 use crate::memory;
@@ -47,23 +48,19 @@ pub(crate) fn run(flags: &args::Proxy, builder: Builder) -> anyhow::Result<ExitC
 
 async fn serve_gateway(flags: &args::Proxy, builder: Builder) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let admin = match flags.admin {
+    let admin = match flags.serving.admin {
         args::Admin::Off => None,
         args::Admin::At(address) => Some(admin::bind(address, &mut Vec::new()).await?),
     };
-    let log = Arc::new(Mutex::new(AccessLog::new(flags.log_format)));
-    let lines = Arc::clone(&log);
-    let builder = setup::limited(builder, flags.limits);
-    let builder = builder.on_record(move |record| access::lock(&log).write(&record));
-    let gateway = builder.on_stream(move |record| access::lock(&lines).write_stream(&record)).build();
-    let gateway = gateway.context("cannot start the gateway")?;
+    let builder = access::logged(setup::limited(builder, flags.serving.limits), flags.serving.log_format);
+    let gateway = builder.build().context("cannot start the gateway")?;
     let state = Arc::new(State::default());
     let keep = Keep::open(flags.keep.as_deref()).context("cannot use the folder of --keep")?;
     let (tell, events) = mpsc::channel();
     let (acknowledge, acknowledged) = tokio::sync::mpsc::unbounded_channel();
     let place = Place {
         of: flags.gateway.clone(),
-        drain_timeout: flags.drain_timeout,
+        drain_timeout: flags.serving.drain_timeout,
         state: Arc::clone(&state),
         gateway: gateway.clone(),
         acknowledge,
@@ -72,7 +69,7 @@ async fn serve_gateway(flags: &args::Proxy, builder: Builder) -> anyhow::Result<
     let held = applier.held();
     let applying = thread::Builder::new().name("gateway-apply".into());
     applying.spawn(move || applier.follow(&events)).context("cannot start the applying thread")?;
-    pass_on_facts(&gateway, tell.clone());
+    pass_on_facts(&gateway, tell.clone(), Event::Fact);
     let controller = Controller { address: flags.controller, authority: flags.authority.clone(), token: flags.token.clone() };
     let sealing = gateway.clone();
     tokio::spawn(async move {
@@ -91,22 +88,11 @@ async fn serve_gateway(flags: &args::Proxy, builder: Builder) -> anyhow::Result<
     });
     let end = End::Told(signals.next().await);
     let (stop, _) = watch::channel(false);
-    let patience = Patience { delay: flags.shutdown_delay, drain: flags.drain_timeout };
+    let patience = Patience { delay: flags.serving.shutdown_delay, drain: flags.serving.drain_timeout };
     Closing { gateway: &gateway, state: &state, hush, stop, serving }.carry_out(end, patience, &mut signals).await
 }
 
 /// A key of sessions as it came; nothing where it is none.
 fn session_key(bytes: &[u8]) -> Option<SessionKey> {
     bytes.try_into().ok().map(SessionKey::new)
-}
-
-fn pass_on_facts(gateway: &gateway_pingora::Gateway, tell: mpsc::Sender<Event>) {
-    let mut facts = gateway.facts();
-    tokio::spawn(async move {
-        while let Some(fact) = facts.recv().await {
-            if tell.send(Event::Fact(fact)).is_err() {
-                return;
-            }
-        }
-    });
 }

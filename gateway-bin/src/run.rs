@@ -21,7 +21,7 @@ mod upgrade;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use anyhow::{Context as _, anyhow};
@@ -29,8 +29,9 @@ use gateway_pingora::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
-use crate::access::{self, AccessLog};
+use crate::access;
 use crate::admin::{self, Admin};
+use crate::applying::pass_on_facts;
 use crate::args;
 use crate::ending::{Closing, End, Patience, Signals};
 use crate::memory;
@@ -55,22 +56,16 @@ pub(crate) fn run(flags: &args::Run, builder: Builder) -> anyhow::Result<ExitCod
 async fn serve_files(flags: &args::Run, builder: Builder, mut predecessor: Option<Predecessor>) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let mut left = predecessor.as_mut().map(Predecessor::sockets).unwrap_or_default();
-    let admin = match flags.admin {
+    let admin = match flags.serving.admin {
         args::Admin::Off => None,
         args::Admin::At(address) => Some(admin::bind(address, &mut left.listeners).await?),
     };
     let admin_socket = admin.as_ref().map(|listener| listener.as_fd().try_clone_to_owned()).transpose()?;
     let ports: BTreeMap<u16, u16> = flags.port_map.iter().map(|pair| (pair.named, pair.bound)).collect();
     let builder = ports.iter().fold(builder, |builder, (named, bound)| builder.map_port(*named, *bound));
-    let log = Arc::new(Mutex::new(AccessLog::new(flags.log_format)));
-    let lines = Arc::clone(&log);
+    let builder = access::logged(setup::limited(builder, flags.serving.limits), flags.serving.log_format);
     let builder = builder.name_servers(flags.name_servers.iter().copied());
-    let builder = setup::limited(builder, flags.limits);
-    let builder = builder
-        .inherit(left.listeners)
-        .inherit_datagrams(left.datagrams)
-        .on_record(move |record| access::lock(&log).write(&record));
-    let builder = builder.on_stream(move |record| access::lock(&lines).write_stream(&record));
+    let builder = builder.inherit(left.listeners).inherit_datagrams(left.datagrams);
     let gateway = builder.build().context("cannot start the gateway")?;
     if let Some(path) = &flags.session_key_file {
         session_keys::follow(path, &gateway)?;
@@ -95,7 +90,7 @@ async fn serve_files(flags: &args::Run, builder: Builder, mut predecessor: Optio
     let follower = Follower::new(flags, place, tell.clone());
     let following = thread::Builder::new().name("gateway-apply".into());
     following.spawn(move || follower.follow(&events, began)).context("cannot start the applying thread")?;
-    pass_on_facts(&gateway, tell.clone());
+    pass_on_facts(&gateway, tell.clone(), Event::Fact);
     let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     tokio::spawn(pass_on_hangups(hangup, tell));
     let (hush, hushed) = watch::channel(false);
@@ -146,19 +141,8 @@ async fn serve_files(flags: &args::Run, builder: Builder, mut predecessor: Optio
         signal = signals.next() => End::Told(signal),
         () = succeeded => End::Succeeded,
     };
-    let patience = Patience { delay: flags.shutdown_delay, drain: flags.drain_timeout };
+    let patience = Patience { delay: flags.serving.shutdown_delay, drain: flags.serving.drain_timeout };
     Closing { gateway: &gateway, state: &state, hush, stop, serving }.carry_out(end, patience, &mut signals).await
-}
-
-fn pass_on_facts(gateway: &gateway_pingora::Gateway, tell: mpsc::Sender<Event>) {
-    let mut facts = gateway.facts();
-    tokio::spawn(async move {
-        while let Some(fact) = facts.recv().await {
-            if tell.send(Event::Fact(fact)).is_err() {
-                return;
-            }
-        }
-    });
 }
 
 async fn pass_on_hangups(mut hangup: Signal, tell: mpsc::Sender<Event>) {

@@ -26,7 +26,7 @@ pub(crate) fn reader(flags: &Reading, extensions: &Extensions) -> Reader {
 pub(crate) fn settings(flags: &Run) -> Settings {
     Settings {
         trusted_proxies: flags.trusted_proxies.iter().filter_map(|network| Network::parse(network)).collect(),
-        drain_timeout: flags.drain_timeout,
+        drain_timeout: flags.serving.drain_timeout,
         ..Settings::default()
     }
 }

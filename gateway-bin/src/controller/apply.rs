@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use gateway_core::compile::{
@@ -24,13 +24,13 @@ use super::made::{Deed, Made};
 use super::notices::Notices;
 use super::reports::{Ended, Reports};
 use super::schedule::Schedule;
+use crate::applying::{Alarm, wait};
 use crate::cluster::child::ChildId;
 use crate::cluster::discover::{Installed, Resource, Subject};
 use crate::cluster::lease::Leader;
 use crate::cluster::provision::Outfit;
 use crate::cluster::watch::Seen;
 use crate::cluster::write::{Done, Outcome, Writer};
-use crate::memory;
 use crate::setup;
 use crate::state::{Lost, State};
 use crate::wire::FromController;
@@ -101,8 +101,7 @@ pub(super) struct Applier {
     /// Statuses that are held back.
     withheld: BTreeMap<ObjectId, Option<Status>>,
     pub(super) now: Instant,
-    time_at: Option<Instant>,
-    rest_at: Option<Instant>,
+    alarm: Alarm,
 }
 
 impl Applier {
@@ -156,25 +155,16 @@ impl Applier {
             held_since: None,
             withheld: BTreeMap::new(),
             now: Instant::now(),
-            time_at: None,
-            rest_at: None,
+            alarm: Alarm::default(),
         }
     }
 
     /// Follows events until nobody can send one.
     pub(super) fn follow(mut self, events: &Receiver<Event>) {
         let _lost = Lost(Arc::clone(&self.place.state));
-        loop {
-            let event = match self.next_turn() {
-                Some(at) => events.recv_timeout(at.saturating_duration_since(Instant::now())),
-                None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
+        while let Some(told) = wait(events, self.next_turn()) {
             self.now = Instant::now();
-            match event {
-                Ok(event) => self.turn(std::iter::once(event).chain(events.try_iter().take(MOST_EVENTS))),
-                Err(RecvTimeoutError::Timeout) => self.turn(std::iter::empty()),
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
+            self.turn(told);
         }
     }
 
@@ -182,14 +172,14 @@ impl Applier {
         let held = self.held_since.map(|since| since + HOLD);
         let writes = (self.is_leader() && held.is_none()).then(|| [self.reports.next(), self.made.next(), self.classes.next()]);
         let writes = writes.into_iter().flatten().flatten().min();
-        [self.time_at, self.rest_at, held, writes, self.fetches.next()].into_iter().flatten().min()
+        [self.alarm.next(), held, writes, self.fetches.next()].into_iter().flatten().min()
     }
 
     pub(super) fn is_leader(&self) -> bool {
         self.is_begun && self.leader == Leader::Own
     }
 
-    fn turn(&mut self, events: impl Iterator<Item = Event>) {
+    fn turn(&mut self, events: Vec<Event>) {
         let mut changes = Vec::new();
         for event in events {
             match event {
@@ -214,17 +204,13 @@ impl Applier {
                 return;
             }
         }
-        let is_time = self.time_at.is_some_and(|at| at <= self.now);
-        if begins || !changes.is_empty() || is_time || !self.dirty.is_empty() {
+        if begins || !changes.is_empty() || self.alarm.is_time(self.now) || !self.dirty.is_empty() {
             self.apply(changes);
         }
         self.fetch();
         self.settle();
         self.write();
-        if self.rest_at.is_some_and(|at| at <= self.now) {
-            self.rest_at = None;
-            memory::give_back();
-        }
+        self.alarm.rest(self.now, || false);
     }
 
     /// Applies changes of which nobody is told yet.
@@ -242,9 +228,7 @@ impl Applier {
             changes.push(Change::Fact(Fact::Time(time)));
             let update = self.compiler.apply(std::mem::take(&mut changes));
             self.take_in(&update);
-            let wait = update.next.map(|next| Duration::from_secs(u64::try_from(next - time).unwrap_or(0)) + REST);
-            self.time_at = wait.map(|wait| self.now + wait.min(LONGEST_WAIT));
-            self.rest_at = Some(self.now + REST);
+            self.alarm.set(time, update.next);
             changes = std::mem::take(&mut self.unneeded);
             changes.extend(self.look_after_owners());
             changes.extend(self.feeds.acknowledged().into_iter().map(Change::Fact));
@@ -483,13 +467,7 @@ pub(super) fn gateway(name: &ObjectName) -> ObjectId {
 
 /// On classes that Gateways use.
 const IN_USE: &str = "gateway-exists-finalizer.gateway.networking.k8s.io";
-/// How long after the last change memory is given back.
-const REST: Duration = Duration::from_secs(1);
-/// How long the clock is left alone: it may be set meanwhile.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// How long results are held back for the sake of contents that are fetched.
 const HOLD: Duration = Duration::from_secs(1);
 /// How often what follows from a change may have consequences of its own.
 const ROUNDS: usize = 8;
-/// How many events one turn takes in.
-const MOST_EVENTS: usize = 10_000;

@@ -3,7 +3,7 @@
 //! In: events. Out: snapshots published, acknowledgements. Each turn of the loop is one transaction.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use gateway_core::snapshot::{Settings, Transport};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::keep::Keep;
-use crate::memory;
+use crate::applying::{Alarm, wait};
 use crate::setup;
 use crate::state::{Lost, State};
 use crate::wire::follow::Whole;
@@ -75,8 +75,7 @@ pub(super) struct Applier {
     /// The last step, by which connection it came, and when it is acknowledged at the latest if it was not yet.
     last: Option<(u64, u64, Option<Instant>)>,
     refused: Vec<Refused>,
-    time_at: Option<Instant>,
-    rest_at: Option<Instant>,
+    alarm: Alarm,
 }
 
 impl Applier {
@@ -103,7 +102,7 @@ impl Applier {
             extensions: extensions.kinds().cloned().collect(),
         };
         let holding = Holding::default();
-        Self { place, keep, holding, reader, compiler, last: None, refused: Vec::new(), time_at: None, rest_at: None }
+        Self { place, keep, holding, reader, compiler, last: None, refused: Vec::new(), alarm: Alarm::default() }
     }
 
     /// What is held, now and later.
@@ -115,19 +114,14 @@ impl Applier {
     pub(super) fn follow(mut self, events: &Receiver<Event>) {
         let _lost = Lost(Arc::clone(&self.place.state));
         self.begin();
-        loop {
-            let acknowledge_at = self.last.and_then(|(_, _, at)| at);
-            let next = [acknowledge_at, self.time_at, self.rest_at].into_iter().flatten().min();
-            let event = match next {
-                Some(at) => events.recv_timeout(at.saturating_duration_since(Instant::now())),
-                None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match event {
-                Ok(event) => self.turn(std::iter::once(event).chain(events.try_iter().take(MOST_EVENTS))),
-                Err(RecvTimeoutError::Timeout) => self.turn(std::iter::empty()),
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
+        while let Some(told) = wait(events, self.next_turn()) {
+            self.turn(told);
         }
+    }
+
+    fn next_turn(&self) -> Option<Instant> {
+        let acknowledge_at = self.last.and_then(|(_, _, at)| at);
+        [acknowledge_at, self.alarm.next()].into_iter().flatten().min()
     }
 
     fn begin(&mut self) {
@@ -144,7 +138,7 @@ impl Applier {
         }
     }
 
-    fn turn(&mut self, events: impl Iterator<Item = Event>) {
+    fn turn(&mut self, events: Vec<Event>) {
         let mut changes = Vec::new();
         let mut is_step = false;
         for event in events {
@@ -160,7 +154,7 @@ impl Applier {
             }
         }
         let now = Instant::now();
-        if is_step || !changes.is_empty() || self.time_at.is_some_and(|at| at <= now) {
+        if is_step || !changes.is_empty() || self.alarm.is_time(now) {
             // Before the first step there is nothing to be served.
             if is_step || self.place.state.lock().applied > 0 {
                 self.apply(changes);
@@ -169,10 +163,8 @@ impl Applier {
             }
         }
         self.acknowledge(now);
-        if self.rest_at.is_some_and(|at| at <= now) {
-            self.rest_at = (self.place.gateway.live().collect() > 0).then(|| now + REST);
-            memory::give_back();
-        }
+        let live = self.place.gateway.live();
+        self.alarm.rest(now, || live.collect() > 0);
     }
 
     fn put(&self, put: &Put) -> Option<Change> {
@@ -204,9 +196,7 @@ impl Applier {
         let update = self.compiler.apply(changes);
         self.place.gateway.live().publish(Arc::clone(&update.snapshot));
         self.place.gateway.resolve(&update.names);
-        self.rest_at = Some(Instant::now() + REST);
-        let wait = update.next.map(|next| Duration::from_secs(u64::try_from(next - time).unwrap_or(0)) + REST);
-        self.time_at = wait.map(|wait| Instant::now() + wait.min(LONGEST_WAIT));
+        self.alarm.set(time, update.next);
         let mut known = self.place.state.lock();
         known.want(&update.snapshot);
         known.board.absorb(&update);
@@ -240,11 +230,5 @@ impl Applier {
     }
 }
 
-/// How long after the last change memory is given back.
-const REST: Duration = Duration::from_secs(1);
-/// How long the clock is left alone: it may be set meanwhile.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// How long a step waits for its ports.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How many events one turn takes in.
-const MOST_EVENTS: usize = 10_000;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -17,12 +17,12 @@ use tokio::sync::oneshot;
 use super::news::{News, say};
 use super::summary::Scene;
 use crate::addresses::Allotment;
+use crate::applying::{Alarm, wait};
 use crate::args::{self, Backend};
 use crate::files::Files;
 use crate::files::notice::{Batch, Notices, Sighting};
 use crate::files::problem::{Problem, Severity};
 use crate::files::watch::Watch;
-use crate::memory;
 use crate::setup;
 use crate::state::{Lost, State};
 
@@ -60,10 +60,7 @@ pub(crate) struct Follower {
     problems: BTreeSet<Problem>,
     /// When to look for changes without being told.
     poll_at: Option<Instant>,
-    /// When the time alone will change something.
-    time_at: Option<Instant>,
-    /// When memory is to be given back.
-    rest_at: Option<Instant>,
+    alarm: Alarm,
     /// When the summary is printed at the latest; none once it is.
     summary_by: Option<Instant>,
 }
@@ -90,8 +87,7 @@ impl Follower {
             allotment: Allotment::new(&flags.given.reading.addresses),
             problems: BTreeSet::new(),
             poll_at,
-            time_at: None,
-            rest_at: None,
+            alarm: Alarm::default(),
             summary_by: None,
             place,
         }
@@ -107,17 +103,8 @@ impl Follower {
         if is_failure {
             return;
         }
-        loop {
-            let wait = self.next_turn().map(|at| at.saturating_duration_since(Instant::now()));
-            let event = match wait {
-                Some(wait) => events.recv_timeout(wait),
-                None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match event {
-                Ok(event) => self.turn(std::iter::once(event).chain(events.try_iter().take(MOST_EVENTS))),
-                Err(RecvTimeoutError::Timeout) => self.turn(std::iter::empty()),
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
+        while let Some(told) = wait(events, self.next_turn()) {
+            self.turn(told);
         }
     }
 
@@ -143,10 +130,10 @@ impl Follower {
     }
 
     fn next_turn(&self) -> Option<Instant> {
-        [self.notices.due_at(), self.poll_at, self.time_at, self.rest_at, self.summary_by].into_iter().flatten().min()
+        [self.notices.due_at(), self.poll_at, self.alarm.next(), self.summary_by].into_iter().flatten().min()
     }
 
-    fn turn(&mut self, events: impl Iterator<Item = Event>) {
+    fn turn(&mut self, events: Vec<Event>) {
         let mut changes = Vec::new();
         let mut everything = None;
         for event in events {
@@ -163,15 +150,13 @@ impl Follower {
             everything = everything.or(Some(false));
         }
         changes.append(&mut self.read(batch, everything));
-        if !changes.is_empty() || self.time_at.is_some_and(|at| at <= now) {
+        if !changes.is_empty() || self.alarm.is_time(now) {
             self.apply(changes);
         }
         self.tell_problems();
         self.summarise(now);
-        if self.rest_at.is_some_and(|at| at <= now) {
-            self.rest_at = (self.place.gateway.live().collect() > 0).then(|| now + REST);
-            memory::give_back();
-        }
+        let live = self.place.gateway.live();
+        self.alarm.rest(now, || live.collect() > 0);
     }
 
     fn read(&mut self, batch: Batch, everything: Option<bool>) -> Vec<Change> {
@@ -218,9 +203,7 @@ impl Follower {
         let update = self.compiler.apply(changes);
         self.place.gateway.live().publish(Arc::clone(&update.snapshot));
         self.place.gateway.resolve(&update.names);
-        self.rest_at = Some(Instant::now() + REST);
-        let wait = update.next.map(|next| Duration::from_secs(u64::try_from(next - time).unwrap_or(0)) + REST);
-        self.time_at = wait.map(|wait| Instant::now() + wait.min(LONGEST_WAIT));
+        self.alarm.set(time, update.next);
         let mut known = self.place.state.lock();
         known.want(&update.snapshot);
         news.turned(known.board.absorb(&update));
@@ -277,14 +260,5 @@ fn gateways(files: &Files) -> impl Iterator<Item = &Gateway> {
 /// How often changes are looked for where the system does not tell of them.
 const POLL: Duration = Duration::from_millis(500);
 
-/// How long after the last change memory is given back.
-const REST: Duration = Duration::from_secs(1);
-
-/// How long the clock is left alone: it may be set meanwhile.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-
 /// How long the summary waits for sockets.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How many events one turn takes in.
-const MOST_EVENTS: usize = 10_000;
