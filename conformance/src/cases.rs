@@ -9,6 +9,7 @@ mod failures;
 mod kinds;
 mod load;
 mod scene;
+mod selected;
 mod tokens;
 mod trust;
 
@@ -35,6 +36,11 @@ pub const CASES: &[Case] = &[
         judge: calm::entries_and_gateways_of_another_controller_are_left_alone,
     },
     Case { name: "kinds", sentence: "an object of every kind has its status", judge: kinds::every_kind_has_its_status },
+    Case {
+        name: "selected",
+        sentence: "an XBackend that selects pods leads to them",
+        judge: selected::an_xbackend_that_selects_pods_leads_to_them,
+    },
     Case {
         name: "longest-names",
         sentence: "a Gateway whose name has 253 characters is served",
