@@ -333,7 +333,7 @@ impl Applier {
 
     fn hear(&mut self, said: Said) {
         match said {
-            Said::Joined { proxy, caller, held, outbox } => match &self.leader {
+            Said::Joined { proxy, caller, held, release, outbox } => match &self.leader {
                 Leader::Own if self.is_begun => {
                     let own = self.accounts.get(&caller.account).cloned();
                     if let Some(own) = &own {
@@ -344,10 +344,10 @@ impl Applier {
                     let has_joined = own.as_ref().is_some_and(|own| self.feeds.join(proxy, own, &held, outbox.clone()));
                     let pod = caller.pod.as_deref().unwrap_or("?");
                     if has_joined {
-                        tracing::info!(account = %caller.account, pod, "a proxy connected");
+                        tracing::info!(account = %caller.account, pod, release, "a proxy connected");
                     } else {
                         // Proxies of a Gateway that is gone ask until their pods end.
-                        tracing::debug!(account = %caller.account, pod, "a proxy was refused");
+                        tracing::debug!(account = %caller.account, pod, release, "a proxy was refused");
                         let why = format!("the proxies of no Gateway run as ServiceAccount {}", caller.account);
                         // It hears that, or is gone.
                         let _ = outbox.send(FromController { refused: Some(why), ..FromController::default() });

@@ -32,8 +32,8 @@ use super::{Acknowledged, FromController, FromProxy, Held, KEEP_ALIVE, LARGEST, 
 /// Something a proxy did.
 #[derive(Debug)]
 pub(crate) enum Said {
-    /// It came.
-    Joined { proxy: ProxyId, caller: Caller, held: Vec<Held>, outbox: Outbox },
+    /// It came, with what it holds; its release is for people.
+    Joined { proxy: ProxyId, caller: Caller, held: Vec<Held>, release: String, outbox: Outbox },
     /// It acknowledged a step.
     Acknowledged { proxy: ProxyId, acknowledged: Acknowledged },
     /// It is gone.
@@ -146,7 +146,7 @@ impl Service<tonic::Request<Streaming<FromProxy>>> for Method {
             let (outbox, told) = mpsc::unbounded_channel();
             let tell = Arc::clone(&follow.tell);
             let leaving = Leaving { proxy, tell: Arc::clone(&tell) };
-            tell(Said::Joined { proxy, caller, held: hello.held, outbox });
+            tell(Said::Joined { proxy, caller, held: hello.held, release: hello.release, outbox });
             tokio::spawn(async move {
                 let _leaving = leaving;
                 // An error of the stream ends it as its end does.

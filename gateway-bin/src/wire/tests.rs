@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gateway_core::name::ObjectName;
+use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use super::authority::Authority;
 use super::follow::{Controller, Ends, Whole, follow};
 use super::serve::{Caller, Said, Tell, Verify, serve};
-use super::{Acknowledged, FromController, Held, Put, Refused, Step};
+use super::{Acknowledged, FromController, FromProxy, Held, Hello, Put, Refused, Step};
 
 /// A controller that believes the token `good`, and what it heard.
 struct Scene {
@@ -84,7 +85,9 @@ async fn a_proxy_is_known_by_its_token_and_told_steps_whole_which_it_acknowledge
     let authority = Authority::create().unwrap();
     let scene = Scene::start(&authority, &authority).await;
     let (acknowledge, taken) = start_proxy(scene.controller());
-    let Some(Said::Joined { proxy, caller, held, outbox }) = scene.hear(LONG) else { panic!("nobody joined") };
+    let joined = scene.hear(LONG);
+    let Some(Said::Joined { proxy, caller, held, release, outbox }) = joined else { panic!("{joined:?}") };
+    assert_eq!(release, env!("CARGO_PKG_VERSION"));
     assert_eq!((caller.account.as_str(), caller.pod.as_deref()), ("shop/web", Some("web-1")));
     assert_eq!(held, [Held { key: "|Secret|shop/a".into(), version: 7 }]);
     let part = |name: &str, continues| {
@@ -125,6 +128,73 @@ async fn a_controller_of_another_authority_is_not_believed() {
     let scene = Scene::start(&ours, &other).await;
     let (_acknowledge, _taken) = start_proxy(scene.controller());
     assert!(scene.hear(Duration::from_millis(500)).is_none());
+}
+
+/// What the releases before and after this one say, field by field, as far as it can differ.
+#[derive(Clone, PartialEq, prost::Message)]
+struct EarlierStep {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct LaterStep {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(message, repeated, tag = "2")]
+    puts: Vec<LaterPut>,
+    #[prost(string, repeated, tag = "90")]
+    reasons: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct LaterPut {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(fixed64, tag = "2")]
+    version: u64,
+    #[prost(bytes = "vec", tag = "3")]
+    object: Vec<u8>,
+    #[prost(uint32, tag = "91")]
+    weight: u32,
+}
+
+#[test]
+fn releases_understand_each_other_by_passing_over_what_they_do_not_know() {
+    let put = LaterPut { key: "|Secret|shop/a".into(), version: 7, object: b"{}".to_vec(), weight: 3 };
+    let later = LaterStep { number: 5, puts: vec![put], reasons: vec!["x".into()] }.encode_to_vec();
+    let known = Put { key: "|Secret|shop/a".into(), version: 7, object: b"{}".to_vec() };
+    assert_eq!(Step::decode(&*later).unwrap(), Step { number: 5, puts: vec![known], ..Step::default() });
+    let ours = Step { number: 5, removed: vec!["a".into()], continues: true, ..Step::default() };
+    assert_eq!(EarlierStep::decode(&*ours.encode_to_vec()).unwrap(), EarlierStep { number: 5 });
+    let earlier = EarlierStep { number: 5 }.encode_to_vec();
+    assert_eq!(Step::decode(&*earlier).unwrap(), Step { number: 5, ..Step::default() });
+}
+
+#[test]
+fn what_is_said_is_written_as_it_was_in_the_first_release() {
+    let held = vec![Held { key: "k".into(), version: 1 }];
+    let hello = FromProxy { hello: Some(Hello { held, release: "r".into() }), acknowledged: None };
+    let refused = vec![Refused { port: 80, is_udp: true, why: "w".into() }];
+    let acknowledged = FromProxy { hello: None, acknowledged: Some(Acknowledged { step: 2, refused }) };
+    let put = Put { key: "k".into(), version: 1, object: b"o".to_vec() };
+    let step = FromController::from(Step { number: 3, puts: vec![put], removed: vec!["g".into()], continues: true });
+    let told = FromController {
+        elsewhere: Some("e".into()),
+        refused: Some("n".into()),
+        session_keys: vec![vec![9]],
+        ..FromController::default()
+    };
+    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let rows = [
+        (hex(hello.encode_to_vec()), "0a110a0c0a016b110100000000000000120172"),
+        (hex(acknowledged.encode_to_vec()), "120b08021207085010011a0177"),
+        (hex(step.encode_to_vec()), "0a180803120f0a016b1101000000000000001a016f1a01672001"),
+        (hex(told.encode_to_vec()), "1201651a016e220109"),
+    ];
+    for (written, expected) in rows {
+        assert_eq!(written, expected);
+    }
 }
 
 #[test]
