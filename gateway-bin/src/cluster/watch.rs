@@ -195,7 +195,12 @@ impl One {
             };
             match event {
                 Some(Ok(watcher::Event::Init)) => fresh.clear(),
-                Some(Ok(watcher::Event::InitApply(object))) => drop(fresh.insert(self.put(object))),
+                Some(Ok(watcher::Event::InitApply(object))) => {
+                    // Known at once: this listing may break off, and the next not have it any more.
+                    let name = self.put(object);
+                    self.known.insert(name.clone());
+                    fresh.insert(name);
+                }
                 Some(Ok(watcher::Event::InitDone)) => {
                     for name in std::mem::replace(&mut self.known, std::mem::take(&mut fresh)) {
                         if !self.known.contains(&name) {
