@@ -1,10 +1,11 @@
 //! The configuration kept on (memory-backed) storage, so that a restarted proxy serves before it found its controller.
 //!
 //! In: objects put and removed. Out: all that were kept, at the next start. One file an object, named by a hash of its key; a mark says
-//! that a step was not written wholly.
+//! that a step was not written wholly. Once one was not, the mark stays: what it lacked is not written again.
 //!
 //! Invariants: what is loaded is either a whole step's outcome, or is marked as none.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -20,12 +21,14 @@ pub(super) struct Keep {
     /// What was found at the start.
     found: Vec<Put>,
     is_whole: bool,
+    /// Whether all that was there before is in the folder too: not once a step could not be written.
+    is_complete: Cell<bool>,
 }
 
 impl Keep {
     /// Loads what is kept in a folder.
     pub(super) fn open(folder: Option<&Path>) -> io::Result<Self> {
-        let Some(folder) = folder else { return Ok(Self { folder: None, found: Vec::new(), is_whole: true }) };
+        let Some(folder) = folder else { return Ok(Self::nowhere()) };
         fs::create_dir_all(folder)?;
         let mut found = BTreeMap::new();
         for entry in fs::read_dir(folder)? {
@@ -37,7 +40,12 @@ impl Keep {
             }
         }
         let is_whole = !folder.join(UNFINISHED).exists();
-        Ok(Self { folder: Some(folder.to_owned()), found: found.into_values().collect(), is_whole })
+        let found = found.into_values().collect();
+        Ok(Self { folder: Some(folder.to_owned()), found, is_whole, is_complete: Cell::new(true) })
+    }
+
+    fn nowhere() -> Self {
+        Self { folder: None, found: Vec::new(), is_whole: true, is_complete: Cell::new(true) }
     }
 
     /// What was kept, and whether it is the outcome of a whole step.
@@ -48,8 +56,12 @@ impl Keep {
     /// Keeps what a step brought. A failure costs the next start its head start, and nothing else.
     pub(super) fn step(&self, puts: &[Put], removed: &[String]) {
         let Some(folder) = &self.folder else { return };
-        if let Err(err) = write(folder, puts, removed) {
+        let written = write(folder, puts, removed);
+        let written =
+            written.and_then(|()| if self.is_complete.get() { fs::remove_file(folder.join(UNFINISHED)) } else { Ok(()) });
+        if let Err(err) = written {
             tracing::warn!(folder = %folder.display(), "the configuration cannot be kept: {err}");
+            self.is_complete.set(false);
         }
     }
 }
@@ -68,7 +80,7 @@ fn write(folder: &Path, puts: &[Put], removed: &[String]) -> io::Result<()> {
             Ok(()) | Err(_) => {}
         }
     }
-    fs::remove_file(folder.join(UNFINISHED))
+    Ok(())
 }
 
 fn path(folder: &Path, key: &str) -> PathBuf {
@@ -111,6 +123,18 @@ mod tests {
         assert_eq!(found(), (vec![put("g|Kind|a", 8), put("|Secret|a/b", 7)], true));
         keep.step(&[put("g|Kind|a", 9)], &["|Secret|a/b".into(), "|Secret|never/there".into()]);
         assert_eq!(found(), (vec![put("g|Kind|a", 9)], true));
+    }
+
+    #[test]
+    fn a_step_that_could_not_be_written_is_not_forgotten_over_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let keep = Keep::open(Some(folder.path())).unwrap();
+        // A folder where the draft is to be: nothing can be written.
+        fs::create_dir(folder.path().join("draft")).unwrap();
+        keep.step(&[put("g|Kind|a", 9)], &[]);
+        fs::remove_dir(folder.path().join("draft")).unwrap();
+        keep.step(&[put("g|Kind|b", 9)], &[]);
+        assert!(!Keep::open(Some(folder.path())).unwrap().take().1);
     }
 
     #[test]
