@@ -13,3 +13,14 @@ pub(crate) mod secrets;
 pub(crate) mod selecting;
 pub(crate) mod watch;
 pub(crate) mod write;
+
+use std::time::Duration;
+
+/// Waits for the answer to a request, but not without end: an API server that was lost without a word never answers.
+pub(crate) async fn within<T>(request: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+    let late = |_| kube::Error::Service("it took too long".into());
+    tokio::time::timeout(PATIENCE, request).await.map_err(late)?
+}
+
+/// How long any request but a watch may take.
+const PATIENCE: Duration = Duration::from_secs(10);

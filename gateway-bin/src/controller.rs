@@ -86,7 +86,8 @@ async fn control(flags: &args::Controller, builder: Builder) -> anyhow::Result<E
     let extensions = gateway.extensions().clone();
     let kinds = extensions.kinds().cloned().collect();
     let done = told(&tell, Event::Done);
-    let writer = Writer::new(client.clone(), Handle::current(), done);
+    let (lead, mut leads) = watch::channel(Leader::Unknown);
+    let writer = Writer::new(client.clone(), Handle::current(), leads.clone(), done);
     let place = Place { outfit, sessions: authority.session_secret(), extensions, state: Arc::clone(&state), writer };
     let applying = thread::Builder::new().name("gateway-apply".into());
     applying.spawn(move || Applier::new(place).follow(&events)).context("cannot start the applying thread")?;
@@ -100,7 +101,6 @@ async fn control(flags: &args::Controller, builder: Builder) -> anyhow::Result<E
     let said = told(&tell, Event::Said);
     let serving = tokio::spawn(async move { wire::serve::serve(listener, &identity, verify, said, hushed).await });
 
-    let (lead, mut leads) = watch::channel(Leader::Unknown);
     let lease = own.object("pingora-gateway-controller");
     let striving = tokio::spawn(lease::strive(client.clone(), lease.clone(), own.name.clone(), lead));
     tokio::spawn(async move {

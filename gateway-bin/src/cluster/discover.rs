@@ -13,6 +13,8 @@ use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client, discovery};
 use serde_json::Value;
 
+use super::within;
+
 /// Something that is watched.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Subject {
@@ -58,7 +60,7 @@ impl Discovered {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &crds());
         for name in names.filter(|name| !self.names.contains(*name)) {
             // A list, as that is permitted anyway.
-            let found = api.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await?;
+            let found = within(api.list(&ListParams::default().fields(&format!("metadata.name={name}")))).await?;
             if found.items.iter().any(is_served) {
                 return Ok(Some(name));
             }
@@ -79,12 +81,12 @@ fn is_served(crd: &DynamicObject) -> bool {
 pub(crate) async fn discover(client: &Client, extensions: &[GroupKind]) -> kube::Result<Discovered> {
     let mut names = BTreeSet::new();
     let mut installed: Installed = built_in().into_iter().collect();
-    let present: BTreeSet<String> = client.list_api_groups().await?.groups.into_iter().map(|group| group.name).collect();
+    let present: BTreeSet<String> = within(client.list_api_groups()).await?.groups.into_iter().map(|group| group.name).collect();
     let extended = extensions.iter().map(|kind| (Kind::Extension(Box::new(kind.clone())), true));
     let kinds: Vec<(Kind, bool)> = KINDS.iter().cloned().chain(extended).collect();
     let groups: BTreeSet<&str> = kinds.iter().map(|(kind, _)| kind.group()).chain([NETWORKING]).collect();
     for name in groups.into_iter().filter(|name| present.contains(*name)) {
-        let group = discovery::group(client, name).await?;
+        let group = within(discovery::group(client, name)).await?;
         let found = group.resources_by_stability();
         names.extend(found.iter().map(|(api, _)| format!("{}.{}", api.plural, api.group)));
         let find = |kind: &str| found.iter().find(|(api, _)| api.kind == kind).map(|(api, _)| api.clone());

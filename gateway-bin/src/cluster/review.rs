@@ -9,6 +9,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 
 use super::watch::told;
+use super::within;
 use crate::wire::AUDIENCE;
 use crate::wire::serve::Caller;
 
@@ -17,7 +18,7 @@ pub(crate) async fn review(client: Client, token: String) -> Result<Caller, Stri
     let api: Api<TokenReview> = Api::all(client);
     let spec = TokenReviewSpec { audiences: Some(vec![AUDIENCE.to_owned()]), token: Some(token) };
     let review = TokenReview { spec, ..TokenReview::default() };
-    let reviewed = api.create(&PostParams::default(), &review).await.map_err(|err| {
+    let reviewed = within(api.create(&PostParams::default(), &review)).await.map_err(|err| {
         tracing::warn!("tokens of proxies cannot be reviewed: {}", told(&err));
         "the token cannot be reviewed now".to_owned()
     })?;

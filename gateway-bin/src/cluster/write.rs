@@ -2,7 +2,8 @@
 //!
 //! In: what is to be done. Out: how it ended, told when it has. What is to be written, and whether again, is decided by who asked.
 //!
-//! Invariants: an object that exists and is not ours is never overwritten or deleted.
+//! Invariants: an object that exists and is not ours is never overwritten or deleted; nothing is written any more once we do not lead; no
+//! request is waited for without end.
 
 use std::sync::Arc;
 
@@ -15,11 +16,13 @@ use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::child::{Child, ChildId};
+use super::lease::Leader;
 use super::provision;
 use super::watch::told;
+use super::within;
 
 /// Carries out writes, several at a time.
 #[derive(Clone)]
@@ -27,6 +30,7 @@ pub(crate) struct Writer {
     client: Client,
     runtime: Handle,
     seats: Arc<Semaphore>,
+    leads: watch::Receiver<Leader>,
     tell: Tell,
 }
 
@@ -71,19 +75,23 @@ pub(crate) struct Failure {
 
 impl Writer {
     /// Carries out writes on a runtime.
-    pub(crate) fn new(client: Client, runtime: Handle, tell: Tell) -> Self {
-        Self { client, runtime, seats: Arc::new(Semaphore::new(AT_A_TIME)), tell }
+    pub(crate) fn new(client: Client, runtime: Handle, leads: watch::Receiver<Leader>, tell: Tell) -> Self {
+        Self { client, runtime, seats: Arc::new(Semaphore::new(AT_A_TIME)), leads, tell }
     }
 
     /// Writes a status, if the object is still of this version.
     pub(crate) fn status(&self, id: ObjectId, resource: &ApiResource, resource_version: String, status: Value) {
         let api = self.api(resource, id.name.namespace());
+        let leads = self.leads.clone();
         self.carry_out(async move |tell| {
+            if *leads.borrow() != Leader::Own {
+                return tell(Done::Status(id, Outcome::Failed));
+            }
             let patch = Patch::Merge(json!({"metadata": {"resourceVersion": resource_version}, "status": status}));
             let name = id.name.name();
-            let outcome = match api.patch_status(name, &PatchParams::default(), &patch).await {
+            let outcome = match within(api.patch_status(name, &PatchParams::default(), &patch)).await {
                 Ok(object) => Outcome::Written(value(&object)),
-                Err(kube::Error::Api(status)) if status.code == 409 => match api.get_opt(name).await {
+                Err(kube::Error::Api(status)) if status.code == 409 => match within(api.get_opt(name)).await {
                     Ok(Some(object)) => Outcome::Conflict(value(&object)),
                     Ok(None) => Outcome::Gone,
                     Err(_) => Outcome::Failed,
@@ -103,7 +111,7 @@ impl Writer {
         let api = self.api(resource, id.name.namespace());
         let (api_version, kind) = (resource.api_version.clone(), resource.kind.clone());
         self.carry_out(async move |tell| {
-            let found = api.get_opt(id.name.name()).await.map_err(|err| told(&err));
+            let found = within(api.get_opt(id.name.name())).await.map_err(|err| told(&err));
             let found = found.map(|object| {
                 object.map(|object| {
                     let mut document = value(&object);
@@ -119,8 +127,13 @@ impl Writer {
     /// Writes a child, as ours alone. `is_known` says that it was seen to be ours.
     pub(crate) fn apply(&self, child: Child, resource: &ApiResource, is_known: bool, controller_name: String) {
         let api = self.api(resource, child.name.namespace());
+        let leads = self.leads.clone();
         self.carry_out(async move |tell| {
-            let applied = apply(&api, &child, is_known, &controller_name).await;
+            let is_leading = *leads.borrow() == Leader::Own;
+            let applied = match is_leading {
+                true => apply(&api, &child, is_known, &controller_name).await,
+                false => Err(Failure { message: NOT_LEADING.to_owned(), is_refusal: false }),
+            };
             tell(Done::Applied(child.id(), applied));
         });
     }
@@ -128,12 +141,16 @@ impl Writer {
     /// Deletes a child, if it is still the same object.
     pub(crate) fn delete(&self, id: ChildId, resource: &ApiResource, uid: Option<String>) {
         let api = self.api(resource, id.1.namespace());
+        let leads = self.leads.clone();
         self.carry_out(async move |tell| {
+            if *leads.borrow() != Leader::Own {
+                return tell(Done::Deleted(id, Err(NOT_LEADING.to_owned())));
+            }
             let params = DeleteParams {
                 preconditions: Some(Preconditions { uid, ..Preconditions::default() }),
                 ..DeleteParams::background()
             };
-            let deleted = match api.delete(id.1.name(), &params).await {
+            let deleted = match within(api.delete(id.1.name(), &params)).await {
                 Ok(_) => Ok(()),
                 Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
                 Err(err) => Err(told(&err)),
@@ -145,7 +162,11 @@ impl Writer {
     /// Puts a finalizer on a class, or takes it off, whatever else is there.
     pub(crate) fn finalize(&self, name: ObjectName, resource: &ApiResource, finalizer: &'static str, is_wanted: bool) {
         let api = self.api(resource, name.namespace());
+        let leads = self.leads.clone();
         self.carry_out(async move |tell| {
+            if *leads.borrow() != Leader::Own {
+                return tell(Done::Finalized(name, Err(NOT_LEADING.to_owned())));
+            }
             let finalized = finalize(&api, &name, finalizer, is_wanted).await.map_err(|err| told(&err));
             tell(Done::Finalized(name, finalized));
         });
@@ -170,7 +191,7 @@ impl Writer {
                 reporting_instance: Some("controller".to_owned()),
                 ..Event::default()
             };
-            if let Err(err) = api.create(&PostParams::default(), &event).await {
+            if let Err(err) = within(api.create(&PostParams::default(), &event)).await {
                 tracing::info!("an Event could not be written: {}", told(&err));
             }
         });
@@ -206,7 +227,7 @@ async fn apply(api: &Api<DynamicObject>, child: &Child, is_known: bool, controll
     };
     let name = child.name.name();
     if !is_known {
-        let found = api.get_opt(name).await.map_err(failure)?;
+        let found = within(api.get_opt(name)).await.map_err(failure)?;
         let is_foreign = found.is_some_and(|found| provision::owner_of(&value(&found), controller_name).is_none());
         if is_foreign {
             let message = format!(
@@ -218,11 +239,12 @@ async fn apply(api: &Api<DynamicObject>, child: &Child, is_known: bool, controll
         }
     }
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch(name, &params, &Patch::Apply(&child.manifest)).await.map(|object| value(&object)).map_err(failure)
+    let applied = within(api.patch(name, &params, &Patch::Apply(&child.manifest))).await;
+    applied.map(|object| value(&object)).map_err(failure)
 }
 
 async fn finalize(api: &Api<DynamicObject>, name: &ObjectName, finalizer: &str, is_wanted: bool) -> kube::Result<()> {
-    let Some(found) = api.get_opt(name.name()).await? else { return Ok(()) };
+    let Some(found) = within(api.get_opt(name.name())).await? else { return Ok(()) };
     let mut finalizers = found.metadata.finalizers.clone().unwrap_or_default();
     let is_there = finalizers.iter().any(|one| one == finalizer);
     // What is about to go takes no new ones.
@@ -235,7 +257,7 @@ async fn finalize(api: &Api<DynamicObject>, name: &ObjectName, finalizer: &str, 
     }
     let version = &found.metadata.resource_version;
     let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}}));
-    api.patch(name.name(), &PatchParams::default(), &patch).await.map(drop)
+    within(api.patch(name.name(), &PatchParams::default(), &patch)).await.map(drop)
 }
 
 fn value(object: &DynamicObject) -> Value {
@@ -246,3 +268,4 @@ fn value(object: &DynamicObject) -> Value {
 /// By what name the API server knows which fields are ours.
 const FIELD_MANAGER: &str = "pingora-gateway";
 const AT_A_TIME: usize = 16;
+const NOT_LEADING: &str = "another controller leads now";
