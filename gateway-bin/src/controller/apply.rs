@@ -12,10 +12,11 @@ use gateway_core::compile::{
     Addresses, CLUSTER_DOMAIN, Change, Classes, Compiler, Extensions, ExternalNames, Fact, Options, Proof, Update,
 };
 use gateway_core::name::{Kind, ObjectId, ObjectName};
-use gateway_core::resource::{FieldValidation, Gateway, ListenerSet, Reader, XBackend};
+use gateway_core::resource::{FieldValidation, Gateway, ListenerSet, Protocol, Reader, XBackend};
 use gateway_core::snapshot::{Network, Settings, Socket};
 use gateway_core::status::Status;
 use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
 
 use super::events::{Unread, kind_of};
 use super::feeds::Feeds;
@@ -96,6 +97,8 @@ pub(super) struct Applier {
     pub(super) refused: BTreeMap<ObjectName, BTreeMap<Socket, Arc<str>>>,
     /// What people were told last of what could not be written for a Gateway or an XBackend.
     pub(super) told: BTreeMap<ObjectId, BTreeMap<ChildId, String>>,
+    /// When to begin at the latest, though contents are missing.
+    begin_by: Option<Instant>,
     /// Since when results are held back.
     held_since: Option<Instant>,
     /// Statuses that are held back.
@@ -152,6 +155,7 @@ impl Applier {
             addresses: BTreeMap::new(),
             refused: BTreeMap::new(),
             told: BTreeMap::new(),
+            begin_by: None,
             held_since: None,
             withheld: BTreeMap::new(),
             now: Instant::now(),
@@ -169,10 +173,13 @@ impl Applier {
     }
 
     fn next_turn(&self) -> Option<Instant> {
-        let held = self.held_since.map(|since| since + HOLD);
+        let held = self.held_since.filter(|_| self.is_begun).map(|since| since + HOLD);
         let writes = (self.is_leader() && held.is_none()).then(|| [self.reports.next(), self.made.next(), self.classes.next()]);
         let writes = writes.into_iter().flatten().flatten().min();
-        [self.alarm.next(), held, writes, self.fetches.next()].into_iter().flatten().min()
+        [self.alarm.next(), held, self.begin_by.filter(|_| !self.is_begun), writes, self.fetches.next()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(super) fn is_leader(&self) -> bool {
@@ -189,20 +196,20 @@ impl Applier {
                 Event::Leader(leader) => self.lead(leader, &mut changes),
             }
         }
-        let mut begins = false;
-        if !self.is_begun {
-            let is_listed = |installed: &Installed| installed.keys().all(|subject| self.listed.contains(subject));
-            if self.installed.as_ref().is_some_and(is_listed) {
-                self.is_begun = true;
-                begins = true;
-                changes.extend(self.stored_facts());
-                tracing::info!("everything is listed");
-            } else {
-                // It is only taken note of: nothing is said before all is known.
-                self.compiler_note(changes);
-                self.fetch();
+        let begins = !self.is_begun;
+        if begins {
+            // It is only taken note of: nothing is said before all is known.
+            self.compiler_note(std::mem::take(&mut changes));
+            self.fetch();
+            if !self.may_begin() {
                 return;
             }
+            self.is_begun = true;
+            // What is missing still was waited for.
+            self.held_since = None;
+            changes.extend(self.stored_facts());
+            self.recall_refusals();
+            tracing::info!("everything is listed");
         }
         if begins || !changes.is_empty() || self.alarm.is_time(self.now) || !self.dirty.is_empty() {
             self.apply(changes);
@@ -211,6 +218,14 @@ impl Applier {
         self.settle();
         self.write();
         self.alarm.rest(self.now, || false);
+    }
+
+    /// Whether everything is listed, and what Gateways need of contents is known, or was waited for.
+    fn may_begin(&mut self) -> bool {
+        let is_listed = |installed: &Installed| installed.keys().all(|subject| self.listed.contains(subject));
+        let is_all_listed = self.installed.as_ref().is_some_and(is_listed);
+        self.begin_by = is_all_listed.then(|| self.begin_by.unwrap_or(self.now + PATIENCE));
+        self.begin_by.is_some_and(|by| by <= self.now || !self.is_content_missing())
     }
 
     /// Applies changes of which nobody is told yet.
@@ -288,13 +303,17 @@ impl Applier {
     /// Lets out what was held back, once nothing is missing any more, or its time is over.
     fn settle(&mut self) {
         let is_over = self.held_since.is_none_or(|since| since + HOLD <= self.now);
-        let is_missing = || self.contents.values().any(|content| *content == Content::Asked);
-        if !is_over && is_missing() {
+        if !is_over && self.is_content_missing() {
             return;
         }
         self.held_since = None;
         let turn = self.feeds.turn();
         self.reports.want(&std::mem::take(&mut self.withheld), turn, self.now);
+    }
+
+    /// Whether a content is not known yet that a Gateway needs.
+    fn is_content_missing(&self) -> bool {
+        self.contents.values().any(|content| *content == Content::Asked)
     }
 
     /// What a former leader found acknowledged: conditions stored for the very generation that is there.
@@ -314,10 +333,28 @@ impl Applier {
         holders.filter_map(fact).collect()
     }
 
+    /// Ports that proxies could not open, as a former leader wrote it down: they say it themselves once they are here.
+    fn recall_refusals(&mut self) {
+        let Self { gateways, reports, feeds, .. } = self;
+        for (name, holder) in gateways.iter() {
+            let Some(stored) = reports.stored(&gateway(name)) else { continue };
+            let refused = holder.spec.listeners.iter().filter_map(|listener| {
+                let entries = stored.get("listeners")?.as_array()?;
+                let entry = entries.iter().find(|entry| entry["name"] == *listener.name)?;
+                let is_refusal = |one: &&Value| one["type"] == "Accepted" && one["reason"] == "PortUnavailable";
+                let condition = entry.get("conditions")?.as_array()?.iter().find(is_refusal)?;
+                let (_, why) = condition["message"].as_str()?.split_once(" cannot be listened on: ")?;
+                Some(((listener.port, listener.protocol == Protocol::Udp), why.to_owned()))
+            });
+            feeds.recall(name, refused.collect());
+        }
+    }
+
     fn lead(&mut self, leader: Leader, changes: &mut Vec<Change>) {
         tracing::info!(?leader, "the lease");
         if leader == Leader::Own && self.leader != Leader::Own {
             changes.extend(self.stored_facts());
+            self.recall_refusals();
             self.reports.doubt();
             self.dirty.extend(self.gateways.keys().map(gateway));
             self.dirty.extend(self.backends.keys().map(|name| ObjectId::new(Kind::XBackend, name.clone())));
@@ -341,7 +378,9 @@ impl Applier {
                         // It hears that, or is gone.
                         let _ = outbox.send(FromController { session_keys, ..FromController::default() });
                     }
-                    let has_joined = own.as_ref().is_some_and(|own| self.feeds.join(proxy, own, &held, outbox.clone()));
+                    let Self { feeds, contents, .. } = self;
+                    let is_unknown = |id: &ObjectId| contents.get(id) == Some(&Content::Asked);
+                    let has_joined = own.as_ref().is_some_and(|own| feeds.join(proxy, own, &held, is_unknown, outbox.clone()));
                     let pod = caller.pod.as_deref().unwrap_or("?");
                     if has_joined {
                         tracing::info!(account = %caller.account, pod, release, "a proxy connected");
@@ -379,7 +418,9 @@ impl Applier {
                     Outcome::Gone => Ended::Gone,
                     Outcome::Failed => Ended::Failed,
                 };
-                self.reports.end(&id, ended, self.now);
+                if let Some(written) = self.reports.end(&id, ended, self.now) {
+                    self.tell_of_status(&id, &written);
+                }
             }
             Done::Fetched(id, found) => self.fetched(id, found, changes),
             Done::Applied(id, outcome) => {
@@ -414,15 +455,21 @@ impl Applier {
         if !self.is_leader() || self.held_since.is_some() {
             return;
         }
-        let Self { reports, feeds, .. } = self;
+        let Self { reports, feeds, sets, .. } = self;
+        let is_served = |holder: &ObjectId, turn| {
+            if holder.kind == Kind::Gateway {
+                return feeds.has_reached(&holder.name, turn);
+            }
+            let set = sets.get(&holder.name);
+            set.is_none_or(|set| feeds.has_reached(&set.spec.parent_ref.target(holder.name.namespace()), turn))
+        };
         let written_at = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let writes = reports.take(self.now, &written_at, |gateway, turn| feeds.has_reached(gateway, turn));
+        let writes = reports.take(self.now, &written_at, is_served);
         for write in writes {
             let Some(api) = self.resource(&Subject::Object(write.id.kind.clone())).map(|resource| resource.api.clone()) else {
                 self.reports.end(&write.id, Ended::Gone, self.now);
                 continue;
             };
-            self.tell_of_status(&write);
             self.place.writer.status(write.id, &api, write.resource_version, write.status);
         }
         self.tell_of_unread();
@@ -469,5 +516,7 @@ pub(super) fn gateway(name: &ObjectName) -> ObjectId {
 const IN_USE: &str = "gateway-exists-finalizer.gateway.networking.k8s.io";
 /// How long results are held back for the sake of contents that are fetched.
 const HOLD: Duration = Duration::from_secs(1);
+/// How long contents that cannot be fetched are waited for at the beginning.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often what follows from a change may have consequences of its own.
 const ROUNDS: usize = 8;

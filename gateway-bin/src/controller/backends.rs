@@ -3,6 +3,8 @@
 //!
 //! In: an XBackend that changed, or that a Gateway began or ceased to need. Out: what is wanted for it. No pod is read here.
 
+use std::collections::BTreeSet;
+
 use gateway_core::name::{Kind, ObjectId};
 
 use super::apply::Applier;
@@ -17,15 +19,24 @@ impl Applier {
         let service = backend.zip(resource).map_or(Ok(None), |(backend, api_version)| {
             selecting::service(&backend, &api_version, &self.place.outfit.controller_name)
         });
-        if service.is_ok() {
-            self.told.remove(owner);
-        }
-        let service = service.unwrap_or_else(|why| {
-            if self.is_leader() {
-                self.tell_not_made(owner, (Subject::Object(Kind::Service), owner.name.clone()), why);
+        // A Service that could be made for it has another name.
+        let none = (Subject::Object(Kind::Service), owner.name.clone());
+        let service = match service {
+            Ok(Some(service)) => {
+                self.told.get_mut(owner).and_then(|told| told.remove(&none));
+                Some(service)
             }
-            None
-        });
-        self.made.want(owner, service.into_iter().collect(), self.now);
+            Ok(None) => {
+                self.told.remove(owner);
+                None
+            }
+            Err(why) => {
+                if self.is_leader() {
+                    self.tell_not_made(owner, none, why);
+                }
+                None
+            }
+        };
+        self.made.want(owner, service.into_iter().collect(), BTreeSet::new(), self.now);
     }
 }

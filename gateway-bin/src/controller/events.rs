@@ -1,6 +1,6 @@
 //! What people are told by Events: notices of statuses, what could not be made, objects that cannot be read.
 //!
-//! In: writes about to be done, failures. Out: Events, each matter once.
+//! In: statuses that were written, failures. Out: Events, each matter once.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 
 use super::apply::Applier;
 use super::notices::Notice;
-use super::reports::Write;
+use super::reports::Written;
 use crate::cluster::child::ChildId;
 use crate::cluster::discover::Subject;
 
@@ -24,10 +24,10 @@ pub(super) struct Unread {
 }
 
 impl Applier {
-    /// Tells of conditions that turn bad.
-    pub(super) fn tell_of_status(&mut self, write: &Write) {
-        for Notice { reason, message } in self.notices.of_write(write.before.as_ref(), &write.status, self.now) {
-            self.tell(&write.id, write.uid.clone(), reason, message);
+    /// Tells of conditions that turned bad.
+    pub(super) fn tell_of_status(&mut self, id: &ObjectId, Written { uid, before, after }: &Written) {
+        for Notice { reason, message } in self.notices.of_write(before.as_ref(), after, self.now) {
+            self.tell(id, uid.clone(), reason, message);
         }
     }
 

@@ -2,9 +2,10 @@
 //!
 //! In: objects as JSON, what Gateways need, what proxies say. Out: steps in the proxies' outboxes, each the difference between what
 //! a proxy has and what it should have, and who acknowledged what. One step at a time is under way to a proxy; what changes
-//! meanwhile is gathered, so that a slow one is told the latest only.
+//! meanwhile is gathered, so that a slow one is told the latest only. Steps are sent when a turn ends, and at no other time.
 //!
-//! Invariants: a proxy is told objects that its own Gateway needs and no others; a step is never sent while one is unacknowledged.
+//! Invariants: a proxy is told objects that its own Gateway needs and no others; a step is never sent while one is unacknowledged; what
+//! is not known yet is not taken from a proxy that holds it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -47,6 +48,8 @@ struct Kept {
 struct Feed {
     needs: BTreeSet<ObjectId>,
     lines: BTreeMap<ProxyId, Line>,
+    /// Ports that proxies could not open when they said so last, and whether over UDP.
+    refused: BTreeMap<(u16, bool), String>,
     /// Generations that proxies are to acknowledge, each with the turn that brought it.
     awaited: Vec<(u64, ObjectId, i64)>,
 }
@@ -148,8 +151,15 @@ impl Feeds {
         }
     }
 
-    /// A proxy came. False when its Gateway is none of ours.
-    pub(crate) fn join(&mut self, proxy: ProxyId, gateway: &ObjectName, held: &[Held], outbox: Outbox) -> bool {
+    /// A proxy came. False when its Gateway is none of ours. `is_unknown` tells of which objects it is not known yet what they are.
+    pub(crate) fn join(
+        &mut self,
+        proxy: ProxyId,
+        gateway: &ObjectName,
+        held: &[Held],
+        is_unknown: impl Fn(&ObjectId) -> bool,
+        outbox: Outbox,
+    ) -> bool {
         let Some(feed) = self.feeds.get(gateway) else { return false };
         let own = ObjectId::new(Kind::Gateway, gateway.clone());
         let slices = feed.needs.iter().filter_map(|need| self.slices.get(need)).flatten();
@@ -159,15 +169,14 @@ impl Feeds {
         let is_there =
             |id: &&&ObjectId| self.kept.get(**id).is_some_and(|kept| held.get(key(id).as_str()) == Some(&kept.version));
         let mut pending: BTreeSet<ObjectId> = wanted.iter().filter(|id| !is_there(id)).map(|id| (*id).clone()).collect();
-        pending.extend(held.keys().filter_map(|key| read_key(key)).filter(|id| !wanted.contains(id)));
+        let needed = |id: &ObjectId| feed.needs.contains(id) && is_unknown(id);
+        pending.extend(held.keys().filter_map(|key| read_key(key)).filter(|id| !wanted.contains(id) && !needed(id)));
         let line = Line { outbox, pending, under_way: None, reached: None, refused: BTreeMap::new() };
-        let turn = self.turn;
         if let Some(feed) = self.feeds.get_mut(gateway) {
             feed.lines.insert(proxy, line);
         }
         self.proxies.insert(proxy, gateway.clone());
-        // Also where nothing is pending: by its acknowledgement the controller learns which ports are open.
-        self.send(gateway, proxy, turn);
+        self.changed.insert(gateway.clone());
         true
     }
 
@@ -189,17 +198,28 @@ impl Feeds {
     /// A proxy acknowledged a step, or tells of its ports again. Returns its Gateway.
     pub(crate) fn acknowledge(&mut self, proxy: ProxyId, told: Acknowledged) -> Option<ObjectName> {
         let gateway = self.proxies.get(&proxy)?.clone();
-        let line = self.feeds.get_mut(&gateway)?.lines.get_mut(&proxy)?;
+        let feed = self.feeds.get_mut(&gateway)?;
+        let line = feed.lines.get_mut(&proxy)?;
         let port = |port: u32| u16::try_from(port).ok();
         line.refused = told.refused.into_iter().filter_map(|one| Some(((port(one.port)?, one.is_udp), one.why))).collect();
         if line.under_way == Some(told.step) {
             line.under_way = None;
             line.reached = Some(if line.pending.is_empty() { self.turn } else { told.step });
             if !line.pending.is_empty() {
-                self.send(&gateway, proxy, self.turn);
+                self.changed.insert(gateway.clone());
             }
         }
+        feed.refused = feed.lines.values().filter(|line| line.reached.is_some()).flat_map(|line| line.refused.clone()).collect();
         Some(gateway)
+    }
+
+    /// What is stored of ports that proxies could not open, until they say it themselves.
+    pub(crate) fn recall(&mut self, gateway: &ObjectName, refused: BTreeMap<(u16, bool), String>) {
+        if let Some(feed) = self.feeds.get_mut(gateway)
+            && feed.lines.is_empty()
+        {
+            feed.refused = refused;
+        }
     }
 
     /// Ends a turn: what changed in it is sent. Returns its number.
@@ -207,7 +227,9 @@ impl Feeds {
         self.turn += 1;
         for gateway in std::mem::take(&mut self.changed) {
             let Some(feed) = self.feeds.get(&gateway) else { continue };
-            let idle = feed.lines.iter().filter(|(_, line)| line.under_way.is_none() && !line.pending.is_empty());
+            // Also where nothing is pending: by its first acknowledgement a proxy says which ports are open.
+            let is_due = |line: &Line| line.under_way.is_none() && (!line.pending.is_empty() || line.reached.is_none());
+            let idle = feed.lines.iter().filter(|(_, line)| is_due(line));
             let idle: Vec<ProxyId> = idle.map(|(proxy, _)| *proxy).collect();
             for proxy in idle {
                 self.send(&gateway, proxy, self.turn);
@@ -238,10 +260,9 @@ impl Feeds {
         facts
     }
 
-    /// The ports that a proxy of a Gateway could not open, and whether over UDP.
+    /// The ports that the proxies of a Gateway could not open, and whether over UDP. While none is there to say, it is as it was.
     pub(crate) fn refused(&self, gateway: &ObjectName) -> BTreeMap<(u16, bool), String> {
-        let lines = self.feeds.get(gateway).into_iter().flat_map(|feed| feed.lines.values());
-        lines.flat_map(|line| line.refused.clone()).collect()
+        self.feeds.get(gateway).map(|feed| feed.refused.clone()).unwrap_or_default()
     }
 
     /// Those who are to know that an object changed.
@@ -481,12 +502,14 @@ mod tests {
 
         fn join(&mut self, proxy: ProxyId, held: &[Held]) -> UnboundedReceiver<FromController> {
             let (outbox, told) = unbounded_channel();
-            assert!(self.feeds.join(proxy, &web(), held, outbox));
+            assert!(self.feeds.join(proxy, &web(), held, |_| false, outbox));
+            self.feeds.turn();
             told
         }
 
         fn acknowledge(&mut self, proxy: ProxyId, step: u64) {
             self.feeds.acknowledge(proxy, Acknowledged { step, refused: vec![] });
+            self.feeds.turn();
         }
     }
 
@@ -537,6 +560,48 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_known_yet_is_not_taken_from_a_proxy_that_holds_it() {
+        let mut scene = Scene::new();
+        let secret = id(Kind::Secret, "s");
+        scene.need(Kind::Secret, true);
+        let held = [Held { key: key(&secret), version: 1 }, Held { key: key(&id(Kind::Secret, "other")), version: 1 }];
+        let (outbox, mut told) = unbounded_channel();
+        scene.feeds.join(1, &web(), &held, |id| id.kind == Kind::Secret, outbox);
+        assert_eq!(step(&mut told), None, "not before the turn ends");
+        scene.feeds.turn();
+        let (first, brought) = step(&mut told).unwrap();
+        assert!(
+            brought.contains(&"-Secret shop/other".to_owned()) && !brought.contains(&"-Secret shop/s".to_owned()),
+            "{brought:?}"
+        );
+        scene.feeds.remove(&secret);
+        scene.acknowledge(1, first);
+        assert_eq!(step(&mut told).unwrap().1, ["-Secret shop/s"], "now it is known not to be");
+    }
+
+    #[test]
+    fn a_port_that_could_not_be_opened_stays_so_until_a_proxy_says_otherwise() {
+        let mut scene = Scene::new();
+        let refused = |scene: &Scene| scene.feeds.refused(&web()).into_keys().collect::<Vec<_>>();
+        scene.feeds.recall(&web(), [((81, false), "in use".to_owned())].into());
+        assert_eq!(refused(&scene), [(81, false)], "as it is stored");
+        let mut told = scene.join(1, &[]);
+        let (first, _) = step(&mut told).unwrap();
+        assert_eq!(refused(&scene), [(81, false)]);
+        let port = crate::wire::Refused { port: 80, is_udp: false, why: "in use".into() };
+        scene.feeds.acknowledge(1, Acknowledged { step: first, refused: vec![port] });
+        assert_eq!(refused(&scene), [(80, false)]);
+        scene.feeds.leave(1);
+        scene.feeds.dismiss();
+        assert_eq!(refused(&scene), [(80, false)]);
+        let mut told = scene.join(2, &[]);
+        let (second, _) = step(&mut told).unwrap();
+        assert_eq!(refused(&scene), [(80, false)], "it has not said anything yet");
+        scene.acknowledge(2, second);
+        assert!(refused(&scene).is_empty());
+    }
+
+    #[test]
     fn statuses_and_what_an_api_server_notes_for_itself_are_told_to_nobody() {
         let mut scene = Scene::new();
         let mut told = scene.join(1, &[]);
@@ -574,7 +639,7 @@ mod tests {
         scene.feeds.own(&web(), false);
         assert!(matches!(told.try_recv(), Err(tokio::sync::mpsc::error::TryRecvError::Disconnected)));
         let (outbox, _told) = unbounded_channel();
-        assert!(!scene.feeds.join(2, &web(), &[], outbox));
+        assert!(!scene.feeds.join(2, &web(), &[], |_| false, outbox));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! In: Gateways that may need something else than they have. Out: the objects wanted for each, and facts for the compiler: addresses
 //! given or refused, ports that proxies could not open. Writes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use gateway_core::compile::{Bound, Change, Fact};
@@ -33,7 +33,7 @@ impl Applier {
             match gateway.filter(|_| self.compiler.statuses().contains_key(&owner)) {
                 Some(gateway) => self.look_after(&owner, &gateway, &mut changes),
                 None => {
-                    self.made.want(&owner, Vec::new(), self.now);
+                    self.made.want(&owner, Vec::new(), BTreeSet::new(), self.now);
                     self.told.remove(&owner);
                     let name = owner.name;
                     self.accounts.retain(|_, gateway| *gateway != name);
@@ -64,14 +64,15 @@ impl Applier {
         let leftover: Vec<(&ChildId, &Value)> = self.made.stored_of(owner).filter(left).collect();
         let mut addresses = address::addresses(&held, leftover.iter().map(|(_, document)| *document));
         let parameters = self.compiler.parameters(name).unwrap_or_default();
-        let mut children = provision::children(gateway, &parameters, &self.ports(gateway), &asking, &self.place.outfit);
+        let children = provision::children(gateway, &parameters, &self.ports(gateway), &asking, &self.place.outfit);
+        // What a Gateway has it keeps until it has what it asks for now.
+        let mut spared = BTreeSet::new();
         if address::is_satisfied(&addresses) {
             addresses = address::addresses(&held, std::iter::empty());
         } else {
-            // What a Gateway has it keeps until it has what it asks for now.
-            children.extend(leftover.iter().filter_map(|(id, _)| self.made.wanted_child(id)));
+            spared.extend(leftover.iter().map(|(id, _)| (*id).clone()));
         }
-        self.made.want(owner, children, self.now);
+        self.made.want(owner, children, spared, self.now);
         self.accounts.insert(provision::account(gateway), name.clone());
         let refused = self.feeds.refused(name);
         let sockets = addresses.listen.iter().filter(|address| address.is_some()).flat_map(|address| {

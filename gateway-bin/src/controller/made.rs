@@ -24,6 +24,8 @@ pub(crate) struct Made {
     work: Schedule<ChildId>,
     /// Owners of which it is not known what they want.
     unread: BTreeSet<ObjectId>,
+    /// What is to stay as it is though nobody wants it so, by its owner.
+    spared: BTreeMap<ObjectId, BTreeSet<ChildId>>,
     /// Nothing is deleted before everything wanted is known.
     is_complete: bool,
 }
@@ -49,8 +51,13 @@ pub(crate) enum Deed {
 }
 
 impl Made {
-    /// This is wanted for an owner now, and nothing else.
-    pub(crate) fn want(&mut self, owner: &ObjectId, children: Vec<Child>, now: Instant) {
+    /// This is wanted for an owner now, and nothing else; what is spared is to stay, if it is there, as it is.
+    pub(crate) fn want(&mut self, owner: &ObjectId, children: Vec<Child>, spared: BTreeSet<ChildId>, now: Instant) {
+        let before = self.spared.remove(owner).unwrap_or_default();
+        before.difference(&spared).for_each(|id| self.work.add(id, now));
+        if !spared.is_empty() {
+            self.spared.insert(owner.clone(), spared);
+        }
         let ids: BTreeSet<ChildId> = children.iter().map(Child::id).collect();
         let dropped = self.wanted.iter().filter(|(id, wanted)| wanted.of == *owner && !ids.contains(*id));
         let dropped: Vec<ChildId> = dropped.map(|(id, _)| id.clone()).collect();
@@ -131,15 +138,6 @@ impl Made {
         self.wanted.get(id).map(|wanted| &wanted.of)
     }
 
-    /// An object as it is wanted until now.
-    pub(crate) fn wanted_child(&self, id: &ChildId) -> Option<Child> {
-        let mut child = self.wanted.get(id)?.child.clone();
-        if let Some(annotations) = child.manifest.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
-            annotations.remove(APPLIED);
-        }
-        Some(child)
-    }
-
     /// What is to be done now.
     pub(crate) fn take(&mut self, now: Instant) -> Vec<Deed> {
         let mut deeds = Vec::new();
@@ -152,7 +150,9 @@ impl Made {
                     (!is_there).then(|| Deed::Apply(wanted.child.clone(), stored.is_some()))
                 }
                 None => {
-                    let is_left = |(of, stored): &&(ObjectId, Value)| !self.unread.contains(of) && !is_ending(stored);
+                    let is_spared = |of: &ObjectId| self.spared.get(of).is_some_and(|spared| spared.contains(&id));
+                    let is_left =
+                        |(of, stored): &&(ObjectId, Value)| !self.unread.contains(of) && !is_spared(of) && !is_ending(stored);
                     stored.filter(|_| self.is_complete).filter(is_left).map(|(_, stored)| {
                         let uid = stored.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
                         Deed::Delete(id.clone(), uid)
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn what_is_wanted_is_made_and_made_again_when_somebody_changes_it() {
         let (mut made, now) = (Made::default(), Instant::now());
-        made.want(&web(), vec![child("1")], now);
+        made.want(&web(), vec![child("1")], BTreeSet::new(), now);
         let deeds = made.take(now);
         assert!(made.take(now).is_empty(), "one write at a time");
         assert_eq!(carry_out(&mut made, deeds, now), ["apply \"1\""]);
@@ -274,10 +274,10 @@ mod tests {
         let mut changed = made.stored(&child("").id()).unwrap().clone();
         changed["data"]["x"] = json!("other");
         made.see(&child("").id(), Some((web(), changed)), now);
-        made.want(&web(), vec![child("1")], now);
+        made.want(&web(), vec![child("1")], BTreeSet::new(), now);
         let deeds = made.take(now);
         assert_eq!(carry_out(&mut made, deeds, now), ["apply \"1\""]);
-        made.want(&web(), vec![child("2")], now);
+        made.want(&web(), vec![child("2")], BTreeSet::new(), now);
         let deeds = made.take(now);
         assert_eq!(carry_out(&mut made, deeds, now), ["apply \"2\""]);
         made.vanish(&child("").id(), now);
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn what_was_refused_is_told_and_tried_again_and_at_once_when_it_is_wanted_otherwise() {
         let (mut made, mut now) = (Made::default(), Instant::now());
-        made.want(&web(), vec![child("1")], now);
+        made.want(&web(), vec![child("1")], BTreeSet::new(), now);
         for is_refusal in [false, true, true] {
             assert_eq!(made.take(now).len(), 1);
             let failure = Failure { message: "no".into(), is_refusal };
@@ -309,7 +309,7 @@ mod tests {
         }
         made.take(now);
         made.applied(&child("").id(), Err(Failure { message: "no".into(), is_refusal: true }), now);
-        made.want(&web(), vec![child("2")], now);
+        made.want(&web(), vec![child("2")], BTreeSet::new(), now);
         let deeds = made.take(now);
         assert_eq!(carry_out(&mut made, deeds, now), ["apply \"2\""]);
         assert_eq!(made.refusal(&child("").id()), None);
@@ -318,12 +318,23 @@ mod tests {
     #[test]
     fn what_an_object_stands_in_the_way_of_is_done_as_soon_as_that_is_gone() {
         let (mut made, now) = (Made::default(), Instant::now());
-        made.want(&web(), vec![child("1")], now);
+        made.want(&web(), vec![child("1")], BTreeSet::new(), now);
         made.take(now);
         made.applied(&child("").id(), Err(Failure { message: "not ours".into(), is_refusal: true }), now);
         made.see(&child("").id(), None, now);
         assert!(made.take(now).is_empty(), "it is there still");
         made.vanish(&child("").id(), now);
+        assert_eq!(made.take(now).len(), 1);
+    }
+
+    #[test]
+    fn what_is_spared_stays_though_a_new_controller_never_wanted_it() {
+        let (mut made, now) = (Made::default(), Instant::now());
+        made.see(&child("").id(), Some((web(), json!({"metadata": {"uid": "u"}}))), now);
+        made.want(&web(), vec![], [child("").id()].into(), now);
+        made.complete(now);
+        assert!(made.take(now).is_empty());
+        made.want(&web(), vec![], BTreeSet::new(), now);
         assert_eq!(made.take(now).len(), 1);
     }
 

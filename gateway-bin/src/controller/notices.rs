@@ -1,6 +1,6 @@
 //! What people are told by Events: conditions that turned bad, where `kubectl describe` and `kubectl get events` show it.
 //!
-//! In: a status as it is stored, and as it is about to be written. Out: one notice for each condition that is bad now and was not, or
+//! In: a status as it was stored, and as it was written. Out: one notice for each condition that is bad now and was not, or
 //! was for another reason. What stays bad is told once.
 //!
 //! Invariants: conditions that others wrote are never told; a storm of bad conditions does not become a storm of Events.

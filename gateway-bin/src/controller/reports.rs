@@ -1,7 +1,8 @@
 //! Statuses on their way to the API server: what we want, what is stored, and what is to be written now.
 //!
 //! In: statuses from the compiler, objects as they are stored, how writes ended. Out: writes, one at a time per object. A status
-//! waits until the proxies it concerns have what it speaks of, but not for long, and none waits for another's.
+//! waits until the proxies it concerns have what it speaks of, but not for long, and none waits for another's. What could not be written
+//! is tried again after pauses that grow.
 //!
 //! Invariants: what is stored as we want it is never written; only one write of an object is under way; what is due is wanted.
 
@@ -12,14 +13,35 @@ use gateway_core::name::{Kind, ObjectId, ObjectName};
 use gateway_core::status::{self, Status};
 use serde_json::Value;
 
+use super::schedule::pause;
+
 /// All statuses.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
     wanted: HashMap<ObjectId, Status>,
     stored: HashMap<ObjectId, Stored>,
     due: BTreeMap<ObjectId, Due>,
-    /// Each with whether it was seen meanwhile: then what the write answers may be older than what was seen.
-    under_way: BTreeMap<ObjectId, bool>,
+    under_way: BTreeMap<ObjectId, UnderWay>,
+    /// How often in a row each could not be written.
+    failures: HashMap<ObjectId, u32>,
+}
+
+/// A write that was not answered yet.
+#[derive(Debug)]
+struct UnderWay {
+    /// Whether the object was seen meanwhile: then what the write answers may be older than what was seen.
+    is_seen: bool,
+    before: Option<Value>,
+    uid: Option<String>,
+}
+
+/// What was written.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) uid: Option<String>,
+    /// The status as it was stored.
+    pub(crate) before: Option<Value>,
+    pub(crate) after: Value,
 }
 
 /// What an API server holds.
@@ -47,9 +69,6 @@ pub(crate) struct Write {
     pub(crate) id: ObjectId,
     /// The version of the object that it is made for.
     pub(crate) resource_version: String,
-    pub(crate) uid: Option<String>,
-    /// The status as it is stored.
-    pub(crate) before: Option<Value>,
     pub(crate) status: Value,
 }
 
@@ -69,8 +88,8 @@ pub(crate) enum Ended {
 impl Reports {
     /// An object is stored like this.
     pub(crate) fn store(&mut self, id: &ObjectId, document: &Value) {
-        if let Some(is_seen) = self.under_way.get_mut(id) {
-            *is_seen = true;
+        if let Some(write) = self.under_way.get_mut(id) {
+            write.is_seen = true;
         }
         let version = document.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
         let status = document.get("status").filter(|status| !status.is_null()).cloned();
@@ -87,6 +106,7 @@ impl Reports {
     pub(crate) fn forget(&mut self, id: &ObjectId) {
         self.stored.remove(id);
         self.due.remove(id);
+        self.failures.remove(id);
     }
 
     /// A status as it is stored.
@@ -100,6 +120,7 @@ impl Reports {
             let Some(status) = status else {
                 self.wanted.remove(id);
                 self.due.remove(id);
+                self.failures.remove(id);
                 continue;
             };
             self.wanted.insert(id.clone(), status.clone());
@@ -118,13 +139,13 @@ impl Reports {
         }
     }
 
-    /// The writes to be done now. `is_served` tells whether the proxies of a Gateway have what was so in a turn.
-    pub(crate) fn take(&mut self, now: Instant, written_at: &str, is_served: impl Fn(&ObjectName, u64) -> bool) -> Vec<Write> {
+    /// The writes to be done now. `is_served` tells whether the proxies of a Gateway or of a ListenerSet have what was so in a turn.
+    pub(crate) fn take(&mut self, now: Instant, written_at: &str, is_served: impl Fn(&ObjectId, u64) -> bool) -> Vec<Write> {
         let mut writes = Vec::new();
         let ripe = |(id, due): (&ObjectId, &Due)| {
             let status = self.wanted.get(id)?;
             let is_idle = !self.under_way.contains_key(id) && due.not_before <= now;
-            let is_ripe = is_idle && (due.at_latest <= now || gateways(id, status).iter().all(|one| is_served(one, due.turn)));
+            let is_ripe = is_idle && (due.at_latest <= now || holders(id, status).iter().all(|one| is_served(one, due.turn)));
             is_ripe.then(|| id.clone())
         };
         let ripe: Vec<ObjectId> = self.due.iter().filter_map(ripe).collect();
@@ -133,17 +154,22 @@ impl Reports {
             // What was not seen yet is looked at when it is.
             let (Some(wanted), Some(stored)) = (self.wanted.get(&id), self.stored.get(&id)) else { continue };
             if let Some(status) = status::merge(wanted, stored.status.as_ref(), written_at) {
-                self.under_way.insert(id.clone(), false);
                 let Stored { resource_version, uid, status: before } = stored.clone();
-                writes.push(Write { id, resource_version, uid, before, status });
+                self.under_way.insert(id.clone(), UnderWay { is_seen: false, before, uid });
+                writes.push(Write { id, resource_version, status });
             }
         }
         writes
     }
 
-    /// A write came to its end.
-    pub(crate) fn end(&mut self, id: &ObjectId, ended: Ended, now: Instant) {
-        let is_seen = self.under_way.remove(id).unwrap_or(false);
+    /// A write came to its end. Returns what was written.
+    pub(crate) fn end(&mut self, id: &ObjectId, ended: Ended, now: Instant) -> Option<Written> {
+        let UnderWay { is_seen, before, uid } = self.under_way.remove(id)?;
+        let written = match &ended {
+            Ended::Written(document) => Some(Written { uid, before, after: document["status"].clone() }),
+            Ended::Conflict(_) | Ended::Gone | Ended::Failed => None,
+        };
+        let failures = if matches!(ended, Ended::Failed) { self.failures.remove(id).unwrap_or(0) + 1 } else { 0 };
         match ended {
             // What was seen meanwhile is newer than what the write tells; after `Gone` it may be another object of the name.
             Ended::Written(_) | Ended::Gone if is_seen => self.hurry(id),
@@ -153,8 +179,14 @@ impl Reports {
                 self.hurry(id);
             }
             Ended::Gone => self.forget(id),
-            Ended::Failed => self.set_due(id, Due { turn: 0, at_latest: now, not_before: now + RETRY }),
+            Ended::Failed => self.set_due(id, Due { turn: 0, at_latest: now, not_before: now + pause(failures) }),
         }
+        if failures == 0 {
+            self.failures.remove(id);
+        } else if self.wanted.contains_key(id) {
+            self.failures.insert(id.clone(), failures);
+        }
+        written
     }
 
     /// When something has to be written at the latest.
@@ -177,29 +209,31 @@ impl Reports {
     }
 }
 
-/// The Gateways whose proxies a status speaks of.
-fn gateways(id: &ObjectId, status: &Status) -> Vec<ObjectName> {
+/// The Gateways and ListenerSets whose proxies a status speaks of.
+fn holders(id: &ObjectId, status: &Status) -> Vec<ObjectId> {
     match status {
-        Status::Gateway(_) => vec![id.name.clone()],
+        Status::Gateway(_) | Status::ListenerSet(_) => vec![id.clone()],
         Status::Route(route) => {
             let parents = route.parents.iter().map(|parent| &parent.parent_ref);
-            let gateways = parents.filter(|parent| parent.kind == Kind::Gateway.as_str());
-            gateways
-                .map(|parent| ObjectName::new(parent.namespace.as_deref().unwrap_or_else(|| id.name.namespace()), &parent.name))
-                .collect()
+            let holder = |kind: Kind, namespace: Option<&str>, name: &str| {
+                ObjectId::new(kind, ObjectName::new(namespace.unwrap_or_else(|| id.name.namespace()), name))
+            };
+            let holders = parents.filter_map(|parent| {
+                let kind = [Kind::Gateway, Kind::ListenerSet].into_iter().find(|kind| parent.kind == kind.as_str())?;
+                Some(holder(kind, parent.namespace.as_deref(), &parent.name))
+            });
+            holders.collect()
         }
         Status::Policy(policy) => {
             let ancestors = policy.ancestors.iter().map(|ancestor| &ancestor.ancestor_ref);
-            ancestors.map(|one| ObjectName::new(&one.namespace, &one.name)).collect()
+            ancestors.map(|one| ObjectId::new(Kind::Gateway, ObjectName::new(&one.namespace, &one.name))).collect()
         }
-        Status::GatewayClass(_) | Status::ListenerSet(_) => Vec::new(),
+        Status::GatewayClass(_) => Vec::new(),
     }
 }
 
 /// How long a status waits for proxies.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long after a failed write the next is tried.
-const RETRY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -298,15 +332,20 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_is_tried_again_a_little_later() {
+    fn a_failed_write_is_tried_again_after_pauses_that_grow() {
         let (mut reports, now) = (Reports::default(), Instant::now());
         reports.store(&id(), &stored("1", &Value::Null));
         reports.want(&[(id(), Some(status(Truth::True, 1)))].into(), 1, now);
         take(&mut reports, now, true);
-        reports.end(&id(), Ended::Failed, now);
-        assert!(take(&mut reports, now, true).is_empty());
-        assert_eq!(take(&mut reports, now + RETRY, true).len(), 1);
+        let mut now = now;
+        for expected in [1, 2, 4, 8] {
+            assert!(reports.end(&id(), Ended::Failed, now).is_none(), "nothing was written, and nobody is told");
+            assert!(take(&mut reports, now, true).is_empty());
+            now += Duration::from_secs(expected);
+            assert_eq!(reports.next(), Some(now));
+            assert_eq!(take(&mut reports, now, true).len(), 1);
+        }
         reports.end(&id(), Ended::Gone, now);
-        assert!(take(&mut reports, now + RETRY, true).is_empty() && reports.stored(&id()).is_none());
+        assert!(take(&mut reports, now + PATIENCE, true).is_empty() && reports.stored(&id()).is_none());
     }
 }

@@ -68,9 +68,8 @@ impl<K: Ord + Clone> Schedule<K> {
             self.failures.remove(key);
         } else {
             let failures = self.failures.entry(key.clone()).or_insert(0);
-            let pause = FIRST_PAUSE.saturating_mul(1 << (*failures).min(10)).min(LONGEST_PAUSE);
             *failures = failures.saturating_add(1);
-            self.due.insert(key.clone(), now + pause);
+            self.due.insert(key.clone(), now + pause(*failures));
         }
         self.under_way.remove(key).unwrap_or(false)
     }
@@ -79,6 +78,11 @@ impl<K: Ord + Clone> Schedule<K> {
     pub(super) fn next(&self) -> Option<Instant> {
         self.due.iter().filter(|(key, _)| !self.under_way.contains_key(*key)).map(|(_, at)| *at).min()
     }
+}
+
+/// How long to wait after so many failures in a row.
+pub(super) fn pause(failures: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_PAUSE)
 }
 
 /// How long after its first failure something is tried again; then twice as long each time,

@@ -1,8 +1,12 @@
 //! An API server that refuses, forgets or stores what cannot be read: what was there stays, and what is to be done is done in the end.
 
+use std::net::{Ipv4Addr, TcpListener};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use super::{CLASSES, GATEWAYS, Scene};
+use super::{CLASSES, GATEWAYS, RESPONSES, Scene, free_port};
 
 const CRDS: &str = "apiextensions.k8s.io/customresourcedefinitions";
 const CHILDREN: [&str; 4] = ["/services", "/configmaps", "/serviceaccounts", "apps/deployments"];
@@ -19,6 +23,34 @@ impl Scene {
 
     fn set_port(&self, port: Value) {
         self.server.change(GATEWAYS, "shop/web", |gateway| gateway["spec"]["listeners"][0]["port"] = port);
+    }
+
+    /// A listener more.
+    fn listen(&self, listener: &Value) {
+        self.server.change(GATEWAYS, "shop/web", |gateway| {
+            gateway["spec"]["listeners"].as_array_mut().unwrap().push(listener.clone());
+        });
+    }
+
+    /// Another controller in the place of the one that was.
+    fn restart_controller(&mut self) {
+        self.controller.signal("TERM");
+        self.controller.ended();
+        self.controller = Self::start_controller(&self.folder, self.wire);
+    }
+
+    /// Whether the proxy keeps an object.
+    fn is_kept(&self, key: &str) -> bool {
+        let files = std::fs::read_dir(self.folder.path("kept")).unwrap();
+        files.filter_map(|file| std::fs::read(file.unwrap().path()).ok()).any(|file| file.starts_with(key.as_bytes()))
+    }
+
+    /// A condition of the second listener: its status and reason.
+    fn of_listener(&self, kind: &str) -> String {
+        let gateway = self.server.get(GATEWAYS, "shop/web").unwrap_or_default();
+        let conditions = gateway["status"]["listeners"][1]["conditions"].as_array().cloned().unwrap_or_default();
+        let found = conditions.into_iter().find(|one| one["type"] == kind).unwrap_or_default();
+        format!("{} {}", found["status"].as_str().unwrap_or(""), found["reason"].as_str().unwrap_or(""))
     }
 
     fn service_port(&self) -> Value {
@@ -94,9 +126,7 @@ fn a_gateway_that_cannot_be_read_keeps_what_it_has_also_under_a_new_controller()
     scene.controller.until("people are told", || told() > 0);
     assert!(scene.has_children());
     assert_eq!(scene.ask(), "one");
-    scene.controller.signal("TERM");
-    scene.controller.ended();
-    scene.controller = Scene::start_controller(&scene.folder, scene.wire);
+    scene.restart_controller();
     scene.controller.until_said("Own");
     scene.server.delete("/services", NAME);
     // Nobody knows any more what it was to be; what is made for others is.
@@ -143,4 +173,63 @@ fn a_secret_that_cannot_be_fetched_holds_up_nobody_else_and_is_asked_for_again()
     scene.server.permit();
     let before = asked();
     scene.controller.until("it is asked for once more", || asked() > before);
+}
+
+#[test]
+fn a_new_controller_that_cannot_fetch_a_secret_takes_it_from_no_proxy_and_says_nothing_of_it() {
+    let mut scene = Scene::start();
+    let key = rcgen::generate_simple_self_signed(["web.example".to_owned()]).unwrap();
+    let encoded = |pem: String| BASE64_STANDARD.encode(pem);
+    let data = json!({"tls.crt": encoded(key.cert.pem()), "tls.key": encoded(key.signing_key.serialize_pem())});
+    scene
+        .server
+        .put("/secrets", json!({"metadata": {"name": "cert", "namespace": "shop"}, "type": "kubernetes.io/tls", "data": data}));
+    let tls = json!({"certificateRefs": [{"name": "cert"}]});
+    scene.listen(&json!({"name": "https", "protocol": "HTTPS", "port": free_port(), "tls": tls}));
+    let proxy = scene.start_proxy();
+    scene.until_programmed(&proxy);
+    assert!(scene.is_kept("|Secret|shop/cert"));
+    let writes = scene.server.writes(GATEWAYS, "shop/web");
+    scene.server.refuse("GET", "/secrets/cert", 500);
+    let before = scene.server.asked("GET", "/secrets/cert");
+    scene.restart_controller();
+    scene.controller.until("it asks for the Secret again and again", || scene.server.asked("GET", "/secrets/cert") > before + 2);
+    scene.server.permit();
+    scene.server.change(RESPONSES, "shop/hello", |response| response["spec"]["body"] = json!("two"));
+    proxy.until("the new controller is followed", || scene.ask() == "two");
+    assert!(scene.is_kept("|Secret|shop/cert"));
+    assert_eq!(scene.server.writes(GATEWAYS, "shop/web"), writes, "nothing was said anew");
+}
+
+#[test]
+fn a_port_that_a_proxy_could_not_open_stays_so_under_a_new_controller() {
+    let mut scene = Scene::start();
+    let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    scene.listen(&json!({"name": "taken", "protocol": "HTTP", "port": taken.local_addr().unwrap().port()}));
+    let proxy = scene.start_proxy();
+    proxy.until("the listener says so", || scene.of_listener("Accepted") == "False PortUnavailable");
+    proxy.until("the other is served", || scene.ask() == "one");
+    let writes = scene.server.writes(GATEWAYS, "shop/web");
+    let said = scene.server.get(GATEWAYS, "shop/web").unwrap()["status"].clone();
+    scene.restart_controller();
+    scene.server.change(RESPONSES, "shop/hello", |response| response["spec"]["body"] = json!("two"));
+    proxy.until("the new controller is followed", || scene.ask() == "two");
+    assert_eq!(scene.server.get(GATEWAYS, "shop/web").unwrap()["status"], said);
+    assert_eq!(scene.server.writes(GATEWAYS, "shop/web"), writes, "nothing was said anew");
+}
+
+#[test]
+fn a_status_that_is_refused_is_tried_again_after_pauses_and_nobody_is_told_of_it_before_it_is_written() {
+    let scene = Scene::start();
+    scene.until_made();
+    scene.server.refuse("PATCH", "/gateways/web/status", 422);
+    let tls = json!({"certificateRefs": [{"name": "nowhere"}]});
+    scene.listen(&json!({"name": "https", "protocol": "HTTPS", "port": 443, "tls": tls}));
+    let tried = || scene.server.asked("PATCH", "/gateways/web/status");
+    let before = tried();
+    scene.controller.until("it was tried three times", || tried() >= before + 3);
+    let is_told = || scene.server.all("/events").iter().any(|event| event["message"].to_string().contains("nowhere"));
+    assert!(!is_told());
+    scene.server.permit();
+    scene.controller.until("people are told once it is written", is_told);
 }
