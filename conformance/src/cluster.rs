@@ -3,6 +3,7 @@
 //! In: manifests and questions. Out: objects as JSON, and what did not come to be in time. The program runs inside the cluster's
 //! network, so that addresses of pods and of load balancers are reached directly.
 
+use std::env;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -25,6 +26,12 @@ impl Cluster {
     /// The cluster that these scripts (`conformance/cluster`) have up.
     pub fn new(scripts: &Path) -> Self {
         Self { scripts: scripts.to_owned() }
+    }
+
+    /// The control group, of whatever hierarchy, that all of its pods are in: named as the scripts name it.
+    #[must_use]
+    pub fn control_group(&self) -> String {
+        format!("pingora-{}", env::var("CLUSTER").as_deref().unwrap_or("conformance"))
     }
 
     /// What `kubectl` prints when told this.

@@ -9,7 +9,9 @@
 pub mod audit;
 pub mod cases;
 pub mod cluster;
+pub mod figures;
 pub mod guide;
+pub mod process;
 pub mod program;
 
 pub mod manifest;

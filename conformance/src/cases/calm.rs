@@ -1,9 +1,6 @@
 //! What takes neither failures nor load: names, foreigners, labels, what people are told, and what is left at the end.
 
-use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -13,6 +10,7 @@ use super::load::Load;
 use super::scene::{NAMESPACE, Scene, route};
 use crate::cluster::{PATIENCE, condition, soon};
 use crate::manifest::list;
+use crate::process::spending;
 
 pub(super) fn a_gateway_whose_name_has_253_characters_is_served(scene: &Scene) -> Result<String> {
     let name = format!("{}.{}.{}.{}", "a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61));
@@ -274,51 +272,15 @@ pub(super) fn controller_and_proxies_that_have_nothing_to_do_do_nothing(scene: &
     // The last case's echo is over once nobody's share is noticed.
     let mut last = Vec::new();
     soon("all rest", PATIENCE, || {
-        let before = processes()?;
-        thread::sleep(WATCHED);
-        let after = processes()?;
-        last = after
-            .iter()
-            .filter_map(|process| {
-                let former = before.iter().find(|former| former.id == process.id)?;
-                let share = (process.spent - former.spent).as_secs_f64() / WATCHED.as_secs_f64();
-                Some((process.what.clone(), share, process.resident))
-            })
-            .collect();
-        let busy = last.iter().find(|(_, share, _)| *share > 0.1);
+        last = spending(&scene.cluster, WATCHED)?;
+        let busy = last.iter().find(|(_, share)| *share > 0.1);
         ensure!(busy.is_none(), "{busy:?}");
         Ok((!last.is_empty()).then_some(()))
     })?;
-    let told =
-        last.iter().map(|(what, share, resident)| format!("{what} {:.1} % of a core, {} MiB", share * 100.0, resident >> 20));
+    let told = last
+        .iter()
+        .map(|(process, share)| format!("{} {:.1} % of a core, {} MiB", process.mode, share * 100.0, process.resident >> 20));
     Ok(told.collect::<Vec<_>>().join(", "))
-}
-
-/// A process of our program in the cluster.
-struct Process {
-    id: String,
-    what: String,
-    spent: Duration,
-    /// Bytes.
-    resident: u64,
-}
-
-fn processes() -> Result<Vec<Process>> {
-    let mut found = Vec::new();
-    for entry in Path::new("/proc").read_dir()?.flatten() {
-        let id = entry.file_name().to_string_lossy().into_owned();
-        // Whatever ends meanwhile is of no interest.
-        let Ok(command) = fs::read_to_string(entry.path().join("cmdline")) else { continue };
-        let mut words = command.split('\0');
-        let (Some("/gateway"), Some(what)) = (words.next(), words.next()) else { continue };
-        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
-        let Some((_, fields)) = stat.rsplit_once(") ") else { continue };
-        let field = |at: usize| fields.split(' ').nth(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
-        // In hundredths of a second, and in pages: `proc_pid_stat(5)`.
-        let spent = Duration::from_millis((field(11) + field(12)) * 10);
-        found.push(Process { id, what: what.to_owned(), spent, resident: field(21) * 4096 });
-    }
-    Ok(found)
 }
 
 fn gateway(name: &str, class: &str) -> String {
