@@ -344,6 +344,14 @@ fn of_two_writes_at_once_the_second_may_be_carried_out_after_the_first() {
 }
 
 #[test]
+fn a_write_that_was_only_tried_is_none() {
+    let mut log = gateway_with("gateways ns:gw");
+    log.is_fine();
+    log.lines[7] = log.lines[7].replacen('{', "{\"requestURI\":\"/apis?dryRun=All&force=true\",", 1);
+    log.goes_back();
+}
+
+#[test]
 fn what_the_controller_wrote_is_no_cause() {
     let mut log = scene();
     log.said("True").said("False").line(OWN, "patch", "gateways ns:gw", Value::Null).said("True").goes_back();

@@ -85,7 +85,8 @@ pub(super) fn read(line: &[u8]) -> Result<Option<Record>> {
     let subresource = text("/objectRef/subresource");
     let resource = if subresource.is_empty() { kind.clone() } else { format!("{kind}/{subresource}") };
     let at = text("/requestReceivedTimestamp");
-    let is_write = (200..300).contains(&code) && !matches!(verb.as_str(), "get" | "list" | "watch");
+    let is_try = text("/requestURI").contains("dryRun=");
+    let is_write = (200..300).contains(&code) && !matches!(verb.as_str(), "get" | "list" | "watch") && !is_try;
     // What answers a deletion may be no object.
     let object = line.get("responseObject").filter(|object| object.pointer("/metadata/uid").is_some()).cloned();
     let mut name = text("/objectRef/name");
