@@ -11,9 +11,10 @@ use gateway_core::status::{Status, merge};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::world::{objects, signing};
+use super::world::{World, objects, signing};
 
 mod backends;
+mod faults;
 mod filters;
 mod policies;
 mod routes;

@@ -70,8 +70,9 @@ impl State {
         for target in policy.targets.iter().filter(|target| is_ours(&target.object.name)) {
             let gateway = &target.object.name;
             needed.extend([id].into_iter().chain(policy.ties.needed()).map(|object| (gateway.clone(), object.clone())));
-            let has_say = self.policies.first(&id.kind, target) == Some(id) && !policy.barred.contains(gateway);
-            let backends = policy.ties.backends.iter().filter(|_| has_say);
+            let has_say = self.policies.first(&id.kind, target) == Some(id);
+            let is_in_force = has_say && policy.fault.is_none() && !policy.barred.contains(gateway);
+            let backends = policy.ties.backends.iter().filter(|_| is_in_force);
             ways.extend(backends.map(|backend| (gateway.clone(), backend.object.clone())));
         }
         self.book_policy(id, needed, ways);
