@@ -93,16 +93,19 @@ pub enum Capability {
     Infrastructure,
 }
 
-/// The capabilities of a data plane.
+/// The capabilities of a data plane, and how far they go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Support(u64);
+pub struct Support {
+    performs: u64,
+    forwarded_body: u32,
+}
 
 impl Support {
     /// Performs nothing: every object is judged, none can be served.
-    pub const NONE: Self = Self(0);
+    pub const NONE: Self = Self::performing(0);
 
     /// Performs all that this crate can decide: for tools that judge manifests without a data plane.
-    pub const ALL: Self = Self(u64::MAX);
+    pub const ALL: Self = Self::performing(u64::MAX);
 
     /// Performs these.
     pub const fn of(capabilities: &[Capability]) -> Self {
@@ -112,18 +115,34 @@ impl Support {
             bits |= 1 << capabilities[at] as u8;
             at += 1;
         }
-        Self(bits)
+        Self::performing(bits)
+    }
+
+    const fn performing(performs: u64) -> Self {
+        Self { performs, forwarded_body: u32::MAX }
     }
 
     /// Performs these too: what whoever deploys a data plane adds to it.
     #[must_use]
     pub const fn and(self, more: Self) -> Self {
-        Self(self.0 | more.0)
+        let forwarded_body = if self.forwarded_body < more.forwarded_body { self.forwarded_body } else { more.forwarded_body };
+        Self { performs: self.performs | more.performs, forwarded_body }
+    }
+
+    /// Forwards no more than so many bytes of a body to an external authorization (`forwardBody.maxSize`).
+    #[must_use]
+    pub const fn forwarding(self, most: u32) -> Self {
+        Self { forwarded_body: most, ..self }
+    }
+
+    /// How many bytes of a body it forwards to an external authorization at most.
+    pub const fn most_forwarded(self) -> u32 {
+        self.forwarded_body
     }
 
     /// Whether it performs this.
     pub const fn has(self, capability: Capability) -> bool {
-        self.0 & (1 << capability as u8) != 0
+        self.performs & (1 << capability as u8) != 0
     }
 
     /// Whether routes of this kind can be served at all.

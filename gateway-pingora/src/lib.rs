@@ -152,7 +152,8 @@ pub const SUPPORT: Support = Support::of(&[
     Capability::XBackend,
     Capability::ServiceImport,
     Capability::Tracing,
-]);
+])
+.forwarding(proxy::permission::HELD);
 
 /// A gateway, ready to serve what is published to it. Cloning it copies pointers.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ mod attempt;
 mod checks;
 mod edit;
 mod forwarded;
-mod permission;
+pub(crate) mod permission;
 mod persist;
 mod steps;
 

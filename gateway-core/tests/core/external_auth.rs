@@ -3,9 +3,10 @@
 use gateway_core::decide::Task;
 use gateway_core::snapshot::Usage;
 use gateway_core::snapshot::filters::{Auth, Body};
+use gateway_core::support::{Capability, Support};
 use http::{HeaderName, Method, StatusCode};
 
-use super::filters::{AUTH, BACKEND, company};
+use super::filters::{AUTH, BACKEND, company, performing};
 
 const REDIRECT: &str = "{type: RequestRedirect, requestRedirect: {}}";
 
@@ -72,6 +73,24 @@ fn external_auth_says_what_goes_along_and_refuses_a_body_over_max_size_with_413(
     assert_eq!((usage, grpc.body(9)), (Usage::Grpc, Body::Left));
     assert!(grpc.sends(&name("x-team")) && !grpc.sends(&name("cookie")));
     assert!(asked("protocol: GRPC, grpc: {}").0.sends(&name("cookie")), "an empty list means all");
+}
+
+/// "Oversized body": one that the data plane cannot hold is not accepted as if it could.
+#[test]
+fn a_max_size_beyond_what_the_data_plane_forwards_is_refused() {
+    let support = Support::ALL.forwarding(65_536);
+    let world = |most: u32| {
+        let filter = format!(
+            "{{type: ExternalAuth, externalAuth: {{protocol: HTTP, http: {{}}, backendRef: {{name: guard, port: 80}}, forwardBody: {{maxSize: {most}}}}}}}"
+        );
+        performing(support, &format!("{{filters: [{filter}], {BACKEND}}}"))
+    };
+    assert_eq!(world(65_536).condition("HTTPRoute infra/r", "Accepted"), "Accepted");
+    let beyond = world(65_537);
+    assert_eq!(beyond.condition("HTTPRoute infra/r", "Accepted"), "!UnsupportedValue");
+    let message = beyond.message("HTTPRoute infra/r", "Accepted");
+    assert!(message.contains("maxSize 65537: this data plane forwards 65536 bytes at most"), "{message}");
+    assert_eq!(support.and(Support::of(&[Capability::Infrastructure])).most_forwarded(), 65_536);
 }
 
 /// "Run a rule's auth … before rewriting/mirroring": it judges the request that the client sent.

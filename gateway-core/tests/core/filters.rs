@@ -153,7 +153,12 @@ fn with_company(rules: &str) -> String {
 }
 
 pub(crate) fn company(rules: &str) -> World {
-    let mut world = World::with(signing(), &with_company(rules));
+    performing(Support::ALL, rules)
+}
+
+/// The same for a data plane that performs less.
+pub(crate) fn performing(support: Support, rules: &str) -> World {
+    let mut world = World::with(Options { support, ..signing() }, &with_company(rules));
     world.apply([sign("sign")]);
     world
 }

@@ -1,8 +1,8 @@
 //! Requests that somebody has to let pass: external authorization by rules and backends, and the filters of listeners.
 //!
 //! In: a request, who is asked. Out: the request as it goes on, or the answer that ends it. A body that goes along is read before, and
-//! kept where Pingora keeps what it may have to send again: it is forwarded from there. That is 64 KiB; a longer body is refused with
-//! 413, as one is that is longer than `forwardBody.maxSize`.
+//! kept where Pingora keeps what it may have to send again: it is forwarded from there. That is 64 KiB, which no `forwardBody.maxSize`
+//! that is accepted exceeds; a longer body is refused with 413.
 //!
 //! Invariants: **whoever must be asked was asked, or nothing goes on**; the filters of a listener run before it is decided, and none
 //! of them changes whom the request is for.
@@ -100,7 +100,7 @@ impl Proxy {
     /// Reads the request's body, as far as it may be shown.
     async fn whole_body(&self, session: &mut Session, passage: &Passage, auth: &Auth) -> Result<Bytes, Stop> {
         let may_go = |length: u64| {
-            if length > HELD || matches!(auth.body(length), Body::Refused(_)) {
+            if length > u64::from(HELD) || matches!(auth.body(length), Body::Refused(_)) {
                 let status = StatusCode::PAYLOAD_TOO_LARGE;
                 return Err(Stop { status, fault: Fault::BodyTooLarge, after: After::GoOn });
             }
@@ -162,4 +162,4 @@ pub(super) fn held(session: &mut Session) -> Option<Bytes> {
 }
 
 /// Bytes of a body that Pingora holds to send them, again or at last.
-const HELD: u64 = 64 * 1024;
+pub(crate) const HELD: u32 = 64 * 1024;

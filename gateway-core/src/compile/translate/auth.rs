@@ -34,6 +34,12 @@ pub(in crate::compile) fn auth(stated: &ExternalAuth, support: Support) -> Resul
         ExternalAuthProtocol::Http | ExternalAuthProtocol::Grpc | ExternalAuthProtocol::Other(_) => return Err(unperformed()),
     };
     let body = forward_body.map(|forwarded| forwarded.max_size).filter(|most| *most > 0);
+    if let Some(most) = body.filter(|most| *most > support.most_forwarded()) {
+        let bound = support.most_forwarded();
+        return Err(unsupported(format!(
+            "externalAuth.forwardBody.maxSize {most}: this data plane forwards {bound} bytes at most"
+        )));
+    }
     Ok(move |backend| Auth { backend, protocol, body })
 }
 
