@@ -52,13 +52,13 @@ pub(super) fn attach_route(
     for parent in route.parents() {
         let Some(holder) = parent.holder(route.namespace()) else {
             let what = format!("parentRef {} {}: parents of this kind are not served here", parent.kind, parent.name);
-            attachment.problems.push(what);
+            attachment.complain(what);
             continue;
         };
         attachment.holders.push(holder.clone());
         if !attachment.join(route, parent.clone(), &holder, labels, gateways) {
             if !is_known(&holder, objects) {
-                attachment.problems.push(format!("parentRef {}: there is no such {}", holder.name, holder.kind));
+                attachment.complain(format!("parentRef {}: there is no such {}", holder.name, holder.kind));
             } else if holder.kind == Kind::Gateway {
                 attachment.gateways.push(holder.name);
             }
@@ -102,6 +102,13 @@ impl Attachment {
         }
         self.parents.push(Parent { reference: parent, verdict, listeners: carrying });
         true
+    }
+
+    /// Says what no status can say, once for all references of which it is so.
+    fn complain(&mut self, what: String) {
+        if !self.problems.contains(&what) {
+            self.problems.push(what);
+        }
     }
 
     /// Attaches to the default Gateways, where the route asks for them. One that it names itself is told apart by that.

@@ -75,8 +75,8 @@ pub(super) fn moments(certificate: &Certificate) -> [i64; 2] {
 }
 
 /// The DNS names of a leaf, in lower case; `None` when the certificate cannot be read.
-fn names(certificate: &X509Certificate<'_>) -> Option<Box<[Box<str>]>> {
-    let Some(alternatives) = certificate.subject_alternative_name().ok()? else { return Some(Box::new([])) };
+fn names(certificate: &X509Certificate<'_>) -> Option<Arc<[Box<str>]>> {
+    let Some(alternatives) = certificate.subject_alternative_name().ok()? else { return Some(Arc::default()) };
     let dns = |name: &GeneralName<'_>| {
         let GeneralName::DNSName(name) = name else { return None };
         Some(name.to_ascii_lowercase().into_boxed_str())

@@ -4,6 +4,7 @@
 //! holder that claims what it claimed before moves nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::name::{ObjectId, ObjectName};
 use crate::snapshot::Protocol;
@@ -69,9 +70,23 @@ pub(super) fn claims_of(first: &Rank, gateway: &ObjectName, ground: &Ground, lis
             family,
             hostname: listener.surface.hostname.clone().filter(|_| family.has_names()),
             is_https: listener.protocol == Some(Protocol::Https),
+            names: if listener.protocol == Some(Protocol::Https) { names(listener) } else { Arc::default() },
         };
         let place = Place { port: listener.surface.port, transport: family.transport(), ground: ground.clone() };
         Some((place, claim))
     };
     fit.filter_map(claim).collect()
+}
+
+/// What the certificates that a listener shows are valid for, each name once.
+fn names(listener: &ListenerState) -> Arc<[Box<str>]> {
+    let set = listener.certificates.as_ref().filter(|_| listener.closed.is_none());
+    match set.map(|set| &*set.certificates) {
+        None => Arc::default(),
+        Some([only]) => Arc::clone(&only.names),
+        Some(several) => {
+            let all: BTreeSet<&Box<str>> = several.iter().flat_map(|certificate| certificate.names.iter()).collect();
+            all.into_iter().cloned().collect()
+        }
+    }
 }

@@ -21,7 +21,7 @@ use super::client_validation::{self, Demand};
 use super::fault::{Fault, together};
 use super::grant::Reference;
 use super::listener_filters::{self, Filtering};
-use super::merge::{Conflict, Family};
+use super::merge::{Conflict, Family, Overlap};
 use super::objects::{Objects, kind_of};
 use super::references::World;
 use super::ties::Ties;
@@ -124,7 +124,7 @@ pub(super) struct ListenerState {
     /// Why it lost its place to another listener.
     pub(super) conflict: Option<Conflict>,
     /// With which listeners of its port it has hosts in common.
-    pub(super) overlap: Option<String>,
+    pub(super) overlap: Option<Overlap>,
 }
 
 impl ListenerState {

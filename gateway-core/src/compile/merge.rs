@@ -1,6 +1,7 @@
 //! Which listeners may stand together on one port (distinctness: `GatewaySpec.Listeners`; precedence: `ListenerSetSpec.Listeners`).
 //!
-//! In: the claims of listeners that are fit to serve, as they come and go. Out: who conflicts and who has hosts in common with whom,
+//! In: the claims of listeners that are fit to serve, as they come and go. Out: who conflicts, and who has hosts in common with whom, by
+//! name or by certificate,
 //! and the holders for which that changed.
 //!
 //! ```text
@@ -13,6 +14,7 @@
 //! Invariants: **verdicts depend on the claims that stand, not on the order in which they came**; a change judges the groups it
 //! touched, and a whole field only when its family changes or addresses are shared in part.
 
+mod certified;
 mod field;
 mod hosts;
 mod together;
@@ -68,6 +70,8 @@ pub(super) struct Claim {
     pub(super) hostname: Option<Arc<str>>,
     /// Whether it speaks HTTPS, so that clients might use one connection for several hosts.
     pub(super) is_https: bool,
+    /// What its certificates are valid for, where it does.
+    pub(super) names: Arc<[Box<str>]>,
 }
 
 /// In which order claims are served. Smaller goes first: the order of these fields is the order of precedence.
@@ -143,8 +147,15 @@ pub(super) struct Conflict {
 pub(super) struct Verdict {
     /// Why it lost its place.
     pub(super) conflict: Option<Conflict>,
-    /// With which HTTPS listeners it has hosts in common (OverlappingTLSConfig, GEP-3567).
-    pub(super) overlap: Option<String>,
+    /// With which HTTPS listeners it has hosts in common, by name or by certificate (OverlappingTLSConfig, GEP-3567).
+    pub(super) overlap: Option<Overlap>,
+}
+
+/// What a listener has in common with others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Overlap {
+    pub(super) reason: Reason,
+    pub(super) message: String,
 }
 
 /// Host name of a group of claims; `None` for all hosts.

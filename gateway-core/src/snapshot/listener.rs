@@ -169,7 +169,7 @@ pub struct Certificate {
     /// Until when, that second included.
     pub not_after: i64,
     /// DNS names of the leaf in lower case, wildcards as written.
-    pub names: Box<[Box<str>]>,
+    pub names: Arc<[Box<str>]>,
     /// Equal for equal content.
     pub fingerprint: Fingerprint,
 }

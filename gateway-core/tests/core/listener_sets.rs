@@ -723,9 +723,13 @@ fn sets_of_gateways_that_share_addresses_merge_by_age_too() {
 fn overlapping_hostnames_are_told_to_every_https_listener_and_name_only_ones_own() {
     let https = |name: &str, host: &str| {
         let hostname = if host.is_empty() { String::new() } else { format!("hostname: '{host}', ") };
-        format!("{{name: {name}, port: 443, protocol: HTTPS, {hostname}tls: {{certificateRefs: [{{name: cert}}]}}}}")
+        format!("{{name: {name}, port: 443, protocol: HTTPS, {hostname}tls: {{certificateRefs: [{{name: of-{name}}}]}}}}")
     };
-    let certificates = secret("infra", "cert", "a.example.com") + &secret("team", "cert", "a.example.com");
+    let own = |namespace: &str, name: &str| secret(namespace, &format!("of-{name}"), &format!("{name}.{namespace}.org"));
+    let certificates: String =
+        [("infra", "wild"), ("infra", "other"), ("team", "a"), ("team", "deep"), ("team", "deeper"), ("team", "l")]
+            .map(|(namespace, name)| own(namespace, name))
+            .concat();
     let base =
         with_listeners(ALL, &format!("[{}, {}]", https("wild", "*.example.com"), https("other", "b.other.org"))) + &certificates;
     let mut world = World::of(&base);
@@ -751,14 +755,53 @@ fn overlapping_hostnames_are_told_to_every_https_listener_and_name_only_ones_own
     let update = world.put(&set("team/far", &format!("[{}]", https("l", "far.org"))));
     assert!(!update.statuses.contains_key(&id("ListenerSet team/ls")));
     world.put(&set("team/any", &format!("[{}]", https("l", ""))));
-    for what in ["Gateway infra/gw#other", "ListenerSet team/far#l", "ListenerSet team/any#l"] {
-        assert_eq!(overlap(&world, what), "OverlappingHostnames", "{what}");
+    assert_eq!(overlap(&world, "Gateway infra/gw#other"), "OverlappingHostnames");
+    for what in ["ListenerSet team/far#l", "ListenerSet team/any#l"] {
+        assert_eq!(overlap(&world, what), "OverlappingCertificates", "{what}: they show the same one");
     }
     world.remove("ListenerSet team/any");
     world.remove("ListenerSet team/ls");
     for what in ["Gateway infra/gw#wild", "Gateway infra/gw#other", "ListenerSet team/far#l"] {
         assert_eq!(overlap(&world, what), "absent", "present only while true, and never false");
     }
+}
+
+/// "MAY when certificates' SANs overlap; prefer `OverlappingCertificates` when both."
+#[test]
+fn overlapping_certificates_are_told_to_every_https_listener_of_the_port_that_shows_one() {
+    let https = |name: &str, port: u16, certificate: &str| {
+        format!(
+            "{{name: {name}, port: {port}, protocol: HTTPS, hostname: {name}.example.com, tls: {{certificateRefs: [{{name: {certificate}}}]}}}}"
+        )
+    };
+    let certificates = secret("infra", "wide", "*.example.com")
+        + &secret("infra", "a", "a.example.com")
+        + &secret("infra", "deep", "deep.a.example.com")
+        + &secret("team", "own", "x.example.com");
+    let listeners = [https("a", 443, "a"), https("deep", 443, "deep"), https("b", 443, "wide"), https("far", 8443, "wide")];
+    let mut world = World::of(&(with_listeners(ALL, &format!("[{}]", listeners.join(", "))) + &certificates));
+    let overlap = |world: &World, what: &str| world.condition(what, "OverlappingTLSConfig");
+    let told = |world: &World, what: &str| world.message(what, "OverlappingTLSConfig");
+    for name in ["a", "b"] {
+        assert_eq!(overlap(&world, &format!("Gateway infra/gw#{name}")), "OverlappingCertificates", "{name}");
+    }
+    for name in ["deep", "far"] {
+        assert_eq!(overlap(&world, &format!("Gateway infra/gw#{name}")), "absent", "{name}");
+    }
+    assert!(told(&world, "Gateway infra/gw#b").starts_with("certificates for the same hosts as a on port 443"));
+    world.put(&set("team/ls", &format!("[{}]", https("x", 443, "own"))));
+    assert_eq!(overlap(&world, "ListenerSet team/ls#x"), "OverlappingCertificates");
+    let message = told(&world, "Gateway infra/gw#b");
+    assert!(message.starts_with("certificates for the same hosts as a and listeners of other objects on port 443"), "{message}");
+    // A certificate for other hosts in its place.
+    world.put(&secret("infra", "wide", "*.example.org"));
+    for what in ["Gateway infra/gw#a", "Gateway infra/gw#b", "ListenerSet team/ls#x"] {
+        assert_eq!(overlap(&world, what), "absent", "{what}");
+    }
+    world.put(&secret("team", "own", "a.example.com"));
+    assert_eq!(overlap(&world, "Gateway infra/gw#a"), "OverlappingCertificates");
+    world.remove("ListenerSet team/ls");
+    assert_eq!(overlap(&world, "Gateway infra/gw#a"), "absent");
 }
 
 /// Isolation and 421 look at the merged list.

@@ -218,7 +218,7 @@ spec:
         assert_eq!(code, expected, "{authority} over a connection for {server_name}");
     }
     for name in ["empty", "wild", "fourth"] {
-        assert_eq!(world.condition(&format!("Gateway infra/gw#{name}"), "OverlappingTLSConfig"), "OverlappingHostnames");
+        assert_eq!(world.condition(&format!("Gateway infra/gw#{name}"), "OverlappingTLSConfig"), "OverlappingCertificates");
     }
 }
 

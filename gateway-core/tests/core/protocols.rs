@@ -289,14 +289,17 @@ fn a_tls_listener_without_a_usable_certificate_is_closed_and_keeps_its_name() {
 #[test]
 fn overlapping_hostnames_on_a_port_are_told_to_every_affected_https_listener_and_to_no_other() {
     let https = |name: &str, port: u16, host: &str| {
-        format!("  - {{name: {name}, port: {port}, protocol: HTTPS, hostname: '{host}', {TERMINATE}}}\n")
+        let tls = format!("tls: {{mode: Terminate, certificateRefs: [{{name: of-{name}}}]}}");
+        format!("  - {{name: {name}, port: {port}, protocol: HTTPS, hostname: '{host}', {tls}}}\n")
     };
     let listeners = https("foo", 443, "foo.example.com")
         + &https("deep", 443, "bar.bar.example.com")
         + &https("wild", 443, "*.example.com")
         + &https("bare", 443, "example.com")
         + &https("elsewhere", 9443, "foo.example.com");
-    let world = World::of(&gateway(&listeners));
+    let names = ["foo", "deep", "wild", "bare", "elsewhere"];
+    let own: String = names.iter().map(|name| secret("infra", &format!("of-{name}"), &format!("{name}.example.org"))).collect();
+    let world = World::of(&(gateway(&listeners) + &own));
     let overlap = |name: &str| world.condition(&format!("Gateway infra/gw#{name}"), "OverlappingTLSConfig");
     for name in ["foo", "deep", "wild"] {
         assert_eq!(overlap(name), "OverlappingHostnames", "{name}");

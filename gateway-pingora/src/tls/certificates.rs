@@ -27,7 +27,7 @@ impl Choices {
 /// One certificate to choose.
 #[derive(Debug)]
 struct Choice {
-    names: Box<[Box<str>]>,
+    names: Arc<[Box<str>]>,
     key: Arc<CertifiedKey>,
 }
 
@@ -36,7 +36,7 @@ impl Choice {
         match provider.key_provider.load_private_key(certificate.key.clone_key()) {
             Ok(key) => {
                 let key = Arc::new(CertifiedKey::new(certificate.chain.clone(), key));
-                Some(Self { names: certificate.names.clone(), key })
+                Some(Self { names: Arc::clone(&certificate.names), key })
             }
             Err(error) => {
                 tracing::warn!(secret = %certificate.secret, %error, "this key cannot be used");

@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::attach::intersects;
+use super::certified::{Certified, Common};
 use super::hosts::Hosts;
 use super::words;
-use super::{Claim, Conflict, Family, Key, Rank, Touch, Verdict};
+use super::{Claim, Conflict, Family, Key, Overlap, Rank, Touch, Verdict};
 use crate::condition::Reason;
 use crate::name::{ObjectId, ObjectName};
 
@@ -23,6 +24,8 @@ pub(super) struct Field {
     lead: Option<Lead>,
     /// Who has which name, among HTTPS listeners.
     hosts: Hosts,
+    /// What the certificates of those are valid for.
+    certified: Certified,
     /// Claims whose overlaps have to be looked at again, because of claims that went.
     stirred: BTreeSet<Rank>,
 }
@@ -65,9 +68,10 @@ impl Field {
 
     /// Removes a claim. Returns its group.
     pub(super) fn remove(&mut self, rank: &Rank) -> Option<Key> {
-        let key = self.standings.remove(rank)?.claim.hostname;
+        let Claim { hostname: key, names, .. } = self.standings.remove(rank)?.claim;
         if self.hosts.get(&key) == Some(rank) {
             self.stirred.extend(self.hosts.overlapping(key.as_deref()).cloned());
+            self.stirred.extend(self.certified.remove(&names, rank));
             self.hosts.set(&key, None);
         }
         if let Some(group) = self.groups.get_mut(&key) {
@@ -114,6 +118,12 @@ impl Field {
             }
             if self.hosts.get(&key) != winner.as_ref() {
                 stirred.extend(self.hosts.overlapping(key.as_deref()).cloned());
+                if let Some(loser) = self.hosts.get(&key).cloned() {
+                    stirred.extend(self.certified.remove(&self.names(&loser), &loser));
+                }
+                if let Some(winner) = &winner {
+                    stirred.extend(self.certified.add(&self.names(winner), winner));
+                }
                 self.hosts.set(&key, winner);
             }
         }
@@ -133,7 +143,7 @@ impl Field {
     }
 
     /// Takes the overlap found of a claim.
-    pub(super) fn compare(&mut self, rank: &Rank, overlap: Option<String>, changed: &mut BTreeSet<ObjectId>) {
+    pub(super) fn compare(&mut self, rank: &Rank, overlap: Option<Overlap>, changed: &mut BTreeSet<ObjectId>) {
         let Some(standing) = self.standings.get_mut(rank) else { return };
         if standing.verdict.overlap != overlap {
             standing.verdict.overlap = overlap;
@@ -144,12 +154,17 @@ impl Field {
     /// Puts down anew who has which name, where conflicts were found from outside.
     pub(super) fn rename(&mut self) {
         let winners = self.standings.values().filter(|standing| standing.verdict.conflict.is_none() && standing.claim.is_https);
-        self.hosts = winners.map(|standing| (standing.claim.hostname.clone(), standing.claim.rank.clone())).collect();
+        let winners: Vec<&Claim> = winners.map(|standing| &standing.claim).collect();
+        self.hosts = winners.iter().map(|claim| (claim.hostname.clone(), claim.rank.clone())).collect();
+        self.certified = Certified::default();
+        for claim in winners {
+            self.certified.add(&claim.names, &claim.rank);
+        }
         self.stirred.clear();
     }
 
-    /// With which other HTTPS listeners a claim has hosts in common, here and in fields that share addresses.
-    pub(super) fn overlap(&self, rank: &Rank, others: &[&Self], port: u16) -> Option<String> {
+    /// With which other HTTPS listeners a claim has hosts in common, by name or by certificate, here and in fields that share addresses.
+    pub(super) fn overlap(&self, rank: &Rank, others: &[&Self], port: u16) -> Option<Overlap> {
         let claim = &self.standings.get(rank).filter(|standing| self.hosts.get(&standing.claim.hostname) == Some(rank))?.claim;
         let hostname = claim.hostname.as_deref();
         let (first, last) = (Rank { index: 0, ..rank.clone() }, Rank { index: usize::MAX, ..rank.clone() });
@@ -162,9 +177,17 @@ impl Field {
         });
         let own: Vec<Arc<str>> = siblings.map(|(_, standing)| standing.claim.listener.clone()).collect();
         let is_foreign = |other: &Rank| !other.is_of_the_same_holder(rank);
-        let fields = [self].into_iter().chain(others.iter().copied());
-        let foreign = fields.flat_map(|field| field.hosts.overlapping(hostname)).any(is_foreign);
-        words::overlap(&own, foreign, port)
+        let fields = || [self].into_iter().chain(others.iter().copied());
+        let foreign = fields().flat_map(|field| field.hosts.overlapping(hostname)).any(is_foreign);
+        let Common { siblings, .. } = self.certified.common(&claim.names, rank);
+        let certified: Vec<Arc<str>> =
+            siblings.iter().filter_map(|other| self.standings.get(other)).map(|other| other.claim.listener.clone()).collect();
+        let is_certified = fields().any(|field| field.certified.common(&claim.names, rank).foreign);
+        words::overlap((&own, foreign), (&certified, is_certified), port)
+    }
+
+    fn names(&self, rank: &Rank) -> Arc<[Box<str>]> {
+        self.standings.get(rank).map(|standing| Arc::clone(&standing.claim.names)).unwrap_or_default()
     }
 
     fn is_https(&self, rank: &Rank) -> bool {

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 const HOSTS: [Option<&str>; 6] = [None, Some("*.com"), Some("*.a.com"), Some("a.com"), Some("b.a.com"), Some("c.b.a.com")];
+const CERTIFICATES: [&[&str]; 4] = [&["*.a.com", "a.com"], &["b.a.com", "*.a.com"], &["b.a.com"], &["c.a.com", "c.b.a.com"]];
 const FAMILIES: [Family; 4] = [Family::Plain, Family::Tls, Family::Tls, Family::Tcp];
 
 fn ground(number: usize) -> Ground {
@@ -29,6 +30,7 @@ fn claim((holder, index, host, family, age): (usize, usize, usize, usize, i64)) 
         family,
         hostname: HOSTS[host].map(Into::into).filter(|_| family.has_names()),
         is_https: family == Family::Tls,
+        names: CERTIFICATES[(host + index) % CERTIFICATES.len()].iter().map(|name| (*name).into()).collect(),
     }
 }
 

@@ -1,10 +1,9 @@
 //! What is told of conflicts and overlaps. ListenerSets of others are never named: whoever reads a status need not know of them.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::field::Lead;
-use super::{Claim, Conflict, Family};
+use super::{Claim, Conflict, Family, Overlap};
 use crate::condition::Reason;
 
 /// Somebody else has the name.
@@ -53,20 +52,29 @@ pub(super) fn protocol(claim: &Claim, lead: &Lead, reason: Reason, port: u16) ->
     text
 }
 
-/// Which HTTPS listeners have hosts in common with one. `own` are of the same object; others are not named.
-pub(super) fn overlap(own: &[Arc<str>], others: bool, port: u16) -> Option<String> {
-    let mut text = "hosts in common with ".to_owned();
-    for (nth, name) in own.iter().enumerate() {
-        let _ = write!(text, "{}{name}", if nth == 0 { "" } else { ", " });
-    }
+/// Listeners of the same object, and whether there are others, which are not named.
+type Others<'a> = (&'a [Arc<str>], bool);
+
+/// Which HTTPS listeners have hosts in common with one, by their names and by their certificates.
+pub(super) fn overlap(by_name: Others<'_>, by_certificate: Others<'_>, port: u16) -> Option<Overlap> {
+    let names = listed(by_name).map(|who| format!("hosts in common with {who}"));
+    let certificates = listed(by_certificate).map(|who| format!("certificates for the same hosts as {who}"));
+    let reason = if certificates.is_some() { Reason::OverlappingCertificates } else { Reason::OverlappingHostnames };
+    let what: Vec<String> = names.into_iter().chain(certificates).collect();
+    let message = format!(
+        "{} on port {port}; requests that a client sends over a connection made for another listener get 421",
+        what.join(", and ")
+    );
+    (!what.is_empty()).then_some(Overlap { reason, message })
+}
+
+fn listed((own, others): Others<'_>) -> Option<String> {
+    let others = others.then_some("listeners of other objects");
     match (own.is_empty(), others) {
-        (true, false) => return None,
-        (true, true) => text.push_str("listeners of other objects"),
-        (false, true) => text.push_str(" and listeners of other objects"),
-        (false, false) => {}
+        (true, others) => others.map(str::to_owned),
+        (false, None) => Some(own.join(", ")),
+        (false, Some(others)) => Some(format!("{} and {others}", own.join(", "))),
     }
-    let _ = write!(text, " on port {port}; requests that a client sends over a connection made for another listener get 421");
-    Some(text)
 }
 
 fn what(claim: &Claim, port: u16) -> String {

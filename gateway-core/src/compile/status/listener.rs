@@ -55,7 +55,7 @@ pub(super) fn listener_status(around: &Around<'_>, listener: &ListenerState, att
     if let Some(overlap) = &listener.overlap {
         conditions.push(condition(
             ConditionType::OverlappingTlsConfig,
-            Ok((Reason::OverlappingHostnames, overlap.clone())),
+            Ok((overlap.reason, overlap.message.clone())),
             generation,
         ));
     }
