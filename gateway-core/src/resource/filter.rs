@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::place::Place;
 use super::report::Report;
 use super::syntax::{self, Syntax};
-use super::{BackendObjectRef, number, open::open_enum};
+use super::{BackendObjectRef, HttpMethod, number, open::open_enum};
 
 /// Changes to headers. Of equal names, in any case, the first entry of a list counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -103,7 +103,7 @@ impl Cors {
     pub(super) fn check(&self, at: &Place<'_>, report: &mut Report) {
         let Self { allow_origins, allow_credentials: _, allow_methods, allow_headers, expose_headers, max_age: _ } = self;
         check_set(allow_origins, 64, Some(syntax::ORIGIN), &at.field("allowOrigins"), report);
-        check_set(allow_methods, 9, None, &at.field("allowMethods"), report);
+        check_set(allow_methods, 9, Some(METHOD), &at.field("allowMethods"), report);
         check_set(allow_headers, 64, Some(syntax::HEADER_NAME), &at.field("allowHeaders"), report);
         check_set(expose_headers, 64, Some(syntax::HEADER_NAME), &at.field("exposeHeaders"), report);
         for (field, list) in [("allowOrigins", allow_origins), ("allowMethods", allow_methods), ("allowHeaders", allow_headers)] {
@@ -113,6 +113,12 @@ impl Cors {
         }
     }
 }
+
+/// A method that the schema knows, or all of them.
+const METHOD: Syntax = Syntax {
+    holds: |text| text == "*" || HttpMethod::KNOWN.contains(&text),
+    called: "GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE, PATCH or *",
+};
 
 /// A list without repetitions, of texts with a form.
 fn check_set(list: &[String], most: usize, syntax: Option<Syntax>, at: &Place<'_>, report: &mut Report) {
@@ -157,7 +163,7 @@ impl ExternalAuth {
         }
         if let Some(HttpAuth { path, allowed_headers, allowed_response_headers }) = http {
             let at = at.field("http");
-            report.optional_text(&at.field("path"), path.as_deref().filter(|path| !path.is_empty()), syntax::PATH_CHARACTERS);
+            report.optional_text(&at.field("path"), path.as_deref(), syntax::PATH_CHARACTERS);
             check_set(allowed_headers, 64, None, &at.field("allowedHeaders"), report);
             check_set(allowed_response_headers, 64, None, &at.field("allowedResponseHeaders"), report);
         }
@@ -282,7 +288,17 @@ mod tests {
     fn cross_origin_rules_are_short_and_distinct() {
         let cors = |fields: &str| filter(&format!("type: CORS, cors: {{{fields}}}"));
         let at = "spec.rules[0].filters[0].cors";
-        for (list, most) in [("allowOrigins", 64), ("allowMethods", 9), ("allowHeaders", 64), ("exposeHeaders", 64)] {
+        let methods = "GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE, PATCH";
+        assert_refused(
+            V1,
+            "HTTPRoute",
+            &[
+                (cors("allowMethods: [GET, GET]"), &*format!("{at}.allowMethods[1]"), "a value of its own"),
+                (cors("allowMethods: [BREW]"), &format!("{at}.allowMethods[0]"), "PATCH or *"),
+            ],
+        );
+        assert_accepted(V1, "HTTPRoute", &[cors(&format!("allowMethods: [{methods}]")), cors("allowMethods: ['*']")]);
+        for (list, most) in [("allowOrigins", 64), ("allowHeaders", 64), ("exposeHeaders", 64)] {
             let entry = if list == "allowOrigins" { "'http://h#'" } else { "h#" };
             let same = entry.replace('#', "0");
             assert_refused(
@@ -320,7 +336,7 @@ mod tests {
             V1,
             "HTTPRoute",
             &[cors(
-                "allowOrigins: ['https://*.bar.com', 'http://a:8080', 'https://*'], allowMethods: [BREW], allowCredentials: true",
+                "allowOrigins: ['https://*.bar.com', 'http://a:8080', 'https://*'], allowMethods: [PATCH], allowCredentials: true",
             )],
         );
     }
@@ -339,11 +355,8 @@ mod tests {
                 (auth("protocol: HTTP, http: {}, grpc: {}"), &format!("{at}.grpc"), "expected nothing"),
                 (auth("http: {}"), &format!("{at}.protocol"), "found none"),
                 (auth("protocol: HTTP, http: {path: 'a b'}"), &format!("{at}.http.path"), "RFC 3986"),
-                (
-                    auth(&format!("protocol: HTTP, http: {{path: {}}}", "a".repeat(1025))),
-                    &format!("{at}.http.path"),
-                    "at most 1024",
-                ),
+                (auth("protocol: HTTP, http: {path: ''}"), &format!("{at}.http.path"), "1 to 1024"),
+                (auth(&format!("protocol: HTTP, http: {{path: {}}}", "a".repeat(1025))), &format!("{at}.http.path"), "1 to 1024"),
                 (
                     auth(&format!("protocol: HTTP, http: {{allowedHeaders: {}}}", many(65, "h#"))),
                     &format!("{at}.http.allowedHeaders"),

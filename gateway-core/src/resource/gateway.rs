@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::name::CERTIFICATES_GROUP;
+
 use super::place::Place;
 use super::report::Report;
 use super::{
@@ -273,7 +275,8 @@ impl FrontendTlsConfig {
         for (index, anchor) in ca_certificate_refs.iter().enumerate() {
             let at = at.entry(index);
             anchor.check(&at, report);
-            if anchor.kind == "ClusterTrustBundle" && anchor.namespace.is_some() {
+            let is_bundle = anchor.group == CERTIFICATES_GROUP && anchor.kind == "ClusterTrustBundle";
+            if is_bundle && anchor.namespace.is_some() {
                 report.refuse(&at.field("namespace"), "expected none, as a ClusterTrustBundle is in no namespace, found one");
             }
         }
@@ -402,6 +405,14 @@ mod tests {
             ],
         );
         assert_accepted(V1, "Gateway", &[with("infrastructure: {labels: {example.com/a: ''}, annotations: {a: any thing}}")]);
+    }
+
+    /// One of another group is of a kind that is not known, and what it is in is its own business.
+    #[test]
+    fn only_the_trust_bundle_of_its_group_has_no_namespace() {
+        let refs = "[{group: example.com, kind: ClusterTrustBundle, name: c, namespace: ns}]";
+        let anchors = with(&format!("tls: {{frontend: {{default: {{validation: {{caCertificateRefs: {refs}}}}}}}}}"));
+        assert_accepted(V1, "Gateway", &[anchors]);
     }
 
     #[test]

@@ -71,8 +71,8 @@ pub(super) const PATH: Syntax = Syntax {
 
 /// Characters of a path, wherever it begins.
 pub(super) const PATH_CHARACTERS: Syntax = Syntax {
-    holds: |text| length(text) <= 1024 && is_path_text(text),
-    called: "at most 1024 of the characters and percent triplets RFC 3986 admits in a path",
+    holds: |text| (1..=1024).contains(&length(text)) && is_path_text(text),
+    called: "1 to 1024 of the characters and percent triplets RFC 3986 admits in a path",
 };
 
 /// The name of a header, and of a query parameter.

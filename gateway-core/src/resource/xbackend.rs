@@ -165,8 +165,7 @@ open_enum! {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct XBackendTls {
-    /// Who proves who it is; nobody unless stated.
-    #[serde(default)]
+    /// Who proves who it is.
     pub mode: XBackendTlsMode,
     /// What the backend's certificate is checked against.
     #[serde(default)]
@@ -289,7 +288,12 @@ mod tests {
             "XBackend",
             &[
                 (host("tls: {mode: ServerOnly}"), "spec.tls.validation", "as the mode is ServerOnly, found none"),
-                (host(&format!("tls: {{{VALIDATION}}}")), "spec.tls.validation", "expected nothing, as the mode is None"),
+                (host("tls: {}"), "spec.tls.mode", "expected a value, found none"),
+                (
+                    host(&format!("tls: {{mode: None, {VALIDATION}}}")),
+                    "spec.tls.validation",
+                    "expected nothing, as the mode is None",
+                ),
                 (
                     host(&format!("tls: {{mode: ServerOnly, {VALIDATION}, {certificate}}}")),
                     "spec.tls.clientCertificateRef",
@@ -311,7 +315,7 @@ mod tests {
                     "expected None, as the protocol is H2C",
                 ),
                 (host("protocol: HTTP2"), "spec.tls.mode", "as the protocol is HTTP2, found None"),
-                (host("protocol: WSS, tls: {}"), "spec.tls.mode", "as the protocol is WSS, found None"),
+                (host("protocol: WSS, tls: {mode: None}"), "spec.tls.mode", "as the protocol is WSS, found None"),
             ],
         );
         assert_accepted(

@@ -232,3 +232,16 @@ spec: {parentRefs: [{name: gw}], hostnames: [a.example.com, b.other.org], rules:
     world.put(&narrow);
     assert_eq!(world.snapshot.outline(), World::of(&format!("{narrow}{route}")).snapshot.outline());
 }
+
+#[test]
+fn a_missing_gateway_that_is_named_twice_is_told_of_once() {
+    let world = World::of(
+        "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, namespace: infra}, spec: {parentRefs: [{name: gone, \
+         sectionName: a}, {name: gone, sectionName: b}, {name: lost}], rules: [{}]}}",
+    );
+    let problems = &world.compiler.problems()[&id("HTTPRoute infra/r")];
+    assert_eq!(
+        problems[..],
+        ["parentRef infra/gone: there is no such Gateway", "parentRef infra/lost: there is no such Gateway"]
+    );
+}

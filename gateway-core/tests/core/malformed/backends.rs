@@ -91,7 +91,14 @@ fn xbackends() -> Vec<Row> {
         ),
         row("HTTP2 is over TLS", kind, host("protocol: HTTP2"), "spec.tls.mode", "as the protocol is HTTP2, found None"),
         row("WSS is over TLS", kind, host("protocol: WSS"), "spec.tls.mode", "as the protocol is WSS, found None"),
-        row("no TLS validates nothing", kind, host(&format!("tls: {{{validation}}}")), "spec.tls.validation", "expected nothing"),
+        row(
+            "no TLS validates nothing",
+            kind,
+            host(&format!("tls: {{mode: None, {validation}}}")),
+            "spec.tls.validation",
+            "expected nothing",
+        ),
+        row("TLS has a mode", kind, host("tls: {}"), "spec.tls.mode", "expected a value, found none"),
         row("TLS validates", kind, host("tls: {mode: ServerOnly}"), "spec.tls.validation", "as the mode is ServerOnly"),
         row(
             "TLS with ClientAndServer presents a certificate",

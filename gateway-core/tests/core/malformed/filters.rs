@@ -291,6 +291,13 @@ fn payloads() -> Vec<Row> {
             "to be the only entry",
         ),
         row(
+            "methods are those of RFC 9110",
+            HTTP,
+            cors("allowMethods: [BREW]"),
+            "spec.rules[0].filters[0].cors.allowMethods[0]",
+            "PATCH or *",
+        ),
+        row(
             "* is the only header",
             HTTP,
             cors("allowHeaders: [a, '*']"),
@@ -416,6 +423,13 @@ fn auths() -> Vec<Row> {
             auth("protocol: HTTP, http: {path: '/a b'}"),
             "spec.rules[0].filters[0].externalAuth.http.path",
             "RFC 3986",
+        ),
+        row(
+            "the path of authorization is not empty",
+            HTTP,
+            auth("protocol: HTTP, http: {path: ''}"),
+            "spec.rules[0].filters[0].externalAuth.http.path",
+            "1 to 1024",
         ),
     ]
 }
