@@ -82,8 +82,15 @@ def test_redirects_are_followed_to_https(ask):
 def test_after_303_a_post_becomes_a_get_and_after_307_it_stays_one(ask):
     answered = ask("https://echo.test/answered", "--location", "--data", "body")
     assert (answered.status, answered.echo["method"], answered.echo["path"]) == (200, "GET", "/result")
-    kept = ask("https://echo.test/kept", "--http1.1", "--location", "--data", "body")
+    kept = ask("https://echo.test/kept", "--location", "--data", "body")
     assert (kept.status, kept.echo["method"], kept.asked("content-length")) == (200, "POST", "4")
+
+
+@pytest.mark.parametrize("path, status", [("echo.test/kept", 307), ("nobody.test/", 404), ("gone.test/", 503), ("authorized.test/", 403)])
+def test_an_answer_that_comes_before_the_body_was_sent_is_heard(ask, path, status):
+    """Over HTTP/2, where curl takes a stream that is reset while it sends for a failure: time after time it is not."""
+    answers = [ask(f"https://{path}", "--http2", "--data", "x" * 20000) for _ in range(15)]
+    assert [answer.status for answer in answers] == [status] * 15, answers
 
 
 def test_a_preflight_is_answered_for_friends_alone(ask):

@@ -2,7 +2,7 @@
 //!
 //! In: a status, with headers and a body where there are any. Out: a response in the manner the client understands: plain HTTP, or
 //! for gRPC a response of trailers only. A small request body that nobody read is read first, so that the connection can go on; a
-//! large one ends it.
+//! large one ends it. Over HTTP/2, where every connection can go on, it is read after the response, a backend's too.
 //!
 //! Invariants: filters that saw the request see these responses too, except a failure of their own.
 
@@ -150,7 +150,17 @@ pub(crate) async fn write(session: &mut Session, passage: &mut Passage, response
     } else if !matches!(downstream, ServerSession::H2(_)) {
         downstream.finish_body().await?;
     }
+    passage.is_answered = true;
     Ok(())
+}
+
+/// Lets a client of HTTP/2 finish its request when the whole response came before it had. A stream that is given up is reset, which
+/// there are clients (curl 7) that take for a failure while they send, whatever they were answered; a small body is worth the wait.
+pub(crate) async fn hear_out(session: &mut Session, passage: &mut Passage) {
+    let downstream = session.as_downstream_mut();
+    if matches!(downstream, ServerSession::H2(_)) && !downstream.is_body_done() && !is_large(downstream) {
+        read_small(downstream, passage).await;
+    }
 }
 
 /// Reads what is left of a small request body, which copies of the request may want; false where it is better to end the connection.
@@ -164,10 +174,17 @@ async fn read_rest(session: &mut Session, passage: &mut Passage) -> bool {
     if downstream.get_header(header::EXPECT).is_some() {
         return false;
     }
+    !is_large(downstream) && read_small(downstream, passage).await || is_h2
+}
+
+/// Whether the request says that its body is one that nobody waits for.
+fn is_large(downstream: &ServerSession) -> bool {
     let length = downstream.get_header(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > SMALL_BODY) {
-        return false;
-    }
+    length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > SMALL_BODY)
+}
+
+/// Reads the rest of a body that is small and comes soon; false where it is not.
+async fn read_small(downstream: &mut ServerSession, passage: &mut Passage) -> bool {
     let read = async {
         let mut read = 0;
         while read <= SMALL_BODY {
@@ -185,7 +202,7 @@ async fn read_rest(session: &mut Session, passage: &mut Passage) -> bool {
         }
         false
     };
-    timeout(BODY_PATIENCE, read).await.unwrap_or(false) || is_h2
+    timeout(BODY_PATIENCE, read).await.unwrap_or(false)
 }
 
 /// Whether a header says how the message is framed, which is not for an answer to say.

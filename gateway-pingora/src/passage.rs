@@ -45,6 +45,8 @@ pub struct Passage {
     pub(crate) is_repeated: bool,
     /// Whether what follows the failure of an attempt was concluded before Pingora tells of it.
     pub(crate) is_concluded: bool,
+    /// Whether the response is the gateway's own, and was written whole.
+    pub(crate) is_answered: bool,
     /// Endpoints that failed.
     pub(crate) tried: Vec<SocketAddr>,
     /// Endpoints asked.

@@ -113,6 +113,33 @@ impl Proxy {
         let settings = Arc::clone(&self.parts.settings);
         Arc::new(Connection::new(arrival, peer, local, settings, Arc::clone(&self.parts.counters)))
     }
+
+    /// Counts a request that is over, and tells of it whoever wants to know.
+    fn record(&self, session: &Session, error: Option<&Error>, passage: &mut Passage) {
+        if let Some(error) = error {
+            passage.blame(judge(error).1);
+            if error.esource() == &ErrorSource::Downstream {
+                if error.etype() == &ErrorType::ReadTimedout {
+                    self.parts.counters.bodies_too_slow.add();
+                } else if error.etype() == &ErrorType::WriteTimedout {
+                    self.parts.counters.writes_too_slow.add();
+                }
+            }
+        }
+        let status = session.response_written().map_or(0, |head| head.status.as_u16());
+        self.parts.counters.count_status(status);
+        if self.parts.sink.is_none() && passage.filters.is_empty() && passage.span.is_none() {
+            return;
+        }
+        let Some(record) = passage.record(session.as_downstream()) else { return };
+        if let Some(span) = passage.span.take() {
+            self.parts.spans.end(*span, &record, session.response_written());
+        }
+        passage.tell_filters(&record, &self.parts.counters);
+        if let Some(sink) = &self.parts.sink {
+            sink.send(record, &self.parts.counters);
+        }
+    }
 }
 
 #[async_trait]
@@ -355,28 +382,9 @@ impl ProxyHttp for Proxy {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, passage: &mut Passage) {
-        if let Some(error) = error {
-            passage.blame(judge(error).1);
-            if error.esource() == &ErrorSource::Downstream {
-                if error.etype() == &ErrorType::ReadTimedout {
-                    self.parts.counters.bodies_too_slow.add();
-                } else if error.etype() == &ErrorType::WriteTimedout {
-                    self.parts.counters.writes_too_slow.add();
-                }
-            }
-        }
-        let status = session.response_written().map_or(0, |head| head.status.as_u16());
-        self.parts.counters.count_status(status);
-        if self.parts.sink.is_none() && passage.filters.is_empty() && passage.span.is_none() {
-            return;
-        }
-        let Some(record) = passage.record(session.as_downstream()) else { return };
-        if let Some(span) = passage.span.take() {
-            self.parts.spans.end(*span, &record, session.response_written());
-        }
-        passage.tell_filters(&record, &self.parts.counters);
-        if let Some(sink) = &self.parts.sink {
-            sink.send(record, &self.parts.counters);
+        self.record(session, error, passage);
+        if error.is_none() || passage.is_answered {
+            answer::hear_out(session, passage).await;
         }
     }
 

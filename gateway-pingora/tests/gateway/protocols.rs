@@ -1,9 +1,12 @@
 //! Protocols on either side: keep-alive, pipelining, HTTP/1.0, HTTP/2 in clear, gRPC, `100-continue`, upgrades.
 
-use std::net::SocketAddr;
+use std::future::poll_fn;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::task::Poll;
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::backend::{Backend, Reply};
 use crate::client::{Client, get};
@@ -192,6 +195,52 @@ fn a_backend_of_http2_gets_host_rewrites_as_authority() {
         let (_, body, _) = ask(&h2(world.at(80)).await, request("http://a.example/y?q")).await.unwrap();
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!((&json["authority"], &json["target"]), (&"inner.example".into(), &"/x?q".into()));
+    });
+}
+
+#[test]
+fn a_client_that_still_sends_when_it_was_answered_is_heard_out_over_http2() {
+    run(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let rules = "
+  - {matches: [{path: {value: /moved}}], filters: [{type: RequestRedirect, requestRedirect: {scheme: https}}]}
+  - {matches: [{path: {value: /nobody}}], backendRefs: [{name: nobody, port: 80}]}
+  - {matches: [{path: {value: /hasty}}], backendRefs: [{name: hasty, port: 80}]}
+";
+        let services = service("hasty", &[listener.local_addr().unwrap()]) + &service("nobody", &[]);
+        let world = World::of(&(gateway("") + &route("all", rules) + &services)).await;
+        tokio::spawn(async move {
+            // It answers every head, and reads nothing of a body.
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = Vec::new();
+                while !head.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+                    stream.read_buf(&mut head).await.unwrap();
+                }
+                stream.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            }
+        });
+        for (path, status) in [("/moved", 302), ("/nobody", 503), ("/hasty", 413), ("/none", 404)] {
+            let mut send = h2(world.at(80)).await.ready().await.unwrap();
+            let post = http::Request::post(format!("http://a.example{path}")).header("content-length", 6).body(()).unwrap();
+            let (response, mut body) = send.send_request(post, false).unwrap();
+            body.send_data(Bytes::from_static(b"abc"), false).unwrap();
+            let mut response = response.await.unwrap();
+            assert_eq!(response.status(), status, "{path}");
+            while let Some(piece) = response.body_mut().data().await {
+                piece.unwrap();
+            }
+            // What comes after a reset on the same connection would be behind it.
+            assert_eq!(ask(&send, request("http://a.example/none")).await.unwrap().0.status, 404);
+            let is_reset = poll_fn(|context| Poll::Ready(body.poll_reset(context).is_ready())).await;
+            assert!(!is_reset, "{path}");
+            body.send_data(Bytes::from_static(b"def"), true).unwrap();
+        }
+        // A large body is not waited for: who sends it is told to stop.
+        let mut send = h2(world.at(80)).await.ready().await.unwrap();
+        let post = http::Request::post("http://a.example/none").header("content-length", 1 << 20).body(()).unwrap();
+        let (response, mut body) = send.send_request(post, false).unwrap();
+        assert_eq!(response.await.unwrap().status(), 404);
+        assert_eq!(poll_fn(|context| body.poll_reset(context)).await.unwrap(), h2::Reason::NO_ERROR);
     });
 }
 
