@@ -56,7 +56,9 @@ def test_both_versions_of_tls_are_spoken(hello, version, named):
     assert f"New, {named}, Cipher is" in hello(version)
 
 
-def test_1_2_is_refused_where_a_listener_says_so(hello):
+def test_older_versions_are_refused_and_on_request_1_2_too(hello):
+    """A client of TLS 1.1 names no algorithms of signatures, which is what is missed first."""
+    assert "alert handshake failure" in hello("-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0")
     assert "alert protocol version" in hello("-tls1_2", host="modern.test", port=8443)
     assert "New, TLSv1.3" in hello(host="modern.test", port=8443)
 

@@ -1,13 +1,14 @@
 //! The ClientHello of a connection, read before anything is answered.
 //!
 //! In: an accepted stream. Out: the server name, and the stream with all that was read of it, so that the handshake can go on here or
-//! elsewhere. However the hello is cut into records and segments, it is read once; rustls bounds it to 64 KiB.
+//! elsewhere. However the hello is cut into records and segments, it is read once; rustls bounds it to 64 KiB. What is no hello that can be
+//! answered (a version before TLS 1.2, other bytes) is told so by an alert.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use rustls::server::{Accepted, Acceptor};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::StartHandshake;
 
@@ -36,7 +37,16 @@ impl Hello {
                     return Err(io::Error::new(ErrorKind::InvalidData, "more than a hello may have"));
                 }
             }
-            let accepted = acceptor.accept().map_err(|(error, _)| io::Error::new(ErrorKind::InvalidData, error))?;
+            let accepted = match acceptor.accept() {
+                Ok(accepted) => accepted,
+                Err((error, mut alert)) => {
+                    let mut told = Vec::new();
+                    alert.write_all(&mut told)?;
+                    stream.write_all(&told).await?;
+                    stream.shutdown().await?;
+                    return Err(io::Error::new(ErrorKind::InvalidData, error));
+                }
+            };
             if let Some(accepted) = accepted {
                 let name = accepted.client_hello().server_name().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
                 return Ok(Self { server_name: name.map(Into::into), accepted, stream, read });

@@ -9,6 +9,7 @@ use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, Si
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -184,6 +185,31 @@ fn the_name_selects_the_listener_and_its_certificate() {
         until("it is refused", || world.gateway.counters().connections_refused() == 3).await;
     });
 }
+
+#[test]
+fn who_begins_with_what_cannot_be_answered_is_told_so_by_an_alert() {
+    run(async {
+        let backend = Backend::echo("web").await;
+        let (_, certificate) = secret("a", &["a.example"], &PKCS_ECDSA_P256_SHA256);
+        let world = World::of(&(gateway(&[("a", "a.example", &["a"])]) + &certificate + &web(&backend))).await;
+        // The hello of a client that knows TLS 1.1 at most: it says nothing of the algorithms that it can check signatures by.
+        let mut old = hello("a.example");
+        let at = old.windows(2).position(|kind| kind == [0x00, 0x0d]).expect("signature_algorithms");
+        old[at] = 0xff;
+        for (first, told) in [(old, HANDSHAKE_FAILURE), (b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec(), DECODE_ERROR)] {
+            let mut stream = TcpStream::connect(world.at(443)).await.unwrap();
+            stream.write_all(&first).await.unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+            assert_eq!((answer[0], &answer[5..]), (ALERT, &[FATAL, told][..]));
+        }
+    });
+}
+
+const ALERT: u8 = 21;
+const FATAL: u8 = 2;
+const HANDSHAKE_FAILURE: u8 = 40;
+const DECODE_ERROR: u8 = 50;
 
 #[test]
 fn of_several_certificates_the_one_for_the_name_and_the_clients_keys_is_served() {
