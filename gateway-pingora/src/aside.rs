@@ -130,8 +130,21 @@ impl Aside {
                 head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
             }
         }
-        self.session.write_request_header(Box::new(head)).await?;
-        if body == Body::None { self.session.finish_request_body().await } else { Ok(()) }
+        match (&mut self.session, body) {
+            // The end goes with it: who answers at once may not want to hear of it any more.
+            (HttpSession::H2(session), Body::None) => session.write_request_header(Box::new(head), true),
+            (session, Body::None) => {
+                session.write_request_header(Box::new(head)).await?;
+                session.finish_request_body().await
+            }
+            (session, Body::Follows) => session.write_request_header(Box::new(head)).await,
+        }
+    }
+
+    /// Sends the body, and its end with it.
+    pub(crate) async fn send_whole(&mut self, body: Bytes) -> Result<()> {
+        self.session.write_request_body(body, true).await?;
+        self.finish().await
     }
 
     /// Sends a piece of the body.

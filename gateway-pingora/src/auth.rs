@@ -147,14 +147,13 @@ impl Question<'_> {
         };
         let follows = if body.is_empty() { Body::None } else { Body::Follows };
         aside.send_head(head, follows).await?;
-        if follows == Body::Follows {
-            aside.send(body).await?;
-            aside.finish().await?;
-        }
-        match &self.auth.protocol {
+        let sent = if follows == Body::Follows { aside.send_whole(body).await } else { Ok(()) };
+        let verdict = match &self.auth.protocol {
             AuthProtocol::Http { .. } => request::verdict(self.auth, aside).await,
             AuthProtocol::Grpc { .. } => check::verdict(self.auth, aside).await,
-        }
+        };
+        // Who knows enough may answer before everything was sent, and take no more of it.
+        if aside.is_answered() { verdict } else { sent.and(verdict) }
     }
 }
 

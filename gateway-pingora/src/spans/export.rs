@@ -167,8 +167,7 @@ impl Outcome {
 /// Puts a message to an endpoint and reads the answer.
 async fn put(asked: &traffic::Spans, collector: &Backend, aside: &mut Aside, body: &Bytes) -> Result<Outcome> {
     aside.send_head(head(asked, collector, body.len())?, Body::Follows).await?;
-    aside.send(body.clone()).await?;
-    aside.finish().await?;
+    aside.send_whole(body.clone()).await?;
     let answer = aside.head().await?;
     let (status, headers) = (answer.status, answer.headers.clone());
     let mut read = BytesMut::new();

@@ -1,10 +1,13 @@
 //! External authorization (`HTTPExternalAuthFilter`, GEP-1494), over HTTP and over gRPC, on sockets.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Request;
+use tokio::net::TcpListener;
 
 use crate::authority::Authority;
 use crate::backend::{Asked, Backend, Reply};
@@ -446,6 +449,38 @@ fn a_check_that_fails_or_says_what_cannot_be_read_denies() {
             assert_eq!(client.get("a", target).await.status, status, "{target}");
         }
         assert_eq!(web.asked(), 1);
+    });
+}
+
+#[test]
+fn an_authority_that_answers_before_it_has_heard_everything_is_believed() {
+    run(async {
+        let web = Backend::echo("web").await;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let guard = service("guard", &[listener.local_addr().unwrap()]);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut connection = h2::server::handshake(stream).await.unwrap();
+                    // The stream is let go when it has its answer, and reset by that: of a question larger than its window all cannot be sent.
+                    while let Some(Ok((_question, mut respond))) = connection.accept().await {
+                        let head = http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+                        let mut stream = respond.send_response(head, false).unwrap();
+                        stream.send_data(Bytes::from_static(&[0; 5]), false).unwrap();
+                        stream
+                            .send_trailers([("grpc-status".parse().unwrap(), "0".parse().unwrap())].into_iter().collect())
+                            .unwrap();
+                    }
+                });
+            }
+        });
+        let rules = guarded("protocol: GRPC, grpc: {}, forwardBody: {maxSize: 65536}", "");
+        let world = World::of(&(gateway("") + &route("all", &rules) + &guard + &service("web", &[web.address]))).await;
+        for _ in 0..3 {
+            let mut client = Client::connect(world.at(80)).await;
+            client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\n{}", "x".repeat(65536))).await;
+            assert_eq!(client.response().await.status, 200);
+        }
     });
 }
 
