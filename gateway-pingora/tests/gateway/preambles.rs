@@ -44,7 +44,7 @@ fn the_clients_address_is_the_one_that_a_trusted_proxy_tells() {
         let backend = Backend::echo("web").await;
         let world = World::of(&(gateway(TRUSTING) + &web(&backend))).await;
         let v6 = [&[0x20, 1, 0xD, 0xB8][..], &[0; 11], &[7], &[0; 16], &[0x9C, 0x40, 0, 80]].concat();
-        let rows: [(Vec<u8>, &str); 7] = [
+        let rows: [(Vec<u8>, &str); 11] = [
             (b"PROXY TCP4 203.0.113.7 192.0.2.1 40000 80\r\n".to_vec(), "203.0.113.7"),
             (b"PROXY TCP6 2001:db8::7 2001:db8::1 40000 80\r\n".to_vec(), "2001:db8::7"),
             (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1"),
@@ -52,6 +52,11 @@ fn the_clients_address_is_the_one_that_a_trusted_proxy_tells() {
             (v2(1, 0x11, V4, &[[0x04, 0x0F, 0xA0].as_slice(), &[0; 4000]].concat()), "203.0.113.7"),
             (v2(1, 0x21, &v6, b""), "2001:db8::7"),
             (v2(0, 0, b"", b""), "127.0.0.1"),
+            // Who speaks for itself, or for nobody known, may add what it likes: it is passed over.
+            (b"PROXY UNKNOWN 203.0.113.7 192.0.2.1 40000 80\r\n".to_vec(), "127.0.0.1"),
+            (v2(0, 0x11, V4, b""), "127.0.0.1"),
+            (v2(0, 0xFF, &V4[..3], b""), "127.0.0.1"),
+            (v2(1, 0x00, b"", &[0x04, 0, 1, 0]), "127.0.0.1"),
         ];
         for (count, (header, expected)) in rows.into_iter().enumerate() {
             // In one piece with the request, and byte by byte.
