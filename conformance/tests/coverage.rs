@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where a room's tests are, and who decides there.
-const ROOMS: [(&str, &str, Decider); 6] = [
+const ROOMS: [(&str, &str, Decider); 7] = [
     ("core", "gateway-core/tests/core", Decider::Core),
     ("proxy", "gateway-pingora/tests/gateway", Decider::Wire),
     ("program", "gateway-bin/tests/program", Decider::Wire),
     ("outside", "conformance/tests", Decider::Wire),
+    ("interop", "conformance/interop", Decider::Wire),
     ("controller", "gateway-bin/src", Decider::Cluster),
     ("cases", "conformance/src/cases", Decider::Cluster),
 ];
@@ -276,8 +277,8 @@ fn test(written: &str) -> Test {
     Test { decider, file: root().join(folder).join(file), function: function.to_owned(), written: written.to_owned() }
 }
 
-/// The functions below `#[test]`, whatever other attributes and comments stand between; and the cases, which a program judges in a
-/// cluster.
+/// The functions below `#[test]`, whatever other attributes and comments stand between; the cases, which a program judges in a
+/// cluster; and those of pytest.
 fn tests_of(file: &Path) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let mut functions = Vec::new();
@@ -287,6 +288,8 @@ fn tests_of(file: &Path) -> Vec<String> {
             line.strip_prefix("pub(super) fn ").and_then(|line| line.split_once("(scene: &Scene) -> Result<String>"))
         {
             functions.push(name.to_owned());
+        } else if let Some(name) = line.strip_prefix("async ").unwrap_or(line).strip_prefix("def ") {
+            functions.extend(name.split('(').next().filter(|name| name.starts_with("test_")).map(str::to_owned));
         } else if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
             is_test = true;
         } else if let Some(name) = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ") {

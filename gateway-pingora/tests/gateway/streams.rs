@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gateway_pingora::{Fault, StreamRecord};
 use rcgen::PKCS_ECDSA_P256_SHA256;
@@ -195,7 +195,7 @@ fn a_stream_on_which_nothing_passes_is_ended_after_the_idle_time_and_not_while_s
         let yaml = tcp("", "[{name: s, port: 80}]") + &service("s", &[echo.address]);
         let world = World::with(|builder| builder.stream_idle_timeout(Duration::from_millis(300)), &yaml).await;
         let mut client = TcpStream::connect(world.at(8080)).await.unwrap();
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         while began.elapsed() < Duration::from_millis(900) {
             client.write_all(b"x").await.unwrap();
             assert_eq!(read(&mut client, 1).await, "x");
@@ -309,6 +309,50 @@ fn a_hello_in_single_bytes_is_read_and_passed_on_whole() {
 }
 
 #[test]
+fn a_hello_of_several_records_is_passed_on_as_it_came_and_one_that_never_ends_is_cut_off() {
+    run(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let patience = "
+---
+apiVersion: pingora-gateway.dev/v1alpha1
+kind: GatewayParameters
+metadata: {name: patience, namespace: default}
+spec: {limits: {headerTimeout: 300ms}}";
+        let named = "  infrastructure: {parametersRef: {group: pingora-gateway.dev, kind: GatewayParameters, name: patience}}\n  listeners:";
+        let yaml = tcp(TLS, "[{name: s, port: 80}]").replace("  listeners:", named)
+            + patience
+            + &tls_route("pass", "a.pass.example", "s")
+            + &service("s", &[listener.local_addr().unwrap()]);
+        let world = World::of(&yaml).await;
+        let hello = crate::tls::hello("a.pass.example");
+        for size in [1, 40] {
+            let records: Vec<u8> =
+                hello[5..].chunks(size).flat_map(|piece| [&hello[..3], &[0, size_of(piece)][..], piece].concat()).collect();
+            let mut client = TcpStream::connect(world.at(8443)).await.unwrap();
+            client.write_all(&records).await.unwrap();
+            let (mut endpoint, _) = listener.accept().await.unwrap();
+            let mut got = vec![0; records.len()];
+            endpoint.read_exact(&mut got).await.unwrap();
+            assert_eq!(got, records);
+        }
+        // A message is announced, and comes a byte at a time: each is progress, and the time is one for all.
+        let began = Instant::now();
+        let mut client = TcpStream::connect(world.at(8443)).await.unwrap();
+        let mut is_taken = client.write_all(&[22, 3, 1, 0, 4, 1, 0, 0xff, 0]).await.is_ok();
+        while is_taken && began.elapsed() < Duration::from_secs(20) {
+            is_taken = client.write_all(&[22, 3, 1, 0, 1, 0]).await.is_ok();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10));
+        until("it is counted", || world.gateway.counters().connections_refused() == 1).await;
+    });
+}
+
+fn size_of(piece: &[u8]) -> u8 {
+    u8::try_from(piece.len()).unwrap()
+}
+
+#[test]
 fn a_changed_route_concerns_new_connections_only_and_a_removed_listener_lets_streams_finish_until_the_drain_time() {
     run(async {
         let (one, two) = (Echo::start("one").await, Echo::start("two").await);
@@ -336,7 +380,7 @@ spec: {limits: {drainTimeout: 1s}}";
         world.remove(gateway_core::name::Kind::Gateway, "gw").await;
         client.write_all(b"still").await.unwrap();
         assert_eq!(read(&mut client, 5).await, "still");
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         assert!(!matches!(client.read(&mut [0; 8]).await, Ok(1..)), "cut at the drain time");
         assert!(began.elapsed() < Duration::from_secs(5));
     });
