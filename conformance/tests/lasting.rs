@@ -36,6 +36,10 @@ const FOR: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(200);
 /// No other number in a certificate is near.
 const FIRST_SERIAL: u64 = 64;
+/// Whom clients of HTTPS ask for.
+const NAME: &str = "lasting.example";
+/// The same of connections of bytes, whose TLS ends at the gateway.
+const ENDED: &str = "ended.example";
 /// What takes longer never comes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -55,25 +59,31 @@ fn changes_cut_nothing_that_lasts_and_new_traffic_meets_what_stands() {
 
         let mut tasks = Vec::new();
         let said = Arc::new(AtomicUsize::new(0));
-        for nth in 0..4 {
+        for nth in 0..5 {
             let (world, said) = (Arc::clone(&world), Arc::clone(&said));
             // What lasts is opened before the first edit.
             match nth {
                 0 => tasks.push(lasting("a WebSocket", upgraded(TcpStream::connect(at.http).await.unwrap()).await, ends, said)),
                 1 => tasks.push(lasting(
                     "a WebSocket over TLS",
-                    upgraded(world.tls(at.https, b"http/1.1").await.unwrap().0).await,
+                    upgraded(world.tls(at.https, NAME, b"http/1.1").await.unwrap().0).await,
                     ends,
                     said,
                 )),
-                2 => tasks.push(lasting("a connection of bytes", TcpStream::connect(at.tcp).await.unwrap(), ends, said)),
+                2 => tasks.push(lasting(
+                    "a connection of bytes over TLS",
+                    world.tls(at.https, ENDED, b"bytes").await.unwrap().0,
+                    ends,
+                    said,
+                )),
+                3 => tasks.push(lasting("a connection of bytes", TcpStream::connect(at.tcp).await.unwrap(), ends, said)),
                 _ => tasks.push(tokio::spawn(flow(at.udp, ends, said))),
             }
         }
         for tls in [false, true] {
             let stream: Box<dyn Duplex> = match tls {
                 false => Box::new(TcpStream::connect(at.http).await.unwrap()),
-                true => Box::new(world.tls(at.https, b"h2").await.unwrap().0),
+                true => Box::new(world.tls(at.https, NAME, b"h2").await.unwrap().0),
             };
             let opened = call(stream, tls).await;
             tasks.push(tokio::spawn(streaming(opened, ends, Arc::clone(&said))));
@@ -84,6 +94,7 @@ fn changes_cut_nothing_that_lasts_and_new_traffic_meets_what_stands() {
             }
         }
         tasks.push(tokio::spawn(shaking_hands(Arc::clone(&world), at.https, ends)));
+        tasks.push(tokio::spawn(opening_streams(Arc::clone(&world), at.https, ends)));
         tasks.push(tokio::spawn(connecting(at.tcp, at.udp, ends)));
 
         let editing = Arc::clone(&world);
@@ -281,6 +292,7 @@ impl World {
         fixed.extend(a_service("default/bytes", 9000, &[backends.bytes]));
         fixed.extend(a_service_over("UDP", "default/datagrams", 9001, &[backends.datagrams]));
         fixed.push(route("TCPRoute", "bytes", None, "bytes", 9000));
+        fixed.push(route("TLSRoute", "ended", Some(ENDED), "bytes", 9000));
         fixed.push(route("UDPRoute", "datagrams", None, "datagrams", 9001));
         world.replace("fixed.yaml", &fixed);
         world
@@ -321,7 +333,7 @@ impl World {
         let status = |at| ask(at, &Request::get(part.host(), "/")).map(|answer| answer.status).ok();
         match part {
             Part::Certificate => {
-                let shown = tokio::runtime::Handle::current().block_on(self.tls(at.https, b"http/1.1"));
+                let shown = tokio::runtime::Handle::current().block_on(self.tls(at.https, NAME, b"http/1.1"));
                 shown.is_ok_and(|(_, certificate)| is_of(&certificate, version))
             }
             Part::Coming => status(at.coming).is_some() == (version % 2 == 1),
@@ -347,7 +359,7 @@ impl World {
             }
             Part::Certificate => {
                 let key = KeyPair::generate().unwrap();
-                let mut params = CertificateParams::new(["lasting.example".to_owned()]).unwrap();
+                let mut params = CertificateParams::new([NAME, ENDED].map(str::to_owned)).unwrap();
                 params.serial_number = Some(SerialNumber::from(FIRST_SERIAL + version));
                 let certificate = params.signed_by(&key, &self.issuer).unwrap();
                 let data =
@@ -383,12 +395,17 @@ impl World {
     }
 
     /// A connection over TLS, and the certificate that was shown.
-    async fn tls(&self, at: SocketAddr, alpn: &[u8]) -> std::io::Result<(tokio_rustls::client::TlsStream<TcpStream>, Vec<u8>)> {
+    async fn tls(
+        &self,
+        at: SocketAddr,
+        name: &'static str,
+        alpn: &[u8],
+    ) -> std::io::Result<(tokio_rustls::client::TlsStream<TcpStream>, Vec<u8>)> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let mut config = builder.with_root_certificates(self.roots.clone()).with_no_client_auth();
         config.alpn_protocols = vec![alpn.to_vec()];
-        let name = ServerName::try_from("lasting.example").unwrap();
+        let name = ServerName::try_from(name).unwrap();
         let stream = TlsConnector::from(Arc::new(config)).connect(name, TcpStream::connect(at).await?).await?;
         let shown = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
         Ok((stream, shown))
@@ -400,6 +417,8 @@ fn gateway(coming: bool) -> Value {
     let mut listeners = vec![
         json!({"name": "http", "protocol": "HTTP", "port": 80}),
         json!({"name": "https", "protocol": "HTTPS", "port": 443, "tls": {"certificateRefs": [{"name": "certificate"}]}}),
+        json!({"name": "ended", "protocol": "TLS", "port": 443, "hostname": ENDED,
+            "tls": {"mode": "Terminate", "certificateRefs": [{"name": "certificate"}]}}),
         json!({"name": "bytes", "protocol": "TCP", "port": 9000}),
         json!({"name": "datagrams", "protocol": "UDP", "port": 9001}),
     ];
@@ -558,8 +577,21 @@ async fn asking(world: Arc<World>, part: Part, at: SocketAddr, ends: Instant) {
 async fn shaking_hands(world: Arc<World>, at: SocketAddr, ends: Instant) {
     while Instant::now() < ends {
         let since = world.since(Part::Certificate);
-        let (_stream, shown) = timeout(PATIENCE, world.tls(at, b"http/1.1")).await.unwrap().expect("a handshake fails");
+        let (_stream, shown) = timeout(PATIENCE, world.tls(at, NAME, b"http/1.1")).await.unwrap().expect("a handshake fails");
         world.judge(Part::Certificate, since, "another certificate", |version| is_of(&shown, version));
+        sleep(Duration::from_millis(30)).await;
+    }
+}
+
+/// Opens connections of bytes over TLS, with the certificate that stands, which are answered.
+async fn opening_streams(world: Arc<World>, at: SocketAddr, ends: Instant) {
+    while Instant::now() < ends {
+        let since = world.since(Part::Certificate);
+        let (mut stream, shown) = timeout(PATIENCE, world.tls(at, ENDED, b"bytes")).await.unwrap().expect("a handshake fails");
+        world.judge(Part::Certificate, since, "another certificate", |version| is_of(&shown, version));
+        let mut heard = [0; 2];
+        stream.write_all(b"hi").await.unwrap();
+        timeout(PATIENCE, stream.read_exact(&mut heard)).await.expect("a new stream").unwrap();
         sleep(Duration::from_millis(30)).await;
     }
 }
