@@ -15,6 +15,7 @@ import pytest
 import trustme
 
 import calls_server
+import events_server
 import talk_server
 
 CASES = Path(__file__).parent
@@ -35,9 +36,12 @@ def scene(tmp_path_factory):
     files = tmp_path_factory.mktemp("scene")
     scene = Scene(files)
     try:
-        scene.certify()
-        scene.start_servers()
-        scene.start_gateway()
+        try:
+            scene.certify()
+            scene.start_servers()
+            scene.start_gateway()
+        except AssertionError as missing:
+            pytest.exit(f"{missing}\n{scene.epitaphs()}", 1)
         yield scene
         scene.gateway_still_serves()
     finally:
@@ -62,12 +66,19 @@ def talk(scene):
     return scene.talk
 
 
+@pytest.fixture(scope="session")
+def events(scene):
+    """The servers of Python's own library."""
+    return scene.events
+
+
 class Scene:
     def __init__(self, files: Path):
         self.files = files
         self.running: list[tuple[str, subprocess.Popen]] = []
         self.calls = None
         self.talk = None
+        self.events = None
         self.gateway: subprocess.Popen | None = None
 
     def certify(self):
@@ -121,6 +132,7 @@ class Scene:
         self.echo("datagrams", UDP_ECHO_SERVER=1, UDP_PORT=3400)
         self.calls = calls_server.Calls("192.0.2.40:50051")
         self.talk = talk_server.Talk("192.0.2.41", self.files / "talk.pem", self.files / "talk.key")
+        self.events = events_server.Events("192.0.2.42")
         for port in (3000, 3001, 3443, 3100, 3101, 3543, 3200, 3643, 3300):
             wait_for(f"echo server at port {port}", lambda port=port: connects("192.0.2.31", port))
         for address, port in (("192.0.2.10", 80), ("192.0.2.10", 443), ("192.0.2.51", 80), ("192.0.2.52", 80), ("192.0.2.20", 53)):
@@ -132,8 +144,7 @@ class Scene:
                  for flag in ("--secret", f"interop/{name}={self.files}/{name}.pem,{self.files}/{name}.key")]
         manifests = [CASES / "manifests", self.files / "authorities.yaml"]
         judged = subprocess.run([os.environ["PROGRAM"], "validate", *manifests, *flags], capture_output=True, text=True, timeout=20)
-        if judged.returncode != 0:
-            pytest.exit(f"the manifests are not in order: {judged.stderr}{judged.stdout}", 1)
+        assert judged.returncode == 0, f"the manifests are not in order: {judged.stderr}{judged.stdout}"
         self.gateway = self.start("gateway", os.environ["PROGRAM"], "run", *manifests, "--address", "192.0.2.1", *flags)
         wait_for("the gateway", lambda: fetched("/readyz") is not None)
 
@@ -157,12 +168,16 @@ class Scene:
     def log(self, name):
         return (self.files / f"{name}.log").read_text(errors="replace")
 
+    def epitaphs(self):
+        """The last words of whoever ended."""
+        return "\n".join(f"{name} ended: {self.log(name)[-1000:]}" for name, process in self.running if process.poll() is not None)
+
     def gateway_still_serves(self):
         assert self.gateway.poll() is None, f"the gateway ended with status {self.gateway.poll()}:\n{self.log('gateway')[-2000:]}"
         assert " panic" not in self.log("gateway"), self.log("gateway")[-2000:]
 
     def end(self):
-        for server in (self.calls, self.talk):
+        for server in (self.calls, self.talk, self.events):
             if server:
                 server.end()
         for _, process in reversed(self.running):

@@ -1,6 +1,5 @@
 """grpcio, calling a server of its own and the upstream suite's echo server, in clear and over TLS."""
 
-import concurrent.futures
 import time
 
 import grpc

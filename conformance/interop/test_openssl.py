@@ -41,7 +41,8 @@ def test_of_two_certificates_the_client_gets_the_one_that_it_can_check(hello):
     assert subject(hello("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256", host="shop.test")) == "shop-ecdsa"
 
 
-@pytest.mark.parametrize("offered, agreed", [("h2,http/1.1", "h2"), ("http/1.1,h2", "h2"), ("http/1.1", "http/1.1"), ("http/1.0,http/1.1", "http/1.1")])
+@pytest.mark.parametrize("offered, agreed", [("h2,http/1.1", "h2"), ("http/1.1,h2", "h2"), ("http/1.1", "http/1.1"),
+                                             ("http/1.0,http/1.1", "http/1.1")])
 def test_the_best_protocol_of_those_offered_is_agreed_upon(hello, offered, agreed):
     assert f"ALPN protocol: {agreed}\n" in hello("-alpn", offered)
 

@@ -22,7 +22,9 @@ def test_a_proxy_that_looks_for_itself_keeps_its_own_address_and_is_served(scene
         rows = [row.split(",") for row in control.makefile().read().splitlines() if row]
     names = rows[0]
     servers = [dict(zip(names, row)) for row in rows[1:] if row[1] == "gateway"]
-    assert [(server["# pxname"], server["status"], server["check_status"].removeprefix("* ")) for server in servers] == [("http", "UP", "L4OK"), ("https", "UP", "L6OK")]
+    # A star says that the next check is on its way.
+    seen = [(server["# pxname"], server["status"], server["check_status"].removeprefix("* ")) for server in servers]
+    assert seen == [("http", "UP", "L4OK"), ("https", "UP", "L6OK")]
 
 
 def test_whoever_is_not_trusted_is_served_as_who_it_is_and_believed_nothing(files):

@@ -165,7 +165,11 @@ fn summary(coverage: &Coverage) -> String {
     for (decider, reason) in coverage.rows().flat_map(|row| &row.missing) {
         *reasons.entry((*decider, reason)).or_default() += 1;
     }
-    let mut text = lines.join("\n") + "\n\nWhat is missing, and in how many rows:\n\n";
+    let text = lines.join("\n") + "\n\n";
+    if reasons.is_empty() {
+        return text + "No row says that anything is missing.\n";
+    }
+    let mut text = text + "What is missing, and in how many rows:\n\n";
     for ((decider, reason), count) in reasons {
         text += &format!("- {count} × {}: {reason}\n", format!("{decider:?}").to_lowercase());
     }
