@@ -17,7 +17,7 @@ use crate::support::Support;
 
 use super::counted::Counted;
 use super::fault::Fault;
-use super::hashed::Hashed;
+use super::hashed::{Hashed, HashedSet};
 use super::objects::Objects;
 use super::policies::Policies;
 use super::resolve;
@@ -26,8 +26,8 @@ use super::{ExternalNames, Options, ServiceNames};
 /// Every backend in use.
 #[derive(Debug)]
 pub(super) struct Backends {
-    /// By object, then port and usage.
-    entries: Hashed<ObjectId, BTreeMap<Port, Entry>>,
+    /// By object; few each, sorted by port and usage.
+    entries: Hashed<ObjectId, Vec<(Port, Entry)>>,
     next: u32,
     /// Objects whose entries gained or lost their last endpoint.
     touched: BTreeSet<ObjectId>,
@@ -42,7 +42,9 @@ type Port = (Option<u16>, Usage);
 struct Entry {
     id: BackendId,
     found: Result<Found, Fault>,
-    users: BTreeSet<ObjectId>,
+    /// Of all that is found but its endpoints, where anything is.
+    fingerprint: Option<Fingerprint>,
+    users: HashedSet<ObjectId>,
 }
 
 /// What a reference that can be used leads to.
@@ -92,14 +94,21 @@ impl Backends {
         sources: Sources<'_>,
         writer: &mut Writer,
     ) -> Result<(BackendId, Option<Arc<Persistence>>), Fault> {
-        let entry = self.entries.entry(name.object.clone()).or_default().entry(port_of(name)).or_insert_with(|| {
-            let entry = Entry { id: BackendId(self.next), found: resolve::find(name, sources), users: BTreeSet::new() };
+        let seed = *self.entries.hasher();
+        let ports = self.entries.entry(name.object.clone()).or_insert_with(|| Vec::with_capacity(1));
+        let known = ports.binary_search_by_key(&port_of(name), |(port, _)| *port);
+        let at = known.unwrap_or_else(|at| {
+            let found = resolve::find(name, sources);
+            let fingerprint = found.as_ref().ok().map(|found| found.fingerprint(name));
+            let entry = Entry { id: BackendId(self.next), found, fingerprint, users: HashedSet::with_hasher(seed) };
             self.next += 1;
             entry.publish(name, writer);
             entry.host().cloned().into_iter().for_each(|host| self.names.join(host));
             self.touched.insert(name.object.clone());
-            entry
+            ports.insert(at, (port_of(name), entry));
+            at
         });
+        let (_, entry) = &mut ports[at];
         entry.users.insert(user.clone());
         entry.found.as_ref().map(|found| (entry.id, found.persistence.clone())).map_err(Fault::clone)
     }
@@ -107,14 +116,15 @@ impl Backends {
     /// Takes note that an object no longer uses a backend.
     pub(super) fn release(&mut self, name: &BackendName, user: &ObjectId, writer: &mut Writer) {
         let Some(ports) = self.entries.get_mut(&name.object) else { return };
-        let Some(entry) = ports.get_mut(&port_of(name)) else { return };
+        let Ok(at) = ports.binary_search_by_key(&port_of(name), |(port, _)| *port) else { return };
+        let (_, entry) = &mut ports[at];
         entry.users.remove(user);
         if !entry.users.is_empty() {
             return;
         }
         writer.remove_backend(entry.id);
         entry.host().cloned().into_iter().for_each(|host| self.names.leave(host));
-        ports.remove(&port_of(name));
+        ports.remove(at);
         if ports.is_empty() {
             self.entries.remove(&name.object);
         }
@@ -140,6 +150,11 @@ impl Backends {
                 self.touched.insert(object.clone());
             }
             let old = std::mem::replace(&mut entry.found, found);
+            let is_known =
+                entry.found.as_ref().ok().zip(old.as_ref().ok()).is_some_and(|(new, old)| new.differs_in_endpoints(old));
+            if !is_known {
+                entry.fingerprint = entry.found.as_ref().ok().map(|found| found.fingerprint(&name));
+            }
             entry.host().cloned().into_iter().for_each(|host| self.names.join(host));
             host(&old).cloned().into_iter().for_each(|host| self.names.leave(host));
             entry.publish(&name, writer);
@@ -156,7 +171,7 @@ impl Backends {
     pub(super) fn said(&self, object: &ObjectId) -> BTreeSet<String> {
         let ports = self.entries.get(object).into_iter().flatten();
         let idle = ports.filter(|(_, entry)| entry.found.as_ref().is_ok_and(|found| found.endpoints.is_empty()));
-        let say = |((port, _), entry): (&Port, &Entry)| match (entry.host(), port) {
+        let say = |((port, _), entry): &(Port, Entry)| match (entry.host(), port) {
             (Some(host), _) => format!("{host} resolves to no address that may be used; requests to it are answered 503"),
             (None, Some(port)) => format!("port {port} has no ready endpoint; requests to it are answered 503"),
             (None, None) => "it has no ready endpoint; requests to it are answered 503".to_owned(),
@@ -180,22 +195,33 @@ impl Entry {
     }
 
     fn publish(&self, name: &BackendName, writer: &mut Writer) {
-        let Ok(Found { protocol, security, endpoints, persistence, retry_budget, host: _ }) = self.found.clone() else {
+        let (Ok(found), Some(fingerprint)) = (&self.found, self.fingerprint) else {
             writer.remove_backend(self.id);
             return;
         };
-        let said = |security: &Security| match security {
+        let Found { protocol, security, endpoints, persistence, retry_budget, host: _ } = found.clone();
+        let (id, name) = (self.id, name.clone());
+        writer.put_backend(Arc::new(Backend { id, name, protocol, security, endpoints, persistence, retry_budget, fingerprint }));
+    }
+}
+
+impl Found {
+    /// Of all but the endpoints.
+    fn fingerprint(&self, name: &BackendName) -> Fingerprint {
+        let Self { protocol, security, endpoints: _, persistence, retry_budget, host: _ } = self;
+        let security = match security {
             Security::Clear => "clear".to_owned(),
             Security::Tls(tls) => format!("{} {:?}", tls.fingerprint, tls.barred),
             Security::Broken(why) => format!("broken {why}"),
         };
-        let content = [
-            name.to_string(),
-            format!("{:?} {protocol:?}", name.usage),
-            said(&security),
-            format!("{persistence:?} {retry_budget:?}"),
-        ];
-        let (id, name, fingerprint) = (self.id, name.clone(), Fingerprint::of(content));
-        writer.put_backend(Arc::new(Backend { id, name, protocol, security, endpoints, persistence, retry_budget, fingerprint }));
+        let usage = format!("{:?} {protocol:?}", name.usage);
+        Fingerprint::of([name.to_string(), usage, security, format!("{persistence:?} {retry_budget:?}")])
+    }
+
+    /// Whether it is the same but for its endpoints, so that it has the same fingerprint.
+    fn differs_in_endpoints(&self, other: &Self) -> bool {
+        let Self { protocol, security, endpoints: _, persistence, retry_budget, host: _ } = self;
+        (protocol, security, persistence, retry_budget)
+            == (&other.protocol, &other.security, &other.persistence, &other.retry_budget)
     }
 }
