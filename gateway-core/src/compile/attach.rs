@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::condition::Reason;
@@ -47,13 +48,18 @@ pub(super) enum Verdict {
     Refused { reason: Reason, message: String },
 }
 
+/// The labels of a namespace, gathered when a selector asks for them.
+pub(super) trait Labels: Deref<Target = BTreeMap<String, String>> {}
+
+impl<L: Deref<Target = BTreeMap<String, String>>> Labels for L {}
+
 /// Judges one parentRef of a route. `labels` are those of the route's namespace.
 pub(super) fn attach(
     route: &Route,
     parent: &ParentRef,
     holder: &ObjectId,
     listeners: &[&Surface],
-    labels: &BTreeMap<String, String>,
+    labels: &impl Labels,
 ) -> Verdict {
     let named: Vec<usize> = (0..listeners.len()).filter(|&at| is_named(parent, listeners[at])).collect();
     if named.is_empty() {
@@ -117,7 +123,7 @@ fn kind_refused(kind: &Kind, listener: &Surface) -> Option<String> {
     })
 }
 
-fn namespace_refused(route: &Route, holder: &ObjectId, listener: &Surface, labels: &BTreeMap<String, String>) -> Option<String> {
+fn namespace_refused(route: &Route, holder: &ObjectId, listener: &Surface, labels: &impl Labels) -> Option<String> {
     let namespace = route.namespace();
     match &listener.namespaces {
         Namespaces::All => None,

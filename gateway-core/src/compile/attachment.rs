@@ -6,14 +6,13 @@
 //! Invariants: every parentRef that names a Gateway of ours, or a ListenerSet of one, gets a verdict, and no other does; a Gateway's
 //! own listeners are never those of its sets.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::name::{GATEWAY_GROUP, Kind, ObjectId, ObjectName};
 use crate::resource::{DefaultGateways, ParentRef};
 use crate::snapshot::ListenerId;
 
-use super::attach::{self, Verdict};
+use super::attach::{self, Labels, Verdict};
 use super::gateways::Gateways;
 use super::objects::Objects;
 use super::route::Route;
@@ -42,12 +41,7 @@ pub(super) struct Parent {
 }
 
 /// Attaches a route.
-pub(super) fn attach_route(
-    route: &Route,
-    labels: &BTreeMap<String, String>,
-    gateways: &Gateways,
-    objects: &Objects,
-) -> Attachment {
+pub(super) fn attach_route(route: &Route, labels: &impl Labels, gateways: &Gateways, objects: &Objects) -> Attachment {
     let mut attachment = Attachment::default();
     for parent in route.parents() {
         let Some(holder) = parent.holder(route.namespace()) else {
@@ -76,14 +70,7 @@ pub(super) fn attach_route(
 
 impl Attachment {
     /// Attaches through one parent, and tells whether it is one of ours.
-    fn join(
-        &mut self,
-        route: &Route,
-        parent: ParentRef,
-        holder: &ObjectId,
-        labels: &BTreeMap<String, String>,
-        gateways: &Gateways,
-    ) -> bool {
+    fn join(&mut self, route: &Route, parent: ParentRef, holder: &ObjectId, labels: &impl Labels, gateways: &Gateways) -> bool {
         let Some(found) = gateways.parent(holder) else { return false };
         let mut verdict = attach::attach(route, &parent, holder, &found.surfaces, labels);
         let mut carrying = Vec::new();
@@ -112,7 +99,7 @@ impl Attachment {
     }
 
     /// Attaches to the default Gateways, where the route asks for them. One that it names itself is told apart by that.
-    fn join_defaults(&mut self, route: &Route, labels: &BTreeMap<String, String>, gateways: &Gateways) {
+    fn join_defaults(&mut self, route: &Route, labels: &impl Labels, gateways: &Gateways) {
         match route.default_gateways() {
             Some(DefaultGateways::All) => {}
             Some(DefaultGateways::Other(scope)) => {

@@ -2,6 +2,7 @@
 //!
 //! In: marks in `Dirty`. Out: candidates and backends in the snapshot, statuses of routes, and the books of who uses what.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use crate::name::{Kind, ObjectId, ObjectName};
@@ -88,7 +89,8 @@ impl State {
     }
 
     fn attach(&self, route: &Route) -> Attachment {
-        attach_route(route, &self.objects.labels(route.namespace()), &self.gateways, &self.objects)
+        let labels = LazyCell::new(|| self.objects.labels(route.namespace()));
+        attach_route(route, &labels, &self.gateways, &self.objects)
     }
 
     /// Phrases the routes that contend with others, now that all of them are judged.
