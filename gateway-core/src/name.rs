@@ -70,7 +70,7 @@ impl PartialOrd for ObjectName {
 
 impl Ord for ObjectName {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.joined.cmp(&other.joined)
+        if Arc::ptr_eq(&self.joined, &other.joined) { std::cmp::Ordering::Equal } else { self.joined.cmp(&other.joined) }
     }
 }
 
@@ -181,36 +181,36 @@ pub const MULTICLUSTER_GROUP: &str = "multicluster.x-k8s.io";
 /// The group of ClusterTrustBundle.
 pub const CERTIFICATES_GROUP: &str = "certificates.k8s.io";
 
-impl Kind {
-    /// The kinds that are built in, in order.
-    const BUILT_IN: [Self; 22] = [
-        Self::GatewayClass,
-        Self::Gateway,
-        Self::ListenerSet,
-        Self::HttpRoute,
-        Self::GrpcRoute,
-        Self::TlsRoute,
-        Self::TcpRoute,
-        Self::UdpRoute,
-        Self::ReferenceGrant,
-        Self::BackendTlsPolicy,
-        Self::XBackendTrafficPolicy,
-        Self::XTelemetryPolicy,
-        Self::XBackend,
-        Self::Namespace,
-        Self::Service,
-        Self::ServiceImport,
-        Self::EndpointSlice,
-        Self::Secret,
-        Self::ConfigMap,
-        Self::ClusterTrustBundle,
-        Self::DirectResponse,
-        Self::GatewayParameters,
-    ];
+/// The kinds that are built in, in order.
+static BUILT_IN: [Kind; 22] = [
+    Kind::GatewayClass,
+    Kind::Gateway,
+    Kind::ListenerSet,
+    Kind::HttpRoute,
+    Kind::GrpcRoute,
+    Kind::TlsRoute,
+    Kind::TcpRoute,
+    Kind::UdpRoute,
+    Kind::ReferenceGrant,
+    Kind::BackendTlsPolicy,
+    Kind::XBackendTrafficPolicy,
+    Kind::XTelemetryPolicy,
+    Kind::XBackend,
+    Kind::Namespace,
+    Kind::Service,
+    Kind::ServiceImport,
+    Kind::EndpointSlice,
+    Kind::Secret,
+    Kind::ConfigMap,
+    Kind::ClusterTrustBundle,
+    Kind::DirectResponse,
+    Kind::GatewayParameters,
+];
 
+impl Kind {
     /// The built-in kind with this group and name.
     pub fn named(group: &str, kind: &str) -> Option<Self> {
-        Self::BUILT_IN.into_iter().find(|known| known.group() == group && known.as_str() == kind)
+        BUILT_IN.iter().find(|known| known.as_str() == kind && known.group() == group).cloned()
     }
 
     /// The API group; empty for core kinds.
@@ -319,8 +319,8 @@ mod tests {
 
     #[test]
     fn every_named_kind_is_found_by_its_group_and_kind() {
-        for kind in Kind::BUILT_IN {
-            assert_eq!(Kind::named(kind.group(), kind.as_str()), Some(kind));
+        for kind in &BUILT_IN {
+            assert_eq!(Kind::named(kind.group(), kind.as_str()).as_ref(), Some(kind));
         }
         assert_eq!(Kind::named("", "HTTPRoute"), None);
     }
