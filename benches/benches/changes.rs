@@ -129,6 +129,10 @@ fn kinds() -> Vec<Kind> {
     fn team(universe: &Mixed, nth: usize) -> usize {
         at(universe, nth, 0) / 64
     }
+    /// The version of an object that there is one of, another at every change; the last is the first again.
+    fn of_one(nth: usize, version: usize) -> usize {
+        HOT * version + HOT - 1 - nth
+    }
     vec![
         ("HTTPRoute of a Gateway", put(|all, nth, version| all.route(at(all, nth, 1), version))),
         ("HTTPRoute of a ListenerSet", put(|all, nth, version| all.route(at(all, nth, 8), version))),
@@ -147,7 +151,7 @@ fn kinds() -> Vec<Kind> {
         ("Service", put(|all, nth, version| all.service(at(all, nth, 1), version))),
         ("ServiceImport, its port moved", put(|all, nth, version| all.backend(at(all, nth, 2), version))),
         ("XBackend", put(|all, nth, version| all.backend(at(all, nth, 4), version))),
-        ("XTelemetryPolicy of the Gateway", put(|all, _, version| all.telemetry(version))),
+        ("XTelemetryPolicy of the Gateway", put(|all, nth, version| all.telemetry(of_one(nth, version)))),
         ("ClusterTrustBundle of four policies", put(|all, nth, version| all.roots(team(all, nth), version))),
         ("Secret", put(|all, nth, version| all.secret(set(all, nth), version))),
         ("Namespace, a label nobody asks for", put(|all, nth, version| all.namespace(team(all, nth), 0, version))),
@@ -157,7 +161,7 @@ fn kinds() -> Vec<Kind> {
         ("XBackendTrafficPolicy", put(|all, nth, version| all.traffic_policy(at(all, nth, 6), version))),
         ("ConfigMap of four policies", put(|all, nth, version| all.authorities(team(all, nth), version))),
         ("ListenerSet renamed, with its routes", put(|all, nth, version| all.set(set(all, nth), version))),
-        ("Gateway", put(|all, _, version| all.gateway(version))),
+        ("Gateway", put(|all, nth, version| all.gateway(of_one(nth, version)))),
     ]
 }
 
