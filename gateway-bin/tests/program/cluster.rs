@@ -143,6 +143,27 @@ fn a_proxy_serves_on_without_its_controller_and_a_new_one_flips_no_status() {
 }
 
 #[test]
+fn another_authority_of_the_wire_is_followed_and_the_proxy_serves_all_the_while() {
+    let mut scene = Scene::start();
+    let proxy = scene.start_proxy();
+    scene.until_programmed(&proxy);
+    let authority =
+        || scene.server.get("/configmaps", "shop/web-pingora").unwrap()["data"]["ca.crt"].as_str().unwrap().to_owned();
+    let former = authority();
+    scene.controller.signal("TERM");
+    scene.controller.ended();
+    scene.server.delete("/secrets", "system/pingora-gateway-authority");
+    let restarted = Scene::start_controller(&scene.folder, scene.wire);
+    restarted.until("the Gateway has the new authority", || authority() != former);
+    assert_eq!(scene.ask(), "one");
+    // What a kubelet does with the ConfigMap of a pod.
+    scene.folder.write("ca.crt", authority());
+    scene.controller = restarted;
+    scene.server.change(RESPONSES, "shop/hello", |response| response["spec"]["body"] = json!("two"));
+    proxy.until("the controller of the new authority is followed", || scene.ask() == "two");
+}
+
+#[test]
 fn a_restarted_proxy_serves_what_was_kept_though_no_controller_answers() {
     let mut scene = Scene::start();
     let mut proxy = scene.start_proxy();
