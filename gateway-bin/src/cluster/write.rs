@@ -69,6 +69,8 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) message: String,
+    /// Whether nothing was tried, as another leads now.
+    pub(crate) is_too_late: bool,
     /// Whether it is the manifest or what is there already that is in the way, rather than the way to the API server.
     pub(crate) is_refusal: bool,
 }
@@ -132,7 +134,7 @@ impl Writer {
             let is_leading = *leads.borrow() == Leader::Own;
             let applied = match is_leading {
                 true => apply(&api, &child, is_known, &controller_name).await,
-                false => Err(Failure { message: NOT_LEADING.to_owned(), is_refusal: false }),
+                false => Err(Failure { message: NOT_LEADING.to_owned(), is_too_late: true, is_refusal: false }),
             };
             tell(Done::Applied(child.id(), applied));
         });
@@ -175,7 +177,11 @@ impl Writer {
     /// Tells people something about an object, where `kubectl describe` shows it.
     pub(crate) fn tell_people(&self, about: ObjectReference, is_bad: bool, reason: String, message: String) {
         let api: Api<Event> = Api::namespaced(self.client.clone(), about.namespace.as_deref().unwrap_or("default"));
+        let leads = self.leads.clone();
         self.carry_out(async move |_| {
+            if *leads.borrow() != Leader::Own {
+                return;
+            }
             let now = Timestamp::now();
             let name = about.name.clone().unwrap_or_default();
             let name = format!("{}.{:x}", name.chars().take(200).collect::<String>(), now.as_nanosecond());
@@ -221,6 +227,7 @@ async fn apply(api: &Api<DynamicObject>, child: &Child, is_known: bool, controll
     let failure = |err: kube::Error| {
         let refusal = if let kube::Error::Api(status) = &err { Some(status) } else { None };
         Failure {
+            is_too_late: false,
             is_refusal: refusal.is_some_and(|status| matches!(status.code, 400 | 403 | 422)),
             message: refusal.map_or_else(|| told(&err), |status| status.message.clone()),
         }
@@ -235,7 +242,7 @@ async fn apply(api: &Api<DynamicObject>, child: &Child, is_known: bool, controll
                 child.manifest["kind"].as_str().unwrap_or("object"),
                 child.name
             );
-            return Err(Failure { message, is_refusal: true });
+            return Err(Failure { message, is_too_late: false, is_refusal: true });
         }
     }
     let params = PatchParams::apply(FIELD_MANAGER).force();

@@ -12,7 +12,7 @@ use gateway_core::compile::{
     Addresses, CLUSTER_DOMAIN, Change, Classes, Compiler, Extensions, ExternalNames, Fact, Options, Proof, Update,
 };
 use gateway_core::name::{Kind, ObjectId, ObjectName};
-use gateway_core::resource::{FieldValidation, Gateway, ListenerSet, Protocol, Reader, XBackend};
+use gateway_core::resource::{FieldValidation, Gateway, ListenerSet, Reader, XBackend};
 use gateway_core::snapshot::{Network, Settings, Socket};
 use gateway_core::status::Status;
 use k8s_openapi::jiff::Timestamp;
@@ -335,18 +335,17 @@ impl Applier {
 
     /// Ports that proxies could not open, as a former leader wrote it down: they say it themselves once they are here.
     fn recall_refusals(&mut self) {
-        let Self { gateways, reports, feeds, .. } = self;
-        for (name, holder) in gateways.iter() {
-            let Some(stored) = reports.stored(&gateway(name)) else { continue };
-            let refused = holder.spec.listeners.iter().filter_map(|listener| {
-                let entries = stored.get("listeners")?.as_array()?;
-                let entry = entries.iter().find(|entry| entry["name"] == *listener.name)?;
-                let is_refusal = |one: &&Value| one["type"] == "Accepted" && one["reason"] == "PortUnavailable";
-                let condition = entry.get("conditions")?.as_array()?.iter().find(is_refusal)?;
-                let (_, why) = condition["message"].as_str()?.split_once(" cannot be listened on: ")?;
-                Some(((listener.port, listener.protocol == Protocol::Udp), why.to_owned()))
-            });
-            feeds.recall(name, refused.collect());
+        let own = self.gateways.values().map(|gateway| (Kind::Gateway, &gateway.meta, gateway.meta.name.clone()));
+        let set = |set: &ListenerSet| set.spec.parent_ref.target(set.meta.name.namespace());
+        let sets = self.sets.values().map(|one| (Kind::ListenerSet, &one.meta, set(one)));
+        let mut recalled: BTreeMap<ObjectName, BTreeMap<(u16, bool), String>> = BTreeMap::new();
+        for (kind, meta, gateway) in own.chain(sets) {
+            let id = ObjectId::new(kind, meta.name.clone());
+            let refused = self.reports.stored(&id).map(|stored| refused_ports(stored, meta.generation));
+            recalled.entry(gateway).or_default().extend(refused.into_iter().flatten());
+        }
+        for (gateway, refused) in recalled {
+            self.feeds.recall(&gateway, refused);
         }
     }
 
@@ -505,6 +504,22 @@ impl Applier {
             self.place.writer.finalize(class, &api, IN_USE, is_used);
         }
     }
+}
+
+/// The ports that could not be opened when a status was written for this generation of its object, and whether over UDP.
+fn refused_ports(stored: &Value, generation: i64) -> Vec<((u16, bool), String)> {
+    let list = |value: &Value, field: &str| value[field].as_array().cloned().unwrap_or_default();
+    let conditions = list(stored, "listeners").into_iter().flat_map(|entry| list(&entry, "conditions"));
+    let refusals = conditions.filter(|one| {
+        one["type"] == "Accepted" && one["reason"] == "PortUnavailable" && one["observedGeneration"].as_i64() == Some(generation)
+    });
+    let port = |condition: Value| {
+        // As core says it: the socket, and the system's reason.
+        let (socket, why) = condition["message"].as_str()?.split_once(" cannot be listened on: ")?;
+        let (address, is_udp) = socket.strip_suffix("/udp").map_or((socket, false), |address| (address, true));
+        Some(((address.rsplit_once(':')?.1.parse().ok()?, is_udp), why.to_owned()))
+    };
+    refusals.filter_map(port).collect()
 }
 
 /// A Gateway as an object.

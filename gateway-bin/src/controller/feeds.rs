@@ -185,6 +185,7 @@ impl Feeds {
         let gateway = self.proxies.remove(&proxy)?;
         if let Some(feed) = self.feeds.get_mut(&gateway) {
             feed.lines.remove(&proxy);
+            feed.gather_refused();
         }
         Some(gateway)
     }
@@ -209,7 +210,7 @@ impl Feeds {
                 self.changed.insert(gateway.clone());
             }
         }
-        feed.refused = feed.lines.values().filter(|line| line.reached.is_some()).flat_map(|line| line.refused.clone()).collect();
+        feed.gather_refused();
         Some(gateway)
     }
 
@@ -341,6 +342,16 @@ impl Feeds {
         line.under_way = Some(turn);
         if let Some(feed) = self.feeds.get_mut(gateway) {
             feed.lines.insert(proxy, line);
+        }
+    }
+}
+
+impl Feed {
+    /// Gathers the ports that proxies could not open. While none is there to say, it is as it was.
+    fn gather_refused(&mut self) {
+        let mut telling = self.lines.values().filter(|line| line.reached.is_some()).peekable();
+        if telling.peek().is_some() {
+            self.refused = telling.flat_map(|line| line.refused.clone()).collect();
         }
     }
 }
@@ -599,6 +610,19 @@ mod tests {
         assert_eq!(refused(&scene), [(80, false)], "it has not said anything yet");
         scene.acknowledge(2, second);
         assert!(refused(&scene).is_empty());
+    }
+
+    #[test]
+    fn a_port_that_only_a_proxy_could_not_open_that_is_gone_is_open() {
+        let mut scene = Scene::new();
+        let (mut one, mut two) = (scene.join(1, &[]), scene.join(2, &[]));
+        let (first, second) = (step(&mut one).unwrap().0, step(&mut two).unwrap().0);
+        let port = crate::wire::Refused { port: 80, is_udp: false, why: "in use".into() };
+        scene.feeds.acknowledge(1, Acknowledged { step: first, refused: vec![port] });
+        scene.acknowledge(2, second);
+        assert_eq!(scene.feeds.refused(&web()).len(), 1);
+        scene.feeds.leave(1);
+        assert!(scene.feeds.refused(&web()).is_empty());
     }
 
     #[test]

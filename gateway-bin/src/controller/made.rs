@@ -188,7 +188,7 @@ impl Made {
                 None
             }
             Err(failure) => {
-                let wanted = wanted?;
+                let wanted = wanted.filter(|_| !failure.is_too_late)?;
                 let told = (wanted.of.clone(), failure.message.clone());
                 wanted.refusal = failure.is_refusal.then_some(failure.message);
                 Some(told)
@@ -301,14 +301,14 @@ mod tests {
         made.want(&web(), vec![child("1")], BTreeSet::new(), now);
         for is_refusal in [false, true, true] {
             assert_eq!(made.take(now).len(), 1);
-            let failure = Failure { message: "no".into(), is_refusal };
+            let failure = Failure { message: "no".into(), is_too_late: false, is_refusal };
             assert_eq!(made.applied(&child("").id(), Err(failure), now), Some((web(), "no".into())));
             assert_eq!(made.refusal(&child("").id()), is_refusal.then_some("no"));
             assert!(made.take(now).is_empty(), "not without a pause");
             now = made.next().unwrap();
         }
         made.take(now);
-        made.applied(&child("").id(), Err(Failure { message: "no".into(), is_refusal: true }), now);
+        made.applied(&child("").id(), Err(Failure { message: "no".into(), is_too_late: false, is_refusal: true }), now);
         made.want(&web(), vec![child("2")], BTreeSet::new(), now);
         let deeds = made.take(now);
         assert_eq!(carry_out(&mut made, deeds, now), ["apply \"2\""]);
@@ -320,7 +320,7 @@ mod tests {
         let (mut made, now) = (Made::default(), Instant::now());
         made.want(&web(), vec![child("1")], BTreeSet::new(), now);
         made.take(now);
-        made.applied(&child("").id(), Err(Failure { message: "not ours".into(), is_refusal: true }), now);
+        made.applied(&child("").id(), Err(Failure { message: "not ours".into(), is_too_late: false, is_refusal: true }), now);
         made.see(&child("").id(), None, now);
         assert!(made.take(now).is_empty(), "it is there still");
         made.vanish(&child("").id(), now);

@@ -123,10 +123,15 @@ impl Reports {
                 self.failures.remove(id);
                 continue;
             };
-            self.wanted.insert(id.clone(), status.clone());
+            let former = self.wanted.insert(id.clone(), status.clone());
             // A status that goes on changing is not put off for ever.
             let due = self.due.entry(id.clone()).or_insert(Due { turn, at_latest: now + PATIENCE, not_before: now });
             due.turn = turn;
+            // What became of another says nothing of this one.
+            if former.as_ref() != Some(status) {
+                due.not_before = now;
+                self.failures.remove(id);
+            }
         }
     }
 
@@ -134,8 +139,9 @@ impl Reports {
     pub(crate) fn doubt(&mut self) {
         let now = Instant::now();
         let due = Due { turn: 0, at_latest: now, not_before: now };
+        self.failures.clear();
         for id in self.wanted.keys() {
-            self.due.entry(id.clone()).or_insert(due);
+            self.due.insert(id.clone(), due);
         }
     }
 
@@ -345,6 +351,9 @@ mod tests {
             assert_eq!(reports.next(), Some(now));
             assert_eq!(take(&mut reports, now, true).len(), 1);
         }
+        reports.end(&id(), Ended::Failed, now);
+        reports.want(&[(id(), Some(status(Truth::False, 2)))].into(), 2, now);
+        assert_eq!(take(&mut reports, now, true).len(), 1, "another status does not wait for the pause of the former");
         reports.end(&id(), Ended::Gone, now);
         assert!(take(&mut reports, now + PATIENCE, true).is_empty() && reports.stored(&id()).is_none());
     }
