@@ -4,7 +4,7 @@
 //! statuses that said nothing new, parts of statuses that went back to what they had been without a cause, requests that were
 //! forbidden, and every permission that was used.
 //!
-//! A cause is a write of somebody else to something that the status can depend on ([`reach`] says what that is), since the part left its
+//! A cause is a write of somebody else to something that the status can depend on (`audit/reach.rs` says what that is), since the part left its
 //! former value; or two such writes when that of the first was still being carried out. Another generation of the object begins anew.
 //!
 //! Invariants: a request that the API server did not carry out wrote nothing. What the controller wrote itself is never a cause.
