@@ -128,7 +128,7 @@ pub fn judge(log: impl BufRead, who: &Who<'_>, heard: usize) -> Result<Judgement
             }
         }
         if is_own {
-            judgement.writes += usize::from(is_judged && record.is_status() && record.is_write);
+            judgement.writes += usize::from(record.is_status() && record.is_write);
             judgement.used.extend(record.needed());
         } else if record.is_write && !(record.is_of_api() && record.is_status()) {
             // What others say in a status of the API is no cause, but for the object itself, whose `Told` has it.
