@@ -20,6 +20,7 @@ mod gateways;
 mod intake;
 mod made;
 mod notices;
+mod recall;
 mod reports;
 mod schedule;
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use gateway_core::compile::Bound;
+use gateway_core::compile::{Bound, Change, Fact};
 use gateway_core::snapshot::{Snapshot, Socket};
 use serde_json::Value;
 
@@ -50,6 +50,15 @@ impl State {
         self.turns.send_modify(|turns| *turns += 1);
     }
 
+    /// Remembers a fact of the adapter, and hands it on as a change.
+    pub(crate) fn remember(&self, fact: Fact) -> Change {
+        if let Fact::Socket(socket, bound) = &fact {
+            self.lock().tried(*socket, bound.as_ref());
+            self.turned();
+        }
+        Change::Fact(fact)
+    }
+
     /// Waits until nothing stands against readiness.
     pub(crate) async fn ready(&self) {
         let mut turns = self.turns.subscribe();
@@ -67,7 +76,7 @@ impl Known {
     }
 
     /// Remembers how a socket came out, or that it was closed.
-    pub(crate) fn tried(&mut self, socket: Socket, bound: Option<&Bound>) {
+    fn tried(&mut self, socket: Socket, bound: Option<&Bound>) {
         match bound {
             Some(bound) => drop(self.sockets.insert(socket, bound.clone())),
             None => drop(self.sockets.remove(&socket)),

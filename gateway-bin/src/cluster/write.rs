@@ -84,11 +84,8 @@ impl Writer {
     /// Writes a status, if the object is still of this version.
     pub(crate) fn status(&self, id: ObjectId, resource: &ApiResource, resource_version: String, status: Value) {
         let api = self.api(resource, id.name.namespace());
-        let leads = self.leads.clone();
-        self.carry_out(async move |tell| {
-            if *leads.borrow() != Leader::Own {
-                return tell(Done::Status(id, Outcome::Failed));
-            }
+        let too_late = Done::Status(id.clone(), Outcome::Failed);
+        self.write(Some(too_late), async move |tell| {
             let patch = Patch::Merge(json!({"metadata": {"resourceVersion": resource_version}, "status": status}));
             let name = id.name.name();
             let outcome = match within(api.patch_status(name, &PatchParams::default(), &patch)).await {
@@ -129,13 +126,9 @@ impl Writer {
     /// Writes a child, as ours alone. `is_known` says that it was seen to be ours.
     pub(crate) fn apply(&self, child: Child, resource: &ApiResource, is_known: bool, controller_name: String) {
         let api = self.api(resource, child.name.namespace());
-        let leads = self.leads.clone();
-        self.carry_out(async move |tell| {
-            let is_leading = *leads.borrow() == Leader::Own;
-            let applied = match is_leading {
-                true => apply(&api, &child, is_known, &controller_name).await,
-                false => Err(Failure { message: NOT_LEADING.to_owned(), is_too_late: true, is_refusal: false }),
-            };
+        let failure = Failure { message: NOT_LEADING.to_owned(), is_too_late: true, is_refusal: false };
+        self.write(Some(Done::Applied(child.id(), Err(failure))), async move |tell| {
+            let applied = apply(&api, &child, is_known, &controller_name).await;
             tell(Done::Applied(child.id(), applied));
         });
     }
@@ -143,11 +136,8 @@ impl Writer {
     /// Deletes a child, if it is still the same object.
     pub(crate) fn delete(&self, id: ChildId, resource: &ApiResource, uid: Option<String>) {
         let api = self.api(resource, id.1.namespace());
-        let leads = self.leads.clone();
-        self.carry_out(async move |tell| {
-            if *leads.borrow() != Leader::Own {
-                return tell(Done::Deleted(id, Err(NOT_LEADING.to_owned())));
-            }
+        let too_late = Done::Deleted(id.clone(), Err(NOT_LEADING.to_owned()));
+        self.write(Some(too_late), async move |tell| {
             let params = DeleteParams {
                 preconditions: Some(Preconditions { uid, ..Preconditions::default() }),
                 ..DeleteParams::background()
@@ -164,11 +154,8 @@ impl Writer {
     /// Puts a finalizer on a class, or takes it off, whatever else is there.
     pub(crate) fn finalize(&self, name: ObjectName, resource: &ApiResource, finalizer: &'static str, is_wanted: bool) {
         let api = self.api(resource, name.namespace());
-        let leads = self.leads.clone();
-        self.carry_out(async move |tell| {
-            if *leads.borrow() != Leader::Own {
-                return tell(Done::Finalized(name, Err(NOT_LEADING.to_owned())));
-            }
+        let too_late = Done::Finalized(name.clone(), Err(NOT_LEADING.to_owned()));
+        self.write(Some(too_late), async move |tell| {
             let finalized = finalize(&api, &name, finalizer, is_wanted).await.map_err(|err| told(&err));
             tell(Done::Finalized(name, finalized));
         });
@@ -177,11 +164,7 @@ impl Writer {
     /// Tells people something about an object, where `kubectl describe` shows it.
     pub(crate) fn tell_people(&self, about: ObjectReference, is_bad: bool, reason: String, message: String) {
         let api: Api<Event> = Api::namespaced(self.client.clone(), about.namespace.as_deref().unwrap_or("default"));
-        let leads = self.leads.clone();
-        self.carry_out(async move |_| {
-            if *leads.borrow() != Leader::Own {
-                return;
-            }
+        self.write(None, async move |_| {
             let now = Timestamp::now();
             let name = about.name.clone().unwrap_or_default();
             let name = format!("{}.{:x}", name.chars().take(200).collect::<String>(), now.as_nanosecond());
@@ -208,6 +191,22 @@ impl Writer {
             "" => Api::all_with(self.client.clone(), resource),
             namespace => Api::namespaced_with(self.client.clone(), namespace, resource),
         }
+    }
+
+    /// Carries out a write; once we do not lead any more it has ended as `too_late` says.
+    fn write<F>(&self, too_late: Option<Done>, work: impl FnOnce(Tell) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let leads = self.leads.clone();
+        self.carry_out(async move |tell| {
+            let is_leading = *leads.borrow() == Leader::Own;
+            match too_late {
+                _ if is_leading => work(tell).await,
+                Some(done) => tell(done),
+                None => {}
+            }
+        });
     }
 
     fn carry_out<F>(&self, work: impl FnOnce(Tell) -> F + Send + 'static)

@@ -16,14 +16,13 @@ use gateway_core::resource::{FieldValidation, Gateway, ListenerSet, Reader, XBac
 use gateway_core::snapshot::{Network, Settings, Socket};
 use gateway_core::status::Status;
 use k8s_openapi::jiff::Timestamp;
-use serde_json::Value;
 
 use super::events::{Unread, kind_of};
 use super::feeds::Feeds;
 use super::intake::{Content, is_fetched};
 use super::made::{Deed, Made};
 use super::notices::Notices;
-use super::reports::{Ended, Reports};
+use super::reports::Reports;
 use super::schedule::Schedule;
 use crate::applying::{Alarm, wait};
 use crate::cluster::child::ChildId;
@@ -207,8 +206,7 @@ impl Applier {
             self.is_begun = true;
             // What is missing still was waited for.
             self.held_since = None;
-            changes.extend(self.stored_facts());
-            self.recall_refusals();
+            changes.extend(self.recall());
             tracing::info!("everything is listed");
         }
         if begins || !changes.is_empty() || self.alarm.is_time(self.now) || !self.dirty.is_empty() {
@@ -316,44 +314,10 @@ impl Applier {
         self.contents.values().any(|content| *content == Content::Asked)
     }
 
-    /// What a former leader found acknowledged: conditions stored for the very generation that is there.
-    fn stored_facts(&self) -> Vec<Change> {
-        let gateways = self.gateways.values().map(|gateway| (Kind::Gateway, &gateway.meta));
-        let holders = gateways.chain(self.sets.values().map(|set| (Kind::ListenerSet, &set.meta)));
-        let fact = |(kind, meta): (Kind, &gateway_core::resource::Meta)| {
-            let id = ObjectId::new(kind, meta.name.clone());
-            let conditions = self.reports.stored(&id)?.get("conditions")?.as_array()?;
-            let is_programmed = conditions.iter().any(|one| {
-                one["type"] == "Programmed"
-                    && one["status"] == "True"
-                    && one["observedGeneration"].as_i64() == Some(meta.generation)
-            });
-            is_programmed.then_some(Change::Fact(Fact::Acknowledged(id, meta.generation)))
-        };
-        holders.filter_map(fact).collect()
-    }
-
-    /// Ports that proxies could not open, as a former leader wrote it down: they say it themselves once they are here.
-    fn recall_refusals(&mut self) {
-        let own = self.gateways.values().map(|gateway| (Kind::Gateway, &gateway.meta, gateway.meta.name.clone()));
-        let set = |set: &ListenerSet| set.spec.parent_ref.target(set.meta.name.namespace());
-        let sets = self.sets.values().map(|one| (Kind::ListenerSet, &one.meta, set(one)));
-        let mut recalled: BTreeMap<ObjectName, BTreeMap<(u16, bool), String>> = BTreeMap::new();
-        for (kind, meta, gateway) in own.chain(sets) {
-            let id = ObjectId::new(kind, meta.name.clone());
-            let refused = self.reports.stored(&id).map(|stored| refused_ports(stored, meta.generation));
-            recalled.entry(gateway).or_default().extend(refused.into_iter().flatten());
-        }
-        for (gateway, refused) in recalled {
-            self.feeds.recall(&gateway, refused);
-        }
-    }
-
     fn lead(&mut self, leader: Leader, changes: &mut Vec<Change>) {
         tracing::info!(?leader, "the lease");
         if leader == Leader::Own && self.leader != Leader::Own {
-            changes.extend(self.stored_facts());
-            self.recall_refusals();
+            changes.extend(self.recall());
             self.reports.doubt();
             self.dirty.extend(self.gateways.keys().map(gateway));
             self.dirty.extend(self.backends.keys().map(|name| ObjectId::new(Kind::XBackend, name.clone())));
@@ -411,13 +375,7 @@ impl Applier {
     fn end(&mut self, done: Done, changes: &mut Vec<Change>) {
         match done {
             Done::Status(id, outcome) => {
-                let ended = match outcome {
-                    Outcome::Written(document) => Ended::Written(document),
-                    Outcome::Conflict(document) => Ended::Conflict(document),
-                    Outcome::Gone => Ended::Gone,
-                    Outcome::Failed => Ended::Failed,
-                };
-                if let Some(written) = self.reports.end(&id, ended, self.now) {
+                if let Some(written) = self.reports.end(&id, outcome, self.now) {
                     self.tell_of_status(&id, &written);
                 }
             }
@@ -466,7 +424,7 @@ impl Applier {
         let writes = reports.take(self.now, &written_at, is_served);
         for write in writes {
             let Some(api) = self.resource(&Subject::Object(write.id.kind.clone())).map(|resource| resource.api.clone()) else {
-                self.reports.end(&write.id, Ended::Gone, self.now);
+                self.reports.end(&write.id, Outcome::Gone, self.now);
                 continue;
             };
             self.place.writer.status(write.id, &api, write.resource_version, write.status);
@@ -504,22 +462,6 @@ impl Applier {
             self.place.writer.finalize(class, &api, IN_USE, is_used);
         }
     }
-}
-
-/// The ports that could not be opened when a status was written for this generation of its object, and whether over UDP.
-fn refused_ports(stored: &Value, generation: i64) -> Vec<((u16, bool), String)> {
-    let list = |value: &Value, field: &str| value[field].as_array().cloned().unwrap_or_default();
-    let conditions = list(stored, "listeners").into_iter().flat_map(|entry| list(&entry, "conditions"));
-    let refusals = conditions.filter(|one| {
-        one["type"] == "Accepted" && one["reason"] == "PortUnavailable" && one["observedGeneration"].as_i64() == Some(generation)
-    });
-    let port = |condition: Value| {
-        // As core says it: the socket, and the system's reason.
-        let (socket, why) = condition["message"].as_str()?.split_once(" cannot be listened on: ")?;
-        let (address, is_udp) = socket.strip_suffix("/udp").map_or((socket, false), |address| (address, true));
-        Some(((address.rsplit_once(':')?.1.parse().ok()?, is_udp), why.to_owned()))
-    };
-    refusals.filter_map(port).collect()
 }
 
 /// A Gateway as an object.

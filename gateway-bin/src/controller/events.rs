@@ -17,7 +17,6 @@ use crate::cluster::discover::Subject;
 #[derive(Debug)]
 pub(super) struct Unread {
     pub(super) why: String,
-    pub(super) uid: Option<String>,
     /// The class of a Gateway.
     pub(super) class: Option<String>,
     pub(super) is_told: bool,
@@ -25,9 +24,9 @@ pub(super) struct Unread {
 
 impl Applier {
     /// Tells of conditions that turned bad.
-    pub(super) fn tell_of_status(&mut self, id: &ObjectId, Written { uid, before, after }: &Written) {
+    pub(super) fn tell_of_status(&mut self, id: &ObjectId, Written { before, after }: &Written) {
         for Notice { reason, message } in self.notices.of_write(before.as_ref(), after, self.now) {
-            self.tell(id, uid.clone(), reason, message);
+            self.tell(id, reason, message);
         }
     }
 
@@ -39,7 +38,7 @@ impl Applier {
             let is_ours = [Some(id), class.as_ref()].into_iter().flatten().any(|id| self.compiler.statuses().contains_key(id));
             if is_ours {
                 let message = format!("what was so before holds on, as this cannot be read: {}", unread.why);
-                self.tell(id, unread.uid.clone(), "CannotBeRead".to_owned(), message);
+                self.tell(id, "CannotBeRead".to_owned(), message);
                 unread.is_told = true;
             }
         }
@@ -55,10 +54,7 @@ impl Applier {
             return;
         }
         told.insert(child, message.clone());
-        let gateway = self.gateways.get(&owner.name).filter(|_| owner.kind == Kind::Gateway).map(|gateway| &gateway.meta);
-        let backend = self.backends.get(&owner.name).filter(|_| owner.kind == Kind::XBackend).map(|backend| &backend.meta);
-        let uid = gateway.or(backend).and_then(|meta| meta.uid.clone());
-        self.tell(owner, uid, "ProvisioningFailed".to_owned(), message);
+        self.tell(owner, "ProvisioningFailed".to_owned(), message);
     }
 
     /// What could not be made was made: should it fail again, that is another matter.
@@ -67,7 +63,7 @@ impl Applier {
         told.and_then(|told| told.remove(child));
     }
 
-    fn tell(&self, id: &ObjectId, uid: Option<String>, reason: String, message: String) {
+    fn tell(&self, id: &ObjectId, reason: String, message: String) {
         // Of a kind that is not installed any more there is nobody to tell.
         let Some(resource) = self.resource(&Subject::Object(id.kind.clone())) else { return };
         let namespace = id.name.namespace();
@@ -76,7 +72,7 @@ impl Applier {
             kind: Some(id.kind.to_string()),
             namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
             name: Some(id.name.name().to_owned()),
-            uid,
+            uid: self.reports.uid(id).map(str::to_owned),
             ..ObjectReference::default()
         };
         self.place.writer.tell_people(about, true, reason, message);

@@ -120,8 +120,8 @@ impl Applier {
         }
         tracing::warn!(object = %id, "cannot be read: {why}");
         self.made.understand(&id, false, self.now);
-        let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let unread = Unread { why, uid: text("/metadata/uid"), class: text("/spec/gatewayClassName"), is_told: false };
+        let class = document.pointer("/spec/gatewayClassName").and_then(Value::as_str).map(str::to_owned);
+        let unread = Unread { why, class, is_told: false };
         self.unread.insert(id, unread);
     }
 

@@ -14,6 +14,7 @@ use gateway_core::status::{self, Status};
 use serde_json::Value;
 
 use super::schedule::pause;
+use crate::cluster::write::Outcome;
 
 /// All statuses.
 #[derive(Debug, Default)]
@@ -32,13 +33,11 @@ struct UnderWay {
     /// Whether the object was seen meanwhile: then what the write answers may be older than what was seen.
     is_seen: bool,
     before: Option<Value>,
-    uid: Option<String>,
 }
 
 /// What was written.
 #[derive(Debug)]
 pub(crate) struct Written {
-    pub(crate) uid: Option<String>,
     /// The status as it was stored.
     pub(crate) before: Option<Value>,
     pub(crate) after: Value,
@@ -72,19 +71,6 @@ pub(crate) struct Write {
     pub(crate) status: Value,
 }
 
-/// How a write ended.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    /// The object as it is now.
-    Written(Value),
-    /// Somebody else wrote in between; the object as it is now.
-    Conflict(Value),
-    /// The object is gone.
-    Gone,
-    /// It did not work.
-    Failed,
-}
-
 impl Reports {
     /// An object is stored like this.
     pub(crate) fn store(&mut self, id: &ObjectId, document: &Value) {
@@ -112,6 +98,11 @@ impl Reports {
     /// A status as it is stored.
     pub(crate) fn stored(&self, id: &ObjectId) -> Option<&Value> {
         self.stored.get(id)?.status.as_ref()
+    }
+
+    /// Which object of its name is stored.
+    pub(crate) fn uid(&self, id: &ObjectId) -> Option<&str> {
+        self.stored.get(id)?.uid.as_deref()
     }
 
     /// Takes in what an update says.
@@ -160,8 +151,8 @@ impl Reports {
             // What was not seen yet is looked at when it is.
             let (Some(wanted), Some(stored)) = (self.wanted.get(&id), self.stored.get(&id)) else { continue };
             if let Some(status) = status::merge(wanted, stored.status.as_ref(), written_at) {
-                let Stored { resource_version, uid, status: before } = stored.clone();
-                self.under_way.insert(id.clone(), UnderWay { is_seen: false, before, uid });
+                let Stored { resource_version, status: before, .. } = stored.clone();
+                self.under_way.insert(id.clone(), UnderWay { is_seen: false, before });
                 writes.push(Write { id, resource_version, status });
             }
         }
@@ -169,23 +160,23 @@ impl Reports {
     }
 
     /// A write came to its end. Returns what was written.
-    pub(crate) fn end(&mut self, id: &ObjectId, ended: Ended, now: Instant) -> Option<Written> {
-        let UnderWay { is_seen, before, uid } = self.under_way.remove(id)?;
+    pub(crate) fn end(&mut self, id: &ObjectId, ended: Outcome, now: Instant) -> Option<Written> {
+        let UnderWay { is_seen, before } = self.under_way.remove(id)?;
         let written = match &ended {
-            Ended::Written(document) => Some(Written { uid, before, after: document["status"].clone() }),
-            Ended::Conflict(_) | Ended::Gone | Ended::Failed => None,
+            Outcome::Written(document) => Some(Written { before, after: document["status"].clone() }),
+            Outcome::Conflict(_) | Outcome::Gone | Outcome::Failed => None,
         };
-        let failures = if matches!(ended, Ended::Failed) { self.failures.remove(id).unwrap_or(0) + 1 } else { 0 };
+        let failures = if matches!(ended, Outcome::Failed) { self.failures.remove(id).unwrap_or(0) + 1 } else { 0 };
         match ended {
             // What was seen meanwhile is newer than what the write tells; after `Gone` it may be another object of the name.
-            Ended::Written(_) | Ended::Gone if is_seen => self.hurry(id),
-            Ended::Written(document) => self.store(id, &document),
-            Ended::Conflict(document) => {
+            Outcome::Written(_) | Outcome::Gone if is_seen => self.hurry(id),
+            Outcome::Written(document) => self.store(id, &document),
+            Outcome::Conflict(document) => {
                 self.store(id, &document);
                 self.hurry(id);
             }
-            Ended::Gone => self.forget(id),
-            Ended::Failed => self.set_due(id, Due { turn: 0, at_latest: now, not_before: now + pause(failures) }),
+            Outcome::Gone => self.forget(id),
+            Outcome::Failed => self.set_due(id, Due { turn: 0, at_latest: now, not_before: now + pause(failures) }),
         }
         if failures == 0 {
             self.failures.remove(id);
@@ -276,7 +267,7 @@ mod tests {
         let write = take(&mut reports, now, true).remove(0);
         assert_eq!(write.resource_version, "1");
         assert!(take(&mut reports, now, true).is_empty(), "one write at a time");
-        reports.end(&id(), Ended::Written(stored("2", &write.status)), now);
+        reports.end(&id(), Outcome::Written(stored("2", &write.status)), now);
         reports.doubt();
         assert!(take(&mut reports, Instant::now(), true).is_empty());
         reports.store(&id(), &stored("3", &json!({})));
@@ -290,7 +281,7 @@ mod tests {
         reports.want(&[(id(), Some(status(Truth::True, 1)))].into(), 1, now);
         take(&mut reports, now, true);
         let foreign = json!({"conditions": [{"type": "example.com/x", "status": "True"}]});
-        reports.end(&id(), Ended::Conflict(stored("2", &foreign)), now);
+        reports.end(&id(), Outcome::Conflict(stored("2", &foreign)), now);
         let write = take(&mut reports, Instant::now(), true).remove(0);
         assert_eq!(write.resource_version, "2");
         assert!(write.status.to_string().contains("example.com/x"));
@@ -313,7 +304,7 @@ mod tests {
     fn a_status_that_nobody_wants_any_more_is_not_due_however_its_write_ended() {
         let (mut reports, now) = (Reports::default(), Instant::now());
         let document = stored("2", &json!({}));
-        for ended in [Ended::Written(document.clone()), Ended::Conflict(document.clone()), Ended::Failed, Ended::Gone] {
+        for ended in [Outcome::Written(document.clone()), Outcome::Conflict(document.clone()), Outcome::Failed, Outcome::Gone] {
             reports.store(&id(), &stored("1", &Value::Null));
             reports.want(&[(id(), Some(status(Truth::True, 1)))].into(), 1, now);
             assert_eq!(take(&mut reports, Instant::now(), true).len(), 1);
@@ -333,7 +324,7 @@ mod tests {
         reports.forget(&id());
         reports.store(&id(), &stored("5", &Value::Null));
         reports.want(&[(id(), Some(status(Truth::True, 1)))].into(), 2, now);
-        reports.end(&id(), Ended::Gone, now);
+        reports.end(&id(), Outcome::Gone, now);
         assert_eq!(take(&mut reports, Instant::now(), true).remove(0).resource_version, "5");
     }
 
@@ -345,16 +336,16 @@ mod tests {
         take(&mut reports, now, true);
         let mut now = now;
         for expected in [1, 2, 4, 8] {
-            assert!(reports.end(&id(), Ended::Failed, now).is_none(), "nothing was written, and nobody is told");
+            assert!(reports.end(&id(), Outcome::Failed, now).is_none(), "nothing was written, and nobody is told");
             assert!(take(&mut reports, now, true).is_empty());
             now += Duration::from_secs(expected);
             assert_eq!(reports.next(), Some(now));
             assert_eq!(take(&mut reports, now, true).len(), 1);
         }
-        reports.end(&id(), Ended::Failed, now);
+        reports.end(&id(), Outcome::Failed, now);
         reports.want(&[(id(), Some(status(Truth::False, 2)))].into(), 2, now);
         assert_eq!(take(&mut reports, now, true).len(), 1, "another status does not wait for the pause of the former");
-        reports.end(&id(), Ended::Gone, now);
+        reports.end(&id(), Outcome::Gone, now);
         assert!(take(&mut reports, now + PATIENCE, true).is_empty() && reports.stored(&id()).is_none());
     }
 }

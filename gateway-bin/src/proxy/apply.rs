@@ -150,7 +150,7 @@ impl Applier {
                     self.keep.step(&whole.puts, &whole.removed);
                     self.last = Some((whole.connection, whole.number, Some(Instant::now() + PATIENCE)));
                 }
-                Event::Fact(fact) => changes.push(self.remember(fact)),
+                Event::Fact(fact) => changes.push(self.place.state.remember(fact)),
             }
         }
         let now = Instant::now();
@@ -180,14 +180,6 @@ impl Applier {
         let former = self.holding.put(put, object.as_ref().map(|object| object.id()));
         // What cannot be read is not served as it was before either.
         object.map(Change::Put).or_else(|| former.map(Change::Remove))
-    }
-
-    fn remember(&self, fact: Fact) -> Change {
-        if let Fact::Socket(socket, bound) = &fact {
-            self.place.state.lock().tried(*socket, bound.as_ref());
-            self.place.state.turned();
-        }
-        Change::Fact(fact)
     }
 
     fn apply(&mut self, mut changes: Vec<Change>) {

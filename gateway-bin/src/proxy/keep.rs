@@ -5,7 +5,6 @@
 //!
 //! Invariants: what is loaded is either a whole step's outcome, or is marked as none.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -22,13 +21,13 @@ pub(super) struct Keep {
     found: Vec<Put>,
     is_whole: bool,
     /// Whether all that was there before is in the folder too: not once a step could not be written.
-    is_complete: Cell<bool>,
+    is_complete: bool,
 }
 
 impl Keep {
     /// Loads what is kept in a folder.
     pub(super) fn open(folder: Option<&Path>) -> io::Result<Self> {
-        let Some(folder) = folder else { return Ok(Self::nowhere()) };
+        let Some(folder) = folder else { return Ok(Self { folder: None, found: Vec::new(), is_whole: true, is_complete: true }) };
         fs::create_dir_all(folder)?;
         let mut found = BTreeMap::new();
         for entry in fs::read_dir(folder)? {
@@ -41,11 +40,7 @@ impl Keep {
         }
         let is_whole = !folder.join(UNFINISHED).exists();
         let found = found.into_values().collect();
-        Ok(Self { folder: Some(folder.to_owned()), found, is_whole, is_complete: Cell::new(true) })
-    }
-
-    fn nowhere() -> Self {
-        Self { folder: None, found: Vec::new(), is_whole: true, is_complete: Cell::new(true) }
+        Ok(Self { folder: Some(folder.to_owned()), found, is_whole, is_complete: true })
     }
 
     /// What was kept, and whether it is the outcome of a whole step.
@@ -54,14 +49,13 @@ impl Keep {
     }
 
     /// Keeps what a step brought. A failure costs the next start its head start, and nothing else.
-    pub(super) fn step(&self, puts: &[Put], removed: &[String]) {
+    pub(super) fn step(&mut self, puts: &[Put], removed: &[String]) {
         let Some(folder) = &self.folder else { return };
         let written = write(folder, puts, removed);
-        let written =
-            written.and_then(|()| if self.is_complete.get() { fs::remove_file(folder.join(UNFINISHED)) } else { Ok(()) });
+        let written = written.and_then(|()| if self.is_complete { fs::remove_file(folder.join(UNFINISHED)) } else { Ok(()) });
         if let Err(err) = written {
             tracing::warn!(folder = %folder.display(), "the configuration cannot be kept: {err}");
-            self.is_complete.set(false);
+            self.is_complete = false;
         }
     }
 }
@@ -118,7 +112,7 @@ mod tests {
     fn what_was_kept_is_found_again() {
         let folder = tempfile::tempdir().unwrap();
         let found = || Keep::open(Some(folder.path())).unwrap().take();
-        let keep = Keep::open(Some(folder.path())).unwrap();
+        let mut keep = Keep::open(Some(folder.path())).unwrap();
         keep.step(&[put("|Secret|a/b", 7), put("g|Kind|a", 8)], &[]);
         assert_eq!(found(), (vec![put("g|Kind|a", 8), put("|Secret|a/b", 7)], true));
         keep.step(&[put("g|Kind|a", 9)], &["|Secret|a/b".into(), "|Secret|never/there".into()]);
@@ -128,7 +122,7 @@ mod tests {
     #[test]
     fn a_step_that_could_not_be_written_is_not_forgotten_over_the_next() {
         let folder = tempfile::tempdir().unwrap();
-        let keep = Keep::open(Some(folder.path())).unwrap();
+        let mut keep = Keep::open(Some(folder.path())).unwrap();
         // A folder where the draft is to be: nothing can be written.
         fs::create_dir(folder.path().join("draft")).unwrap();
         keep.step(&[put("g|Kind|a", 9)], &[]);
@@ -140,7 +134,7 @@ mod tests {
     #[test]
     fn half_a_step_is_marked_as_such() {
         let folder = tempfile::tempdir().unwrap();
-        let keep = Keep::open(Some(folder.path())).unwrap();
+        let mut keep = Keep::open(Some(folder.path())).unwrap();
         keep.step(&[put("g|Kind|a", 9)], &[]);
         fs::write(folder.path().join(UNFINISHED), "").unwrap();
         assert!(!Keep::open(Some(folder.path())).unwrap().take().1);

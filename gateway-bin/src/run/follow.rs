@@ -139,7 +139,7 @@ impl Follower {
         for event in events {
             match event {
                 Event::Sighting(sighting) => self.notices.note(sighting, self.files.scan(), Instant::now()),
-                Event::Fact(fact) => changes.push(self.remember(fact)),
+                Event::Fact(fact) => changes.push(self.place.state.remember(fact)),
                 Event::Reread => everything = Some(true),
             }
         }
@@ -178,14 +178,6 @@ impl Follower {
                 *poll_at = Some(Instant::now() + POLL);
             }
         })
-    }
-
-    fn remember(&self, fact: Fact) -> Change {
-        if let Fact::Socket(socket, bound) = &fact {
-            self.place.state.lock().tried(*socket, bound.as_ref());
-            self.place.state.turned();
-        }
-        Change::Fact(fact)
     }
 
     fn apply(&mut self, mut changes: Vec<Change>) {
