@@ -52,16 +52,25 @@ func all() []string {
 	return names
 }
 
-func missing(class, report string) error {
+// readBoth reads a GatewayClass and a report.
+func readBoth(class, report string) (*gatewayv1.GatewayClass, *confv1.ConformanceReport, error) {
 	var gatewayClass gatewayv1.GatewayClass
 	if err := read(class, &gatewayClass); err != nil {
-		return err
+		return nil, nil, err
 	}
 	var conformance confv1.ConformanceReport
 	if err := read(report, &conformance); err != nil {
+		return nil, nil, err
+	}
+	return &gatewayClass, &conformance, nil
+}
+
+func missing(class, report string) error {
+	gatewayClass, conformance, err := readBoth(class, report)
+	if err != nil {
 		return err
 	}
-	claimed := claimedBy(&gatewayClass)
+	claimed := claimedBy(gatewayClass)
 	var unclaimed []string
 	for _, name := range all() {
 		if !claimed.Has(name) {
@@ -88,20 +97,16 @@ func missing(class, report string) error {
 }
 
 func verdict(class, report, lines string, profiles []string) error {
-	var gatewayClass gatewayv1.GatewayClass
-	if err := read(class, &gatewayClass); err != nil {
-		return err
-	}
-	var conformance confv1.ConformanceReport
-	if err := read(report, &conformance); err != nil {
+	gatewayClass, conformance, err := readBoth(class, report)
+	if err != nil {
 		return err
 	}
 	said, err := os.ReadFile(lines)
 	if err != nil {
 		return err
 	}
-	expected := testsFor(claimedBy(&gatewayClass))
-	wrongs := judge(&conformance, profiles, expected, string(said))
+	expected := testsFor(claimedBy(gatewayClass))
+	wrongs := judge(conformance, profiles, expected, string(said))
 	if len(wrongs) > 0 {
 		return fmt.Errorf("no success:\n  %s", strings.Join(wrongs, "\n  "))
 	}

@@ -93,6 +93,11 @@ impl Rank {
     fn is_of_the_same_holder(&self, other: &Self) -> bool {
         (self.is_set, &self.holder) == (other.is_set, &other.holder)
     }
+
+    /// From the first to the last rank that listeners of the same object can have.
+    fn siblings(&self) -> (Self, Self) {
+        (Self { index: 0, ..self.clone() }, Self { index: usize::MAX, ..self.clone() })
+    }
 }
 
 /// What cannot share a port with another family.

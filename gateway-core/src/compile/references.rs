@@ -251,13 +251,12 @@ impl World<'_> {
 
     /// Where a route's backendRef leads, but for its filters; a fault is noted.
     fn target(&mut self, id: &ObjectId, reference: &BackendObjectRef, usage: Usage, found: &mut References) -> TargetReferences {
-        let leads = self.led(id, reference, usage, &mut found.ties);
-        if let Err(fault) = &leads {
-            found.note(fault);
-        }
-        let (backend, persistence) = match leads {
+        let (backend, persistence) = match self.led(id, reference, usage, &mut found.ties) {
             Ok((backend, persistence)) => (Ok(backend), persistence),
-            Err(fault) => (Err(fault), None),
+            Err(fault) => {
+                found.note(&fault);
+                (Err(fault), None)
+            }
         };
         TargetReferences { backend, persistence, filters: FilterReferences::default() }
     }

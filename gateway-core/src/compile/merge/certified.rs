@@ -62,7 +62,7 @@ impl Certified {
         let mut common = Common::default();
         for (label, parent) in names.iter().map(|name| parted(name)) {
             let Some(domain) = self.0.get(parent) else { continue };
-            let (first, last) = span(rank);
+            let (first, last) = rank.siblings();
             let mut look = |ends: [Option<&Rank>; 2], siblings: &mut dyn Iterator<Item = &Rank>| {
                 // Ranks of one object stand together, so that any other is at an end.
                 common.foreign |= ends.into_iter().flatten().any(|other| !other.is_of_the_same_holder(rank));
@@ -101,7 +101,7 @@ impl Domain {
     /// Who has others in common than before, by a name that `rank` has and that is not noted here: its siblings, which are told by name,
     /// and those that had, or have now, nobody but their own siblings.
     fn stir(&self, label: &str, rank: &Rank, stirred: &mut BTreeSet<Rank>) {
-        let (first, last) = span(rank);
+        let (first, last) = rank.siblings();
         let none = BTreeSet::new();
         let wild = self.labels.get("*").unwrap_or(&none);
         if are_siblings([self.all.first_key_value(), self.all.last_key_value()].into_iter().flatten().map(|(rank, _)| rank)) {
@@ -130,11 +130,6 @@ impl Domain {
 fn are_siblings<'a>(mut ranks: impl Iterator<Item = &'a Rank>) -> bool {
     let Some(first) = ranks.next() else { return true };
     ranks.all(|rank| rank.is_of_the_same_holder(first))
-}
-
-/// From the first to the last rank that listeners of the same object can have.
-fn span(rank: &Rank) -> (Rank, Rank) {
-    (Rank { index: 0, ..rank.clone() }, Rank { index: usize::MAX, ..rank.clone() })
 }
 
 /// The first label of a name, and what stands behind it.

@@ -167,7 +167,7 @@ impl Field {
     pub(super) fn overlap(&self, rank: &Rank, others: &[&Self], port: u16) -> Option<Overlap> {
         let claim = &self.standings.get(rank).filter(|standing| self.hosts.get(&standing.claim.hostname) == Some(rank))?.claim;
         let hostname = claim.hostname.as_deref();
-        let (first, last) = (Rank { index: 0, ..rank.clone() }, Rank { index: usize::MAX, ..rank.clone() });
+        let (first, last) = rank.siblings();
         let siblings = self.standings.range(first..=last).filter(|(other, standing)| {
             let other_name = standing.claim.hostname.as_deref();
             *other != rank
