@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -18,6 +18,8 @@ use rustix::process::{Pid, Signal, kill_process};
 pub struct Process {
     child: Child,
     name: String,
+    /// What it complains of.
+    complaints: PathBuf,
 }
 
 /// Processor time.
@@ -35,9 +37,10 @@ impl Process {
         let mut command = pinned(core, program);
         command.args(arguments).stdin(Stdio::null());
         command.stdout(fs::File::create(folder.join(format!("{name}.out")))?);
-        command.stderr(fs::File::create(folder.join(format!("{name}.err")))?);
+        let complaints = folder.join(format!("{name}.err"));
+        command.stderr(fs::File::create(&complaints)?);
         let child = command.spawn().map_err(|err| Error::new(err.kind(), format!("{name}: {err}")))?;
-        Ok(Self { child, name: name.to_owned() })
+        Ok(Self { child, name: name.to_owned(), complaints })
     }
 
     /// Waits until a GET of `path` for `host` is answered with `status`.
@@ -45,7 +48,9 @@ impl Process {
         let start = Instant::now();
         loop {
             if let Some(ended) = self.child.try_wait()? {
-                return Err(Error::other(format!("{} ended: {ended}", self.name)));
+                let said = fs::read_to_string(&self.complaints).unwrap_or_default();
+                let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+                return Err(Error::other(format!("{} ended: {ended}: {last}", self.name)));
             }
             match ask(address, host, path) {
                 Ok(found) if found == status => return Ok(()),
