@@ -453,6 +453,7 @@ impl Builder {
             sink,
             connect_timeout: self.connect_timeout,
             idle: self.stream_idle,
+            pipes: stream::Pipes::default(),
         };
         let spans = spans::Spans::new(Arc::clone(&live), Arc::clone(&asides), Arc::clone(&upstreams), Arc::clone(&counters));
         let parts = proxy::Parts {

@@ -1,14 +1,14 @@
 //! Connections whose bytes are forwarded as they come: TCPRoutes, and TLSRoutes whose TLS passes through or ended here.
 //!
 //! In: a client's stream, what was decided for it, what was read of it already. Out: the same bytes at an endpoint, in clear or over
-//! TLS of our own, and back, each half
-//! closed when its sender closes it; and a record. An endpoint that cannot be connected to is one of several: others are tried, before
+//! TLS of our own, and back, each half closed when its sender closes it; and a record. An endpoint that cannot be connected to is one of several: others are tried, before
 //! a byte of the client was given to any.
 //!
 //! Invariants: **a refused client sees a reset where nothing was said, and never half of a conversation**; whoever breaks off is told to
 //! the other side as what it was.
 
 mod copy;
+mod pipes;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -29,6 +29,8 @@ use crate::tls::Aim;
 use crate::upstream::{Attempt, Unfit, Upstreams};
 use copy::{Ended, Passed, copy};
 
+pub(crate) use pipes::Pipes;
+
 /// What forwarding takes.
 pub(crate) struct Streams {
     pub(crate) upstreams: Arc<Upstreams>,
@@ -36,6 +38,7 @@ pub(crate) struct Streams {
     pub(crate) sink: Option<Sink<StreamRecord>>,
     pub(crate) connect_timeout: Duration,
     pub(crate) idle: Duration,
+    pub(crate) pipes: Pipes,
 }
 
 impl fmt::Debug for Streams {
@@ -126,7 +129,7 @@ impl Streams {
         let _open = Open::count(&self.counters);
         keep_alive(client.socket());
         keep_alive(endpoint.socket());
-        let Passed { received, sent, ended } = copy(client, endpoint, &begun, self.idle).await;
+        let Passed { received, sent, ended } = copy(client, endpoint, &begun, self.idle, &self.pipes).await;
         story.record.received_bytes = received;
         story.record.sent_bytes = sent;
         story.fault = match ended {

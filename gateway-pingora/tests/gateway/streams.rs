@@ -348,6 +348,41 @@ spec: {limits: {headerTimeout: 300ms}}";
     });
 }
 
+#[test]
+fn much_tls_passes_through_byte_for_byte_and_its_record_counts_it() {
+    run(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let records: Arc<Mutex<Vec<StreamRecord>>> = Arc::default();
+        let kept = Arc::clone(&records);
+        let yaml = tcp(TLS, "[{name: s, port: 80}]")
+            + &tls_route("pass", "a.pass.example", "s")
+            + &service("s", &[listener.local_addr().unwrap()]);
+        let world = World::with(|builder| builder.on_stream(move |record| kept.lock().unwrap().push(record)), &yaml).await;
+        let hello = crate::tls::hello("a.pass.example");
+        let (up, down): (Vec<u8>, Vec<u8>) = ((0..5 << 20).map(|n: u32| (n % 251) as u8).collect(), vec![7; 4 << 20]);
+        let sent = [hello, up].concat();
+        let mut client = TcpStream::connect(world.at(8443)).await.unwrap();
+        let (mut from_gateway, mut to_gateway) = client.split();
+        let (mut got_up, mut got_down) = (Vec::new(), Vec::new());
+        tokio::try_join!(
+            async { to_gateway.write_all(&sent).await.and(to_gateway.shutdown().await) },
+            async { from_gateway.read_to_end(&mut got_down).await.map(drop) },
+            async {
+                let (mut endpoint, _) = listener.accept().await?;
+                let (mut from_client, mut to_client) = endpoint.split();
+                tokio::try_join!(from_client.read_to_end(&mut got_up), to_client.write_all(&down))?;
+                to_client.shutdown().await
+            },
+        )
+        .unwrap();
+        assert!(got_up == sent && got_down == down);
+        until("it is told", || records.lock().unwrap().len() == 1).await;
+        let record = &records.lock().unwrap()[0];
+        assert_eq!((record.received_bytes, record.sent_bytes), (sent.len() as u64, down.len() as u64));
+        assert!(record.fault.is_none(), "{:?}", record.fault);
+    });
+}
+
 fn size_of(piece: &[u8]) -> u8 {
     u8::try_from(piece.len()).unwrap()
 }
