@@ -12,7 +12,7 @@ use super::{
     UrlRewrite, number, open::open_enum,
 };
 
-/// One filter of an HTTPRoute.
+/// One filter of an HTTPRoute. It has one payload, and routes are many: those it does not have take a word each.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpFilter {
@@ -21,31 +21,31 @@ pub struct HttpFilter {
     pub filter_type: HttpFilterType,
     /// Change headers of the request.
     #[serde(default)]
-    pub request_header_modifier: Option<HeaderModifier>,
+    pub request_header_modifier: Option<Box<HeaderModifier>>,
     /// Change headers of the response.
     #[serde(default)]
-    pub response_header_modifier: Option<HeaderModifier>,
+    pub response_header_modifier: Option<Box<HeaderModifier>>,
     /// Send a copy elsewhere.
     #[serde(default)]
-    pub request_mirror: Option<RequestMirror>,
+    pub request_mirror: Option<Box<RequestMirror>>,
     /// Answer with a redirection.
     #[serde(default)]
-    pub request_redirect: Option<RequestRedirect>,
+    pub request_redirect: Option<Box<RequestRedirect>>,
     /// Forward under another host or path.
     #[serde(default)]
-    pub url_rewrite: Option<UrlRewrite>,
+    pub url_rewrite: Option<Box<UrlRewrite>>,
     /// Answer and mark cross-origin requests.
     #[serde(default)]
-    pub cors: Option<Cors>,
+    pub cors: Option<Box<Cors>>,
     /// Ask somebody whether the request may pass.
     #[serde(default)]
-    pub external_auth: Option<ExternalAuth>,
+    pub external_auth: Option<Box<ExternalAuth>>,
     /// A filter of the implementation.
     #[serde(default)]
-    pub extension_ref: Option<LocalObjectRef>,
+    pub extension_ref: Option<Box<LocalObjectRef>>,
     /// Answer with a fixed response: a form of files, which the API writes as an `extensionRef` to a DirectResponse.
     #[serde(default)]
-    pub direct_response: Option<DirectResponseSpec>,
+    pub direct_response: Option<Box<DirectResponseSpec>>,
 }
 
 impl HttpFilter {
@@ -53,18 +53,18 @@ impl HttpFilter {
     pub fn payload(&self) -> HttpFilterPayload<'_> {
         let payload = match &self.filter_type {
             HttpFilterType::RequestHeaderModifier => {
-                self.request_header_modifier.as_ref().map(HttpFilterPayload::RequestHeaderModifier)
+                self.request_header_modifier.as_deref().map(HttpFilterPayload::RequestHeaderModifier)
             }
             HttpFilterType::ResponseHeaderModifier => {
-                self.response_header_modifier.as_ref().map(HttpFilterPayload::ResponseHeaderModifier)
+                self.response_header_modifier.as_deref().map(HttpFilterPayload::ResponseHeaderModifier)
             }
-            HttpFilterType::RequestMirror => self.request_mirror.as_ref().map(HttpFilterPayload::RequestMirror),
-            HttpFilterType::RequestRedirect => self.request_redirect.as_ref().map(HttpFilterPayload::RequestRedirect),
-            HttpFilterType::UrlRewrite => self.url_rewrite.as_ref().map(HttpFilterPayload::UrlRewrite),
-            HttpFilterType::Cors => self.cors.as_ref().map(HttpFilterPayload::Cors),
-            HttpFilterType::ExternalAuth => self.external_auth.as_ref().map(HttpFilterPayload::ExternalAuth),
-            HttpFilterType::ExtensionRef => self.extension_ref.as_ref().map(HttpFilterPayload::ExtensionRef),
-            HttpFilterType::DirectResponse => self.direct_response.as_ref().map(HttpFilterPayload::DirectResponse),
+            HttpFilterType::RequestMirror => self.request_mirror.as_deref().map(HttpFilterPayload::RequestMirror),
+            HttpFilterType::RequestRedirect => self.request_redirect.as_deref().map(HttpFilterPayload::RequestRedirect),
+            HttpFilterType::UrlRewrite => self.url_rewrite.as_deref().map(HttpFilterPayload::UrlRewrite),
+            HttpFilterType::Cors => self.cors.as_deref().map(HttpFilterPayload::Cors),
+            HttpFilterType::ExternalAuth => self.external_auth.as_deref().map(HttpFilterPayload::ExternalAuth),
+            HttpFilterType::ExtensionRef => self.extension_ref.as_deref().map(HttpFilterPayload::ExtensionRef),
+            HttpFilterType::DirectResponse => self.direct_response.as_deref().map(HttpFilterPayload::DirectResponse),
             HttpFilterType::Other(_) => None,
         };
         payload.unwrap_or(HttpFilterPayload::Unknown(self.filter_type.as_str()))

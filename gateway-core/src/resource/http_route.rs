@@ -106,7 +106,7 @@ pub struct HttpRule {
     pub retry: Option<HttpRetry>,
     /// How clients stay with an endpoint.
     #[serde(default)]
-    pub session_persistence: Option<SessionPersistence>,
+    pub session_persistence: Option<Box<SessionPersistence>>,
 }
 
 impl HttpRule {

@@ -27,7 +27,7 @@ fn rule(stated: &HttpRule, making: &mut Making<'_, '_>) -> Result<Rule, Fault> {
     let Making { id, leads, turns, support, kept } = making;
     let support = *support;
     let backends = backend_refs.iter().map(|backend| &backend.object);
-    let sessions = persistence::of_rule(session_persistence.as_ref(), id, backends, leads, support, kept)?;
+    let sessions = persistence::of_rule(session_persistence.as_deref(), id, backends, leads, support, kept)?;
     let limits = limits::timeouts(timeouts.as_ref(), support)?;
     let repeats = limits::retry(retry.as_ref(), support)?;
     let one_prefix = matches!(matches.as_slice(), [only] if only.path.match_type == PathMatchType::PathPrefix);
