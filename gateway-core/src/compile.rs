@@ -31,6 +31,7 @@ mod hashed;
 mod listener;
 mod listener_filters;
 mod listener_set;
+mod marked;
 mod merge;
 mod objects;
 mod parameters;

@@ -22,12 +22,12 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use pingora_core::upstreams::peer::HttpPeer;
 
-use gateway_core::snapshot::{Backend, BackendName, BackendProtocol, Listener, Security, Snapshot};
+use gateway_core::snapshot::{Backend, BackendName, BackendProtocol, Fingerprint, Listener, Security, Snapshot};
 
 use crate::observe::Counters;
 use crate::tls::BackendHandshakes;
@@ -65,6 +65,8 @@ type Groups = HashMap<BackendName, Arc<Group>>;
 #[derive(Debug)]
 struct Group {
     backend: Arc<Backend>,
+    /// Of the backend; there once it was asked for.
+    fingerprint: OnceLock<Fingerprint>,
     endpoints: Box<[Arc<Endpoint>]>,
     /// Where the backend has a budget for retries.
     ledger: Option<Arc<Ledger>>,
@@ -130,7 +132,8 @@ impl Upstreams {
         let group = self.group(backend);
         let endpoint = choose(&group.endpoints).ok_or(Unfit::NoEndpoint)?;
         // Connections are shared only where everything about the backend, the endpoint and the handshake is the same.
-        let pool = self.hasher.hash_one((backend.fingerprint, endpoint.epoch, key));
+        let fingerprint = group.fingerprint.get_or_init(|| backend.fingerprint());
+        let pool = self.hasher.hash_one((fingerprint, endpoint.epoch, key));
         Ok(Attempt::begin(Arc::clone(endpoint), Way { handshake, pool }))
     }
 
@@ -272,7 +275,7 @@ impl Upstreams {
             Some(ledger) if ledger.budget == budget => ledger,
             _ => Arc::new(Ledger::new(budget)),
         });
-        Group { backend: Arc::clone(backend), endpoints: endpoints.collect(), ledger }
+        Group { backend: Arc::clone(backend), fingerprint: OnceLock::new(), endpoints: endpoints.collect(), ledger }
     }
 }
 
@@ -284,9 +287,9 @@ fn write(shard: &RwLock<Groups>) -> RwLockWriteGuard<'_, Groups> {
     shard.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether two versions of a backend have the same endpoints.
+/// Whether two versions of a backend are the same, their endpoints those of one judgement.
 fn same(a: &Arc<Backend>, b: &Arc<Backend>) -> bool {
-    Arc::ptr_eq(a, b) || (Arc::ptr_eq(&a.endpoints, &b.endpoints) && a.fingerprint == b.fingerprint)
+    Arc::ptr_eq(a, b) || (Arc::ptr_eq(&a.endpoints, &b.endpoints) && a == b)
 }
 
 /// An endpoint by its address, unless it is out of use while others are not.

@@ -6,13 +6,12 @@
 //! Invariants: every parentRef that names a Gateway of ours, or a ListenerSet of one, gets a verdict, and no other does; a Gateway's
 //! own listeners are never those of its sets.
 
-use std::sync::Arc;
-
 use crate::name::{GATEWAY_GROUP, Kind, ObjectId, ObjectName};
 use crate::resource::{DefaultGateways, ParentRef};
 use crate::snapshot::ListenerId;
 
 use super::attach::{self, Labels, Verdict};
+use super::counts::Carrying;
 use super::gateways::Gateways;
 use super::objects::Objects;
 use super::route::Route;
@@ -21,7 +20,7 @@ use super::route::Route;
 #[derive(Debug, Default)]
 pub(super) struct Attachment {
     /// Listeners that carry it with their hostnames, sorted, each once.
-    pub(super) listeners: Vec<(ListenerId, Option<Arc<str>>)>,
+    pub(super) listeners: Vec<Carrying>,
     pub(super) parents: Vec<Parent>,
     /// The Gateways and ListenerSets that it names or is offered to, ours or not, sorted, each once.
     pub(super) holders: Vec<ObjectId>,

@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use crate::name::ObjectId;
 use crate::snapshot::{
-    Backend, BackendId, BackendName, BackendProtocol, Fingerprint, Persistence, RetryBudget, Security, Seed, Usage, Writer,
+    Backend, BackendId, BackendName, BackendProtocol, Persistence, RetryBudget, Security, Seed, Usage, Writer,
 };
 use crate::support::Support;
 
 use super::counted::Counted;
 use super::fault::Fault;
 use super::hashed::{Hashed, HashedSet};
+use super::marked::Marked;
 use super::objects::Objects;
 use super::policies::Policies;
 use super::resolve;
@@ -30,7 +31,7 @@ pub(super) struct Backends {
     entries: Hashed<ObjectId, Vec<(Port, Entry)>>,
     next: u32,
     /// Objects whose entries gained or lost their last endpoint.
-    touched: BTreeSet<ObjectId>,
+    touched: Marked<ObjectId>,
     /// The host names that entries lead to.
     names: Counted<Arc<str>>,
 }
@@ -42,8 +43,6 @@ type Port = (Option<u16>, Usage);
 struct Entry {
     id: BackendId,
     found: Result<Found, Fault>,
-    /// Of all that is found but its endpoints, where anything is.
-    fingerprint: Option<Fingerprint>,
     users: HashedSet<ObjectId>,
 }
 
@@ -83,7 +82,7 @@ impl<'a> Sources<'a> {
 
 impl Backends {
     pub(super) fn new(seed: Seed) -> Self {
-        Self { entries: Hashed::with_hasher(seed), next: 0, touched: BTreeSet::new(), names: Counted::new(seed) }
+        Self { entries: Hashed::with_hasher(seed), next: 0, touched: Marked::default(), names: Counted::new(seed) }
     }
 
     /// Takes note that an object uses a backend. Returns what it leads to, and how clients stay with an endpoint of it.
@@ -99,11 +98,10 @@ impl Backends {
         let known = ports.binary_search_by_key(&port_of(name), |(port, _)| *port);
         let at = known.unwrap_or_else(|at| {
             let found = resolve::find(name, sources);
-            let fingerprint = found.as_ref().ok().map(|found| found.fingerprint(name));
-            let entry = Entry { id: BackendId(self.next), found, fingerprint, users: HashedSet::with_hasher(seed) };
+            let entry = Entry { id: BackendId(self.next), found, users: HashedSet::with_hasher(seed) };
             self.next += 1;
             entry.publish(name, writer);
-            entry.host().cloned().into_iter().for_each(|host| self.names.join(host));
+            entry.host().into_iter().for_each(|host| self.names.join(host));
             self.touched.insert(name.object.clone());
             ports.insert(at, (port_of(name), entry));
             at
@@ -123,7 +121,7 @@ impl Backends {
             return;
         }
         writer.remove_backend(entry.id);
-        entry.host().cloned().into_iter().for_each(|host| self.names.leave(host));
+        entry.host().into_iter().for_each(|host| self.names.leave(host));
         ports.remove(at);
         if ports.is_empty() {
             self.entries.remove(&name.object);
@@ -150,21 +148,16 @@ impl Backends {
                 self.touched.insert(object.clone());
             }
             let old = std::mem::replace(&mut entry.found, found);
-            let is_known =
-                entry.found.as_ref().ok().zip(old.as_ref().ok()).is_some_and(|(new, old)| new.differs_in_endpoints(old));
-            if !is_known {
-                entry.fingerprint = entry.found.as_ref().ok().map(|found| found.fingerprint(&name));
-            }
-            entry.host().cloned().into_iter().for_each(|host| self.names.join(host));
-            host(&old).cloned().into_iter().for_each(|host| self.names.leave(host));
+            entry.host().into_iter().for_each(|host| self.names.join(host));
+            host(&old).into_iter().for_each(|host| self.names.leave(host));
             entry.publish(&name, writer);
         }
         users
     }
 
     /// Objects about which there may be something else to say than before.
-    pub(super) fn take_touched(&mut self) -> BTreeSet<ObjectId> {
-        std::mem::take(&mut self.touched)
+    pub(super) fn take_touched(&mut self) -> Vec<ObjectId> {
+        self.touched.take()
     }
 
     /// What is to be said of an object's ports in use that have no endpoint.
@@ -195,33 +188,12 @@ impl Entry {
     }
 
     fn publish(&self, name: &BackendName, writer: &mut Writer) {
-        let (Ok(found), Some(fingerprint)) = (&self.found, self.fingerprint) else {
+        let Ok(found) = &self.found else {
             writer.remove_backend(self.id);
             return;
         };
         let Found { protocol, security, endpoints, persistence, retry_budget, host: _ } = found.clone();
         let (id, name) = (self.id, name.clone());
-        writer.put_backend(Arc::new(Backend { id, name, protocol, security, endpoints, persistence, retry_budget, fingerprint }));
-    }
-}
-
-impl Found {
-    /// Of all but the endpoints.
-    fn fingerprint(&self, name: &BackendName) -> Fingerprint {
-        let Self { protocol, security, endpoints: _, persistence, retry_budget, host: _ } = self;
-        let security = match security {
-            Security::Clear => "clear".to_owned(),
-            Security::Tls(tls) => format!("{} {:?}", tls.fingerprint, tls.barred),
-            Security::Broken(why) => format!("broken {why}"),
-        };
-        let usage = format!("{:?} {protocol:?}", name.usage);
-        Fingerprint::of([name.to_string(), usage, security, format!("{persistence:?} {retry_budget:?}")])
-    }
-
-    /// Whether it is the same but for its endpoints, so that it has the same fingerprint.
-    fn differs_in_endpoints(&self, other: &Self) -> bool {
-        let Self { protocol, security, endpoints: _, persistence, retry_budget, host: _ } = self;
-        (protocol, security, persistence, retry_budget)
-            == (&other.protocol, &other.security, &other.persistence, &other.retry_budget)
+        writer.put_backend(Arc::new(Backend { id, name, protocol, security, endpoints, persistence, retry_budget }));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! In: reasons that come and go. Out: what is held now and was not when this was asked last, and the other way round.
 
+use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
 use crate::snapshot::Seed;
@@ -11,41 +12,64 @@ use super::hashed::Hashed;
 /// What is held, counted.
 #[derive(Debug)]
 pub(super) struct Counted<K> {
-    held: Hashed<K, u32>,
-    /// Whether what was touched since this was asked last was held before.
-    before: Hashed<K, bool>,
+    held: Hashed<K, Held>,
+    /// What was touched since this was asked last, in the order in which it was.
+    touched: Vec<K>,
 }
 
-impl<K: Clone + Eq + Hash> Counted<K> {
+#[derive(Debug)]
+struct Held {
+    reasons: u32,
+    /// Where it was touched since this was asked last, whether it was held before.
+    before: Option<bool>,
+}
+
+impl<K: Clone + Eq + Hash + Ord> Counted<K> {
     pub(super) fn new(seed: Seed) -> Self {
-        Self { held: Hashed::with_hasher(seed), before: Hashed::with_hasher(seed) }
+        Self { held: Hashed::with_hasher(seed), touched: Vec::new() }
     }
 
     /// One more reason.
-    pub(super) fn join(&mut self, key: K) {
-        let count = self.held.entry(key.clone()).or_insert(0);
-        self.before.entry(key).or_insert(*count > 0);
-        *count += 1;
+    pub(super) fn join(&mut self, key: &K) {
+        match self.held.get_mut(key) {
+            // Most that is held has been for long, or for many reasons.
+            Some(held) if held.reasons > 0 => held.reasons += 1,
+            Some(held) => held.reasons = 1,
+            None => {
+                self.held.insert(key.clone(), Held { reasons: 1, before: Some(false) });
+                self.touched.push(key.clone());
+            }
+        }
     }
 
     /// One reason less.
-    pub(super) fn leave(&mut self, key: K) {
-        let Some(count) = self.held.get_mut(&key) else { return };
-        *count -= 1;
-        if *count == 0 {
-            self.held.remove(&key);
+    pub(super) fn leave(&mut self, key: &K) {
+        let Some(held) = self.held.get_mut(key).filter(|held| held.reasons > 0) else { return };
+        held.reasons -= 1;
+        if held.reasons == 0 && held.before.is_none() {
+            held.before = Some(true);
+            self.touched.push(key.clone());
         }
-        self.before.entry(key).or_insert(true);
     }
 
-    /// What joined or left since this was asked last, with whether it is held now; in no order.
+    /// What joined or left since this was asked last, with whether it is held now; sorted.
     pub(super) fn take(&mut self) -> Vec<(K, bool)> {
-        let changed = self.before.drain().filter_map(|(key, was_held)| {
-            let is_held = self.held.contains_key(&key);
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        let changed = touched.into_iter().filter_map(|key| {
+            let Entry::Occupied(mut entry) = self.held.entry(key.clone()) else { return None };
+            let was_held = entry.get_mut().before.take()?;
+            let is_held = entry.get().reasons > 0;
+            if !is_held {
+                entry.remove();
+            }
             (is_held != was_held).then_some((key, is_held))
         });
-        let changed = changed.collect();
-        self.before.shrink_to(64);
-        changed
+        changed.collect()
+    }
+
+    /// Whether nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
     }
 }

@@ -1,9 +1,13 @@
 //! How many routes each listener carries (`attachedRoutes`), whatever becomes of the listener.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::name::ObjectId;
 use crate::snapshot::ListenerId;
+
+/// A listener that carries a route, with its hostname.
+pub(super) type Carrying = (ListenerId, Option<Arc<str>>);
 
 /// The counts of all listeners; those that carry none are not among them.
 #[derive(Debug, Default)]
@@ -17,9 +21,9 @@ impl Counts {
     }
 
     /// Counts a route on its new listeners and no longer on its old ones. Both are sorted. Returns the holders concerned.
-    pub(super) fn recount(&mut self, old: &[ListenerId], new: &[ListenerId]) -> BTreeSet<ObjectId> {
+    pub(super) fn recount(&mut self, old: &[Carrying], new: &[Carrying]) -> BTreeSet<ObjectId> {
         let mut touched = BTreeSet::new();
-        for id in old.iter().filter(|id| new.binary_search(id).is_err()) {
+        for id in beside(old, new) {
             if let Some(count) = self.0.get_mut(id) {
                 *count -= 1;
                 if *count == 0 {
@@ -28,10 +32,19 @@ impl Counts {
             }
             touched.insert(id.parent.clone());
         }
-        for id in new.iter().filter(|id| old.binary_search(id).is_err()) {
-            *self.0.entry(id.clone()).or_insert(0) += 1;
+        for id in beside(new, old) {
+            match self.0.get_mut(id) {
+                Some(count) => *count += 1,
+                None => drop(self.0.insert(id.clone(), 1)),
+            }
             touched.insert(id.parent.clone());
         }
         touched
     }
+}
+
+/// The listeners of `these` that are not among `those`.
+fn beside<'a>(these: &'a [Carrying], those: &[Carrying]) -> impl Iterator<Item = &'a ListenerId> {
+    let ids = these.iter().map(|(id, _)| id);
+    ids.filter(|id| those.binary_search_by(|(known, _)| known.cmp(id)).is_err())
 }

@@ -3,6 +3,7 @@
 //! In: what each object refers to, existing or not. Out: who has to be judged again when something changes. Objects that are
 //! missing are names here like any other.
 
+use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use crate::name::{Kind, ObjectId, ObjectName};
@@ -127,28 +128,41 @@ fn swap<K: Ord + Hash + Clone>(sets: &mut Hashed<K, HashedSet<ObjectId>>, who: &
 
 /// What each Gateway depends on, counted, so that joining and leaving are seen once.
 #[derive(Debug)]
-pub(super) struct Needs(Counted<(ObjectName, ObjectId)>);
+pub(super) struct Needs {
+    seed: Seed,
+    gateways: BTreeMap<ObjectName, Counted<ObjectId>>,
+}
 
 impl Needs {
     pub(super) fn new(seed: Seed) -> Self {
-        Self(Counted::new(seed))
+        Self { seed, gateways: BTreeMap::new() }
     }
 
     /// One more reason for a Gateway to depend on an object.
     pub(super) fn join(&mut self, gateway: &ObjectName, object: &ObjectId) {
-        self.0.join((gateway.clone(), object.clone()));
+        if !self.gateways.contains_key(gateway) {
+            self.gateways.insert(gateway.clone(), Counted::new(self.seed));
+        }
+        if let Some(needed) = self.gateways.get_mut(gateway) {
+            needed.join(object);
+        }
     }
 
     /// One reason less.
     pub(super) fn leave(&mut self, gateway: &ObjectName, object: &ObjectId) {
-        self.0.leave((gateway.clone(), object.clone()));
+        if let Some(needed) = self.gateways.get_mut(gateway) {
+            needed.leave(object);
+        }
     }
 
     /// What joined or left since this was asked last, in order.
     pub(super) fn take(&mut self) -> Vec<Need> {
-        let changed = self.0.take().into_iter().map(|((gateway, object), joined)| Need { gateway, object, joined });
-        let mut changed: Vec<Need> = changed.collect();
-        changed.sort_unstable();
+        let mut changed = Vec::new();
+        for (gateway, needed) in &mut self.gateways {
+            let needs = needed.take().into_iter();
+            changed.extend(needs.map(|(object, joined)| Need { gateway: gateway.clone(), object, joined }));
+        }
+        self.gateways.retain(|_, needed| !needed.is_empty());
         changed
     }
 }

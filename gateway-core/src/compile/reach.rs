@@ -3,23 +3,24 @@
 //! In: ways that open and close. Out: the Gateways that lead to an object now, and the objects for which those changed. They are the
 //! ancestors in the statuses of policies and XBackends (GEP-713).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::name::{ObjectId, ObjectName};
 use crate::snapshot::Seed;
 
 use super::hashed::Hashed;
+use super::marked::Marked;
 
 /// Ways from Gateways to objects, counted.
 #[derive(Debug)]
 pub(super) struct Reach {
     gateways: Hashed<ObjectId, BTreeMap<ObjectName, u32>>,
-    touched: BTreeSet<ObjectId>,
+    touched: Marked<ObjectId>,
 }
 
 impl Reach {
     pub(super) fn new(seed: Seed) -> Self {
-        Self { gateways: Hashed::with_hasher(seed), touched: BTreeSet::new() }
+        Self { gateways: Hashed::with_hasher(seed), touched: Marked::default() }
     }
 
     /// One more way.
@@ -59,7 +60,7 @@ impl Reach {
     }
 
     /// Objects for which other Gateways may count than when this was asked last.
-    pub(super) fn take_touched(&mut self) -> BTreeSet<ObjectId> {
-        std::mem::take(&mut self.touched)
+    pub(super) fn take_touched(&mut self) -> Vec<ObjectId> {
+        self.touched.take()
     }
 }

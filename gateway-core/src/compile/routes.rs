@@ -14,6 +14,7 @@ use crate::status::{ParentStatus, RouteStatus};
 use super::age::age;
 use super::attach::{self, Verdict};
 use super::attachment::{Attachment, Parent};
+use super::counts::Carrying;
 use super::fault::Fault;
 use super::references::References;
 use super::rivals::Stand;
@@ -29,7 +30,7 @@ pub(super) struct RouteState {
     pub(super) references: Arc<References>,
     pub(super) translated: Arc<Translated>,
     /// Listeners that carry it with their hostnames, sorted, each once.
-    pub(super) carried: Vec<(ListenerId, Option<Arc<str>>)>,
+    pub(super) carried: Vec<Carrying>,
     /// The Gateways of those listeners, sorted, each once.
     pub(super) carriers: Vec<ObjectName>,
     /// Where its matches stand, sorted, each once.
@@ -43,11 +44,6 @@ pub(super) struct RouteState {
 }
 
 impl RouteState {
-    /// The listeners that carry it, sorted, each once.
-    pub(super) fn attached(&self) -> Vec<ListenerId> {
-        self.carried.iter().map(|(listener, _)| listener.clone()).collect()
-    }
-
     /// Whether the books say the same of another state of the route. One that was resolved anew may refer to other objects.
     pub(super) fn is_booked_like(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.references, &other.references)
@@ -68,7 +64,7 @@ impl RouteState {
 }
 
 /// Where a route stands: on its listeners, under those of its hostnames that they have hosts in common with.
-pub(super) fn stands(route: &Route, listeners: &[(ListenerId, Option<Arc<str>>)]) -> Vec<Stand> {
+pub(super) fn stands(route: &Route, listeners: &[Carrying]) -> Vec<Stand> {
     let hosts: Vec<Option<Arc<str>>> = match route.hostnames() {
         [] => vec![None],
         hosts => hosts.iter().map(|host| Some(host.to_ascii_lowercase().into())).collect(),
@@ -82,7 +78,7 @@ pub(super) fn stands(route: &Route, listeners: &[(ListenerId, Option<Arc<str>>)]
 }
 
 /// Where a route contends with others for all there is, sorted, each once.
-pub(super) fn contends(route: &Route, listeners: &[(ListenerId, Option<Arc<str>>)]) -> Vec<Stand> {
+pub(super) fn contends(route: &Route, listeners: &[Carrying]) -> Vec<Stand> {
     let mut stands = match route {
         Route::Http(_) | Route::Grpc(_) => return Vec::new(),
         Route::Tls(_) | Route::Tcp(_) | Route::Udp(_) => stands(route, listeners),
@@ -93,11 +89,7 @@ pub(super) fn contends(route: &Route, listeners: &[(ListenerId, Option<Arc<str>>
 }
 
 /// Every place where a route's matches stand, with the match.
-pub(super) fn places(
-    route: &Route,
-    translated: &Translated,
-    listeners: &[(ListenerId, Option<Arc<str>>)],
-) -> Vec<(Place, Arc<Match>)> {
+pub(super) fn places(route: &Route, translated: &Translated, listeners: &[Carrying]) -> Vec<(Place, Arc<Match>)> {
     let stands = stands(route, listeners);
     let mut places = Vec::with_capacity(stands.len() * translated.matches.len());
     for Stand { listener, host } in stands {

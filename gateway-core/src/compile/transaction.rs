@@ -54,6 +54,7 @@ use super::certificates::Certificates;
 use super::dependents::{Dependents, Links, Needs};
 use super::gateways::Gateways;
 use super::hashed::Hashed;
+use super::marked::Marked;
 use super::objects::Objects;
 use super::policies::Policies;
 use super::reach::Reach;
@@ -99,10 +100,10 @@ struct Dirty {
     /// Policies of which something else may have to be said.
     policed: BTreeSet<ObjectId>,
     /// Objects that backendRefs lead to.
-    backends: BTreeSet<ObjectId>,
-    routes: BTreeSet<ObjectId>,
+    backends: Marked<ObjectId>,
+    routes: Marked<ObjectId>,
     /// Routes that may meet other listeners than before, though nothing of their own changed.
-    reattached: BTreeSet<ObjectId>,
+    reattached: Marked<ObjectId>,
     /// Routes that were judged and contend with others, so that what is said of them depends on those.
     contending: BTreeSet<ObjectId>,
     /// Holders of listeners whose status may differ though nothing else does.
@@ -202,8 +203,8 @@ impl State {
         self.judge_backends(&mut dirty, options);
         self.judge_gateways(&mut dirty, options);
         self.judge_telemetry(&mut dirty, options);
-        let routes = std::mem::take(&mut dirty.routes);
-        for id in std::mem::take(&mut dirty.reattached).difference(&routes) {
+        let routes = dirty.routes.take();
+        for id in dirty.reattached.take().iter().filter(|id| routes.binary_search(id).is_err()) {
             self.reattach_route(id, &mut dirty, options);
         }
         for id in &routes {

@@ -350,7 +350,6 @@ fn forwarding(targets: &[(Option<usize>, u32)], turn: Option<Arc<Turn>>) -> Arc<
                 endpoints,
                 persistence: None,
                 retry_budget: None,
-                fingerprint: crate::snapshot::Fingerprint::of(["1"]),
             }));
         }
         split.push((Target::to(endpoints.map(|_| id)), *weight));

@@ -214,7 +214,7 @@ fn of_backend(backend: &Backend) -> Words {
         (whole("endpoints"), endpoints),
         (whole("protocol"), format!("{:?}", backend.protocol)),
         (whole("security"), secured(&backend.security)),
-        (whole("everything but endpoints"), backend.fingerprint.to_string()),
+        (whole("everything but endpoints"), backend.fingerprint().to_string()),
     ]
     .into()
 }

@@ -88,8 +88,21 @@ pub struct Backend {
     pub persistence: Option<Arc<Persistence>>,
     /// When requests to it are not tried again (XBackendTrafficPolicy, GEP-3388); no limit of its own when absent.
     pub retry_budget: Option<RetryBudget>,
-    /// Changes when anything but the endpoints does, equal for equal content: a key for state derived from configuration.
-    pub fingerprint: Fingerprint,
+}
+
+impl Backend {
+    /// Stands for all but the endpoints, equal for equal content: a key for state derived from configuration. It is computed anew each
+    /// time, in some microseconds.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let Self { id: _, name, protocol, security, endpoints: _, persistence, retry_budget } = self;
+        let security = match security {
+            Security::Clear => "clear".to_owned(),
+            Security::Tls(tls) => format!("{} {:?}", tls.fingerprint, tls.barred),
+            Security::Broken(why) => format!("broken {why}"),
+        };
+        let usage = format!("{:?} {protocol:?}", name.usage);
+        Fingerprint::of([name.to_string(), usage, security, format!("{persistence:?} {retry_budget:?}")])
+    }
 }
 
 /// How many of the requests to a backend may be retries. A retry beyond is not made, and the client gets 503.

@@ -128,7 +128,8 @@ impl Snapshot {
 }
 
 fn outline_backend(backend: &Backend) -> String {
-    let Backend { id: _, name, protocol, security, endpoints, persistence, retry_budget, fingerprint } = backend;
+    let Backend { id: _, name, protocol, security, endpoints, persistence, retry_budget } = backend;
+    let fingerprint = backend.fingerprint();
     let security = match security {
         Security::Clear => "clear".to_owned(),
         Security::Tls(tls) => format!("TLS {} {:?} {}", tls.identity.server_name, tls.alpn, tls.fingerprint),

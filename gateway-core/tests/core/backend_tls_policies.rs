@@ -449,7 +449,7 @@ fn a_section_is_the_name_of_a_port_whatever_its_number_and_target_port() {
         World::of(&(GATEWAY.to_owned() + &route("HTTPRoute", "r", rules) + ports + &policy("p", "", &section("web"), SYSTEM)));
     assert_eq!(&*tls(&world, "team/s:80").identity.server_name, "abc.example.com");
     assert_eq!(backend(&world, "team/s:81").security, Security::Clear, "keep the two apart");
-    assert_ne!(backend(&world, "team/s:80").fingerprint, backend(&world, "team/s:81").fingerprint);
+    assert_ne!(backend(&world, "team/s:80").fingerprint(), backend(&world, "team/s:81").fingerprint());
     assert_eq!(world.condition("HTTPRoute team/r", "ResolvedRefs"), "!BackendNotFound", "SCTP is no port for HTTP");
     assert_eq!(world.get("http://h/sctp", &[]), "500");
     for not_a_name in ["pods-web", "'80'"] {
@@ -484,10 +484,10 @@ fn another_authority_makes_another_handshake() {
     let refs = "caCertificateRefs: [{group: certificates.k8s.io, kind: ClusterTrustBundle, name: 'example.com:signer:roots'}]";
     let named = |pem: &str| bundle("v1", "example.com:signer:roots", pem);
     let mut world = World::of(&(base() + &policy("p", "", S, refs) + &named(&authority("one"))));
-    let (one, whole) = (tls(&world, "team/s:80").fingerprint, backend(&world, "team/s:80").fingerprint);
+    let (one, whole) = (tls(&world, "team/s:80").fingerprint, backend(&world, "team/s:80").fingerprint());
     world.put(&named(&authority("two")));
     assert_ne!(tls(&world, "team/s:80").fingerprint, one);
-    assert_ne!(backend(&world, "team/s:80").fingerprint, whole);
+    assert_ne!(backend(&world, "team/s:80").fingerprint(), whole);
     world.put(&named("nonsense"));
     assert_eq!(
         (world.condition(P, "ResolvedRefs"), world.condition(P, "Accepted")),

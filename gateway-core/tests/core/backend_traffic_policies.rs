@@ -34,11 +34,11 @@ fn a_budget_states_a_share_of_a_while_and_a_rate_that_is_always_allowed() {
     assert_eq!(budget(&world), stated(20, 10 * second, 10, second), "what the API says where nothing is stated");
     assert_eq!(world.condition(P, "Accepted"), "Accepted");
     assert_eq!(world.condition(P, "ResolvedRefs"), "absent", "it refers to nothing");
-    let before = backend(&world, "team/s:80").fingerprint;
+    let before = backend(&world, "team/s:80").fingerprint();
     let fields = "retryConstraint: {budget: {percent: 5, interval: 1h}, minRetryRate: {count: 3, interval: 500ms}}";
     world.put(&policy("p", "", S, fields));
     assert_eq!(budget(&world), stated(5, 3600 * second, 3, second / 2));
-    assert_ne!(backend(&world, "team/s:80").fingerprint, before, "what is counted under the other budget does not count on");
+    assert_ne!(backend(&world, "team/s:80").fingerprint(), before, "what is counted under the other budget does not count on");
     world.remove(P);
     assert_eq!(budget(&world), None);
 }

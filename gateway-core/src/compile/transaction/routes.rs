@@ -12,6 +12,8 @@ use crate::status::Status;
 use super::super::Options;
 use super::super::attachment::{Attachment, attach_route};
 use super::super::backends::Sources;
+use super::super::counts::Carrying;
+use super::super::dependents::Links;
 use super::super::references::{References, World};
 use super::super::route::Route;
 use super::super::routes::{self, RouteState};
@@ -20,7 +22,7 @@ use super::{Dirty, State, links};
 
 impl State {
     pub(super) fn judge_backends(&mut self, dirty: &mut Dirty, options: &Options) {
-        for object in std::mem::take(&mut dirty.backends) {
+        for object in dirty.backends.take() {
             let sources = Sources::of(&self.objects, &self.policies, options);
             let users = self.backends.refresh(&object, sources, &mut self.writer);
             users.iter().for_each(|user| dirty.touch(user));
@@ -139,21 +141,14 @@ impl State {
 
     /// Keeps the books: counts of listeners, uses of backends, who depends on whom, what Gateways need.
     pub(super) fn account(&mut self, id: &ObjectId, old: Option<&RouteState>, new: Option<&RouteState>, dirty: &mut Dirty) {
-        let attached = |state: Option<&RouteState>| state.map_or_else(Vec::new, RouteState::attached);
-        dirty.phrased.extend(self.gateways.counts.recount(&attached(old), &attached(new)));
+        dirty.phrased.extend(self.gateways.counts.recount(carried(old), carried(new)));
         self.rivals.replace(id, RouteState::contention(old), RouteState::contention(new));
         for name in old.into_iter().flat_map(|old| &old.references.ties.backends) {
             if new.is_none_or(|new| new.references.ties.backends.binary_search(name).is_err()) {
                 dirty.released.push((name.clone(), id.clone()));
             }
         }
-        let linked = |state: Option<&'_ RouteState>| {
-            state.map_or_else(Default::default, |state| {
-                (state.references.ties.uses.clone(), state.references.ties.crosses.clone(), state.holders.clone())
-            })
-        };
-        let (before, after) = (linked(old), linked(new));
-        self.dependents.relink(id, links(&before.0, &before.1, &before.2), links(&after.0, &after.1, &after.2));
+        self.dependents.relink(id, linked(old), linked(new));
         let seeks = |state: Option<&RouteState>| state.is_some_and(|state| state.route.is_for_default_gateways());
         if seeks(old) != seeks(new) {
             self.dependents.seek(id, seeks(new));
@@ -161,8 +156,9 @@ impl State {
         for (state, joins) in [(new, true), (old, false)] {
             let Some(state) = state else { continue };
             for gateway in &state.gateways {
-                for object in needed(id, state) {
-                    if joins { self.needs.join(gateway, &object) } else { self.needs.leave(gateway, &object) }
+                let namespace = ObjectId::new(Kind::Namespace, ObjectName::cluster(id.name.namespace()));
+                for object in [id, &namespace].into_iter().chain(state.references.ties.needed()) {
+                    if joins { self.needs.join(gateway, object) } else { self.needs.leave(gateway, object) }
                 }
             }
             for gateway in &state.carriers {
@@ -174,9 +170,13 @@ impl State {
     }
 }
 
-/// What a Gateway depends on because a route names it.
-fn needed(id: &ObjectId, state: &RouteState) -> impl Iterator<Item = ObjectId> {
-    let namespace = ObjectId::new(Kind::Namespace, ObjectName::cluster(id.name.namespace()));
-    let backends = state.references.ties.backends.iter().map(|name| name.object.clone());
-    [id.clone(), namespace].into_iter().chain(backends).chain(state.references.ties.uses.iter().cloned())
+fn carried(state: Option<&RouteState>) -> &[Carrying] {
+    state.map_or(&[], |state| &state.carried)
+}
+
+fn linked(state: Option<&RouteState>) -> Links<'_> {
+    state.map_or_else(Links::default, |state| {
+        let ties = &state.references.ties;
+        links(&ties.uses, &ties.crosses, &state.holders)
+    })
 }

@@ -111,7 +111,6 @@ fn backends_are_told_by_name() {
             endpoints,
             persistence: None,
             retry_budget: None,
-            fingerprint: crate::snapshot::Fingerprint::of(["1"]),
         })
     };
     let mut writer = Writer::new(1);
