@@ -1,7 +1,7 @@
 //! Pipes through which the system moves bytes from one socket to another, so that they are never copied to us and back (`splice(2)`).
 //!
 //! In: two sockets, and how much went that way already. Out: a pipe for the next bytes, as long as it is held; nothing where all are
-//! lent, where the system gives none, or where it has no such thing: then bytes are copied, as well.
+//! lent, where the system gives none or does nothing with it, and where it has no such thing: then bytes are copied, as well.
 //!
 //! Invariants: **a pipe that is lent is empty**, so that only the socket can be why nothing goes in; never more than `most` are lent, and
 //! few wait for the next.
@@ -29,7 +29,7 @@ pub(crate) struct Pipes {
 struct Shelf {
     at_rest: Vec<Pipe>,
     lent: usize,
-    /// When the system last gave none.
+    /// When the system last gave none, or did nothing with one.
     refused: Option<Instant>,
 }
 
@@ -61,7 +61,7 @@ impl Pipes {
         }
         let at_rest = {
             let mut shelf = self.shelf();
-            if shelf.lent >= self.most || shelf.refused.is_some_and(|at| at.elapsed() < PAUSE) {
+            if shelf.lent >= self.most || shelf.is_refused() {
                 return None;
             }
             shelf.lent += 1;
@@ -70,17 +70,26 @@ impl Pipes {
         match at_rest.map_or_else(self.make, Ok) {
             Ok(pipe) => Some(Lent { pipes: self, pipe: Some(pipe), held: 0 }),
             Err(error) => {
-                tracing::debug!(%error, "no pipe: bytes are copied");
-                let mut shelf = self.shelf();
-                shelf.lent -= 1;
-                shelf.refused = Some(Instant::now());
+                self.shelf().lent -= 1;
+                self.refuse(&error);
                 None
             }
         }
     }
 
+    fn refuse(&self, error: &io::Error) {
+        tracing::debug!(%error, "the system moves nothing itself: bytes are copied");
+        self.shelf().refused = Some(Instant::now());
+    }
+
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shelf {
+    fn is_refused(&self) -> bool {
+        self.refused.is_some_and(|at| at.elapsed() < PAUSE)
     }
 }
 
@@ -90,6 +99,13 @@ impl Lent<'_> {
         debug_assert_eq!(self.held, 0, "a full pipe takes nothing, as if there were nothing to read");
         self.held = match self.pipe().fill(from) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            // Not the sender's doing: such a socket cannot, or we may not. Nothing was taken.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied) =>
+            {
+                self.pipes.refuse(&error);
+                0
+            }
             filled => filled?,
         };
         Ok(self.held)
@@ -118,7 +134,7 @@ impl Drop for Lent<'_> {
     fn drop(&mut self) {
         let mut shelf = self.pipes.shelf();
         shelf.lent -= 1;
-        if let Some(pipe) = self.pipe.take().filter(|_| self.held == 0 && shelf.at_rest.len() < KEPT) {
+        if let Some(pipe) = self.pipe.take().filter(|_| self.held == 0 && shelf.at_rest.len() < KEPT && !shelf.is_refused()) {
             shelf.at_rest.push(pipe);
         }
     }
@@ -131,7 +147,7 @@ const MOST: usize = 256;
 const SHARE: usize = 32;
 /// Pipes at rest.
 const KEPT: usize = 16;
-/// How long the system is not asked again after it gave no pipe.
+/// How long the system is not asked again.
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(target_os = "linux")]
@@ -146,8 +162,8 @@ mod system {
 
     #[derive(Debug)]
     pub(super) struct Pipe {
-        exit: OwnedFd,
-        entry: OwnedFd,
+        pub(super) exit: OwnedFd,
+        pub(super) entry: OwnedFd,
     }
 
     impl Pipe {
@@ -217,6 +233,16 @@ impl Pipes {
     /// Of a system that has none left.
     pub(super) fn refused(after: u64) -> Self {
         Self { make: || Err(ErrorKind::QuotaExceeded.into()), ..Self::new(after, MOST) }
+    }
+
+    /// Of a system that does nothing with them.
+    #[cfg(target_os = "linux")]
+    pub(super) fn useless(after: u64) -> Self {
+        let make = || {
+            let file = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+            Ok(Pipe { exit: file.try_clone()?.into(), entry: file.into() })
+        };
+        Self { make, ..Self::new(after, MOST) }
     }
 
     /// Whether one was used, and is at rest.

@@ -79,9 +79,16 @@ fn bytes(count: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// With pipes after little, without any, and where the system gives none.
-fn all_sorts() -> [Pipes; 3] {
-    [Pipes::new(MUCH as u64, 8), Pipes::new(MUCH as u64, 0), Pipes::refused(MUCH as u64)]
+/// With pipes after little, without any, where the system gives none, and where it does nothing with them.
+fn all_sorts() -> Vec<Pipes> {
+    let after = MUCH as u64;
+    vec![
+        Pipes::new(after, 8),
+        Pipes::new(after, 0),
+        Pipes::refused(after),
+        #[cfg(target_os = "linux")]
+        Pipes::useless(after),
+    ]
 }
 
 fn is_reset(error: &io::Error) -> bool {
@@ -130,7 +137,9 @@ fn much_passes_both_ways_byte_for_byte_and_is_counted() {
 #[test]
 fn each_half_is_closed_when_its_sender_closes_it_and_the_other_goes_on() {
     run(async {
-        for (client_is_first, pipes) in [true, false].into_iter().flat_map(|first| all_sorts().map(|pipes| (first, pipes))) {
+        for (client_is_first, pipes) in
+            [true, false].into_iter().flat_map(|first| all_sorts().into_iter().map(move |pipes| (first, pipes)))
+        {
             let mut stream = Stream::over(pipes).await;
             stream.warm_up().await;
             let Stream { client, endpoint, .. } = &mut stream;
