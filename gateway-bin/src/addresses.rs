@@ -190,12 +190,14 @@ fn is_local(address: IpAddr) -> bool {
 
 /// The address by which others most likely reach this machine; asking for the way there sends nothing.
 pub(crate) fn outward() -> IpAddr {
-    let ask = || {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
-        socket.local_addr()
+    // Addresses of nobody, outside of every network (RFC 5737, RFC 3849).
+    let outside = [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")];
+    let ask = |(from, to)| {
+        let socket = UdpSocket::bind::<&str>(from).ok()?;
+        socket.connect::<&str>(to).ok()?;
+        socket.local_addr().ok()
     };
-    ask().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |local| local.ip())
+    outside.into_iter().find_map(ask).map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |local| local.ip())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -21,11 +21,14 @@ use crate::state::State;
 use crate::target::Target;
 
 /// Binds the admin server's address, unless it is that of a socket which a former process left.
-pub(crate) async fn bind(address: SocketAddr, left: &mut Vec<std::net::TcpListener>) -> anyhow::Result<TcpListener> {
-    let place = left.iter().position(|socket| socket.local_addr().is_ok_and(|its| its == address));
+pub(crate) fn bind(address: SocketAddr, left: &mut Vec<std::net::TcpListener>) -> anyhow::Result<TcpListener> {
+    // All addresses of a machine without IPv6 are those of IPv4.
+    let fallback = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let fallback = fallback.then(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())));
+    let place = left.iter().position(|socket| socket.local_addr().is_ok_and(|its| its == address || Some(its) == fallback));
     let bound = match place.map(|place| left.swap_remove(place)) {
         Some(socket) => socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket)),
-        None => TcpListener::bind(address).await,
+        None => gateway_pingora::listen(address),
     };
     bound.with_context(|| format!("the admin server cannot listen on {address}; choose another with --admin, or --admin off"))
 }

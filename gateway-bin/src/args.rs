@@ -200,8 +200,8 @@ pub(crate) struct Controller {
     #[arg(long, value_name = "IMAGE")]
     pub(crate) proxy_image: Option<String>,
 
-    /// Where proxies connect
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:9902")]
+    /// Where proxies connect; `[::]` is every address, of both families where the machine has both
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "[::]:9902")]
     pub(crate) wire: SocketAddr,
 
     /// Where health, status and metrics are answered, or `off`

@@ -35,7 +35,6 @@ use gateway_core::name::ObjectName;
 use gateway_pingora::Builder;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::{Api, Client};
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -68,7 +67,7 @@ async fn control(flags: &args::Controller, builder: Builder) -> anyhow::Result<E
     let gateway = builder.build().context("cannot start the gateway")?;
     let (hush, hushed) = watch::channel(false);
     if let args::Admin::At(address) = flags.admin {
-        let listener = admin::bind(address, &mut Vec::new()).await?;
+        let listener = admin::bind(address, &mut Vec::new())?;
         let admin = Admin { state: Arc::clone(&state), gateway: gateway.clone(), ports: BTreeMap::new() };
         tokio::spawn(serve(listener, Arc::new(admin), hushed.clone()));
     }
@@ -94,7 +93,7 @@ async fn control(flags: &args::Controller, builder: Builder) -> anyhow::Result<E
     applying.spawn(move || Applier::new(place).follow(&events)).context("cannot start the applying thread")?;
     tokio::spawn(watches::follow(client.clone(), kinds, told(&tell, Event::Seen)));
 
-    let listener = TcpListener::bind(flags.wire).await;
+    let listener = gateway_pingora::listen(flags.wire);
     let listener =
         listener.with_context(|| format!("cannot listen for proxies on {}; choose another with --wire", flags.wire))?;
     let reviewer = client.clone();

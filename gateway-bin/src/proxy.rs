@@ -50,7 +50,7 @@ async fn serve_gateway(flags: &args::Proxy, builder: Builder) -> anyhow::Result<
     let mut signals = Signals::new()?;
     let admin = match flags.serving.admin {
         args::Admin::Off => None,
-        args::Admin::At(address) => Some(admin::bind(address, &mut Vec::new()).await?),
+        args::Admin::At(address) => Some(admin::bind(address, &mut Vec::new())?),
     };
     let builder = access::logged(setup::limited(builder, flags.serving.limits), flags.serving.log_format);
     let gateway = builder.build().context("cannot start the gateway")?;

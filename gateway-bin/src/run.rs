@@ -58,7 +58,7 @@ async fn serve_files(flags: &args::Run, builder: Builder, mut predecessor: Optio
     let mut left = predecessor.as_mut().map(Predecessor::sockets).unwrap_or_default();
     let admin = match flags.serving.admin {
         args::Admin::Off => None,
-        args::Admin::At(address) => Some(admin::bind(address, &mut left.listeners).await?),
+        args::Admin::At(address) => Some(admin::bind(address, &mut left.listeners)?),
     };
     let admin_socket = admin.as_ref().map(|listener| listener.as_fd().try_clone_to_owned()).transpose()?;
     let ports: BTreeMap<u16, u16> = flags.port_map.iter().map(|pair| (pair.named, pair.bound)).collect();

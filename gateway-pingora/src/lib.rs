@@ -104,7 +104,7 @@ use gateway_core::support::{Capability, Support};
 
 pub use connection::Connection;
 pub use filter::{Exchange, Filter, FilterError};
-pub use listen::Service;
+pub use listen::{Service, listen};
 pub use live::Live;
 pub use observe::{Counters, Fault, Record, StreamRecord};
 pub use passage::Passage;

@@ -38,6 +38,7 @@ use gateway_core::snapshot::{Listeners, Socket, Transport};
 pub(crate) use heritage::{Inherited, Open};
 pub(crate) use overflow::Overflow;
 pub(crate) use port::PortMap;
+pub use port::listen;
 
 use crate::crowd::Crowd;
 use crate::datagram::{Closing, Datagrams};

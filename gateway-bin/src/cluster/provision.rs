@@ -143,7 +143,7 @@ impl Made<'_> {
         let stated = &self.parameters.pods;
         let is_on_host = stated.host_network == Some(true);
         // On its node a pod shares its ports with the proxies of other Gateways.
-        let (admin_host, admin_port) = if is_on_host { ("127.0.0.1", host_port(self.base)) } else { ("0.0.0.0", ADMIN_PORT) };
+        let (admin_host, admin_port) = if is_on_host { ("127.0.0.1", host_port(self.base)) } else { ("[::]", ADMIN_PORT) };
         let probe = |path: &str, period: u32| {
             let mut get = json!({"path": path, "port": admin_port, "scheme": "HTTP"});
             if is_on_host {

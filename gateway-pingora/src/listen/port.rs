@@ -39,7 +39,7 @@ impl PortMap {
                 left.set_nonblocking(true)?;
                 TcpListener::from_std(left)
             }
-            None => listen(address),
+            None => listen_at(address),
         })
     }
 
@@ -55,18 +55,29 @@ impl PortMap {
     }
 
     fn at<T>(&self, socket: &Socket, bind: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
-        let port = self.get(socket.port);
-        match socket.address {
-            Some(address) => bind(SocketAddr::new(address, port)),
-            None => bind((IpAddr::from(Ipv6Addr::UNSPECIFIED), port).into()).or_else(|error| {
-                // A port that is taken is taken for both families; a machine without IPv6 has the other.
-                if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) {
-                    return Err(error);
-                }
-                bind((IpAddr::from(Ipv4Addr::UNSPECIFIED), port).into())
-            }),
-        }
+        let address = socket.address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        in_family(SocketAddr::new(address, self.get(socket.port)), bind)
     }
+}
+
+/// Listens for connections at an address. `::` is all of the machine's addresses, of both families where it has both.
+///
+/// # Errors
+/// What the system says, as when the port is taken.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    in_family(address, listen_at)
+}
+
+/// Binds to an address; to `0.0.0.0` in place of `::` on a machine without IPv6.
+fn in_family<T>(address: SocketAddr, bind: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    bind(address).or_else(|error| {
+        // A port that is taken is taken for both families.
+        let is_for_good = matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied);
+        if is_for_good || address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+            return Err(error);
+        }
+        bind((Ipv4Addr::UNSPECIFIED, address.port()).into())
+    })
 }
 
 /// A socket for datagrams.
@@ -77,7 +88,7 @@ pub(super) struct Bound {
     pub(super) is_inherited: bool,
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = open(address, Type::STREAM, Protocol::TCP)?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -106,3 +117,42 @@ fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<socke
 const BACKLOG: i32 = 4096;
 /// Bytes of datagrams that may wait to be received.
 const WAITING: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is bound in the end, on a machine without IPv6.
+    fn without_ipv6(address: &str) -> io::Result<String> {
+        in_family(address.parse().unwrap(), |address| match address {
+            // EAFNOSUPPORT has no kind of its own.
+            SocketAddr::V6(_) => Err(io::Error::other("address family not supported by protocol")),
+            SocketAddr::V4(_) => Ok(address.to_string()),
+        })
+    }
+
+    #[test]
+    fn all_addresses_are_those_of_ipv4_where_there_is_no_ipv6_and_a_stated_one_is_no_other() {
+        assert_eq!(without_ipv6("[::]:80").unwrap(), "0.0.0.0:80");
+        assert_eq!(without_ipv6("127.0.0.1:80").unwrap(), "127.0.0.1:80");
+        assert!(without_ipv6("[::1]:80").is_err());
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_not_tried_in_the_other_family() {
+        let taken = in_family("[::]:80".parse().unwrap(), |address| match address {
+            SocketAddr::V6(_) => Err(io::ErrorKind::AddrInUse.into()),
+            SocketAddr::V4(_) => Ok(()),
+        });
+        assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[tokio::test]
+    async fn all_addresses_are_those_of_both_families() {
+        let listener = listen("[::]:0".parse().unwrap()).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let client = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        let (_, peer) = listener.accept().await.unwrap();
+        assert_eq!((peer.ip().to_canonical(), peer.port()), (Ipv4Addr::LOCALHOST.into(), client.local_addr().unwrap().port()));
+    }
+}
