@@ -146,7 +146,9 @@ class Scene:
         judged = subprocess.run([os.environ["PROGRAM"], "validate", *manifests, *flags], capture_output=True, text=True, timeout=20)
         assert judged.returncode == 0, f"the manifests are not in order: {judged.stderr}{judged.stdout}"
         self.gateway = self.start("gateway", os.environ["PROGRAM"], "run", *manifests, "--address", "192.0.2.1", *flags)
-        wait_for("the gateway", lambda: fetched("/readyz") is not None)
+        self.start("gateway-ipv6", os.environ["PROGRAM"], "run", CASES / "manifests-ipv6", "--admin", "[::]:9902", *flags[:2])
+        for admin in ("127.0.0.1:9901", "127.0.0.1:9902"):
+            wait_for("the gateway", lambda admin=admin: fetched("/readyz", admin) is not None)
 
     def echo(self, name, **settings):
         environment = {key: str(value) for key, value in settings.items()} | {"POD_NAME": name, "NAMESPACE": "interop"}
@@ -206,10 +208,10 @@ def connects(address, port):
         return False
 
 
-def fetched(path):
-    """What the gateway's admin server says."""
+def fetched(path, admin="127.0.0.1:9901"):
+    """What a gateway's admin server says."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:9901{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{admin}{path}", timeout=5) as answer:
             return answer.read().decode()
     except OSError:
         return None
