@@ -1,87 +1,78 @@
 //! Connections that ask once and then stay, idle.
 //!
-//! In: how many, of which protocol. Out: the open connections. The frames of HTTP/2 are written by hand: nothing but one request is
-//! needed.
+//! In: a contestant, how many connections of which kind. Out: what one of them occupies.
 
-use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Result;
+use std::thread::sleep;
 use std::time::Duration;
 
-use benches::process::status;
+use benches::process::Process;
 
-use crate::contestant::{HOST, PATH, Place};
-use crate::load::Shape;
+use crate::client::{Asked, Http, Speech};
+use crate::contestant::{Contestant, Place};
+use crate::load::runtime;
 
-/// So many connections, each of which got an answer.
-pub(crate) fn connections(place: &Place, shape: Shape, count: usize) -> Result<Vec<TcpStream>> {
-    let one = || match shape {
-        Shape::Http1 => http1(place.h1()),
-        Shape::Http2 => http2(place.h2c()),
-    };
-    (0..count).map(|_| one()).collect()
+/// A kind of connection.
+#[derive(Debug)]
+pub(crate) struct Idle {
+    /// The name of its samples.
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    http: Http,
+    is_encrypted: bool,
 }
 
-fn connect(address: SocketAddr) -> Result<TcpStream> {
-    let stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    Ok(stream)
+/// All kinds.
+pub(crate) const IDLE: &[Idle] = &[
+    Idle { name: "h1_idle_bytes", title: "HTTP/1 in clear", http: Http::One, is_encrypted: false },
+    Idle { name: "h2c_idle_bytes", title: "HTTP/2 in clear", http: Http::Two, is_encrypted: false },
+    Idle { name: "h1_tls_idle_bytes", title: "HTTP/1 over TLS", http: Http::One, is_encrypted: true },
+    Idle { name: "h2_tls_idle_bytes", title: "HTTP/2 over TLS", http: Http::Two, is_encrypted: true },
+];
+
+impl Idle {
+    /// Bytes that one idle connection occupies, in a process of its own that has served a hundred before.
+    pub(crate) fn measure(&self, contestant: &Contestant, place: &Place, core: usize, count: usize) -> Result<f64> {
+        let process = contestant.start(place, core)?;
+        drop(self.connections(place, 100)?);
+        let before = settled(&process)?;
+        let held = self.connections(place, count)?;
+        let after = settled(&process)?;
+        drop(held);
+        process.stop()?;
+        Ok((after - before) / count as f64)
+    }
+
+    /// So many connections, each of which got an answer; they stay open as long as what is returned.
+    fn connections(&self, place: &Place, count: usize) -> Result<(tokio::runtime::Runtime, Vec<Asked>)> {
+        let speech = if self.is_encrypted { Speech::tls(self.http)? } else { Speech::clear(self.http) };
+        let address = match (self.is_encrypted, self.http) {
+            (true, _) => place.https(),
+            (false, Http::One) => place.h1(),
+            (false, Http::Two) => place.h2c(),
+        };
+        let runtime = runtime()?;
+        let asked = runtime.block_on(async {
+            let mut asked = Vec::new();
+            for _ in 0..count {
+                asked.push(speech.ask(address).await?);
+            }
+            Ok::<_, std::io::Error>(asked)
+        })?;
+        Ok((runtime, asked))
+    }
 }
 
-fn http1(address: SocketAddr) -> Result<TcpStream> {
-    let mut stream = connect(address)?;
-    stream.write_all(format!("GET {PATH} HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes())?;
-    let mut answer = Vec::new();
-    let mut piece = [0; 1024];
-    while !answer.ends_with(b"text") {
-        let n = stream.read(&mut piece)?;
-        answer.extend_from_slice(&piece[..n]);
-        if n == 0 || status(&answer).is_some_and(|status| status != 200) {
-            return Err(Error::new(ErrorKind::InvalidData, format!("not the answer: {}", String::from_utf8_lossy(&answer))));
+/// Memory, once it has not changed for a while.
+fn settled(process: &Process) -> Result<f64> {
+    let mut last = process.anonymous_memory()?;
+    for _ in 0..20 {
+        sleep(Duration::from_millis(200));
+        let now = process.anonymous_memory()?;
+        if now == last {
+            break;
         }
+        last = now;
     }
-    Ok(stream)
+    Ok(last as f64)
 }
-
-fn http2(address: SocketAddr) -> Result<TcpStream> {
-    let mut stream = connect(address)?;
-    // RFC 7541: GET and http are in the static table, as are the names of :path and :authority.
-    let mut head = vec![0x82, 0x86];
-    for (name, value) in [(0x04, PATH), (0x01, HOST)] {
-        head.push(name);
-        head.push(u8::try_from(value.len()).map_err(|_| Error::other("too long to be written so"))?);
-        head.extend_from_slice(value.as_bytes());
-    }
-    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    sent.extend(frame(SETTINGS, 0, 0, &[]));
-    sent.extend(frame(HEADERS, END_STREAM | END_HEADERS, 1, &head));
-    stream.write_all(&sent)?;
-    loop {
-        let mut start = [0; 9];
-        stream.read_exact(&mut start)?;
-        let [high, middle, low, kind, flags, ..] = start;
-        let mut payload = vec![0; u32::from_be_bytes([0, high, middle, low]) as usize];
-        stream.read_exact(&mut payload)?;
-        match (kind, flags) {
-            (SETTINGS, 0) => stream.write_all(&frame(SETTINGS, ACK, 0, &[]))?,
-            (DATA | HEADERS, flags) if flags & END_STREAM != 0 => return Ok(stream),
-            (RESET | GOAWAY, _) => return Err(Error::new(ErrorKind::ConnectionReset, "the request was refused")),
-            _ => {}
-        }
-    }
-}
-
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).expect("one small request");
-    let mut frame = vec![0, 0, length, kind, flags, 0, 0, 0, stream];
-    frame.extend_from_slice(payload);
-    frame
-}
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RESET: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;

