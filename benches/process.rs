@@ -12,6 +12,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// A running program.
 #[derive(Debug)]
@@ -139,6 +140,13 @@ impl Drop for Process {
         }
         let _ = self.child.wait();
     }
+}
+
+/// Keeps this process, and what it starts from now on, on one core.
+pub fn keep_to(core: usize) -> Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    Ok(sched_setaffinity(None, &cores)?)
 }
 
 /// A command that runs on one core only.

@@ -4,9 +4,11 @@
 //! ```sh
 //! cargo build --release -p gateway-bin
 //! cargo run -p benches --bin endurance                      # --churn 1800 for half an hour of changes
+//! cargo run -p benches --bin endurance -- --routes 500 --present 500 --churn 10 --saves 100    # a minute, to see that it runs
 //! ```
 //!
-//! In: a build of the gateway. Out: `endurance.md` and every sample. The gateway has one core, and what asks it another.
+//! In: a build of the gateway. Out: `endurance.md` and every sample. The gateway has one core, and what asks it another. A wrong answer
+//! ends nothing: it is counted and told.
 
 mod client;
 mod manifests;
@@ -14,13 +16,14 @@ mod memory;
 mod saves;
 
 use std::fs;
-use std::io::Result;
+use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use benches::page::{self, first_line};
-use benches::process::{Process, free_ports};
+use benches::process::{Process, free_ports, keep_to};
 use clap::Parser;
 
 /// Measures memory and the way from file to traffic.
@@ -51,6 +54,10 @@ struct Flags {
     #[arg(long, default_value_t = 0)]
     core: usize,
 
+    /// The core of what asks it and answers behind it
+    #[arg(long, default_value_t = 1)]
+    load_core: usize,
+
     /// Where page and samples go
     #[arg(long, default_value = "benches/results")]
     out: PathBuf,
@@ -67,15 +74,16 @@ fn main() -> ExitCode {
 }
 
 fn run(flags: &Flags) -> Result<()> {
+    keep_to(flags.load_core)?;
     let load = page::load_average();
     let mut raw = String::from("what\troutes\tat_seconds\tvalue\n");
     let mut text = String::new();
     for routes in &flags.routes {
         let world = World::start(flags)?;
         let found = memory::measure(world, *routes, Duration::from_secs(flags.churn))?;
-        text += &found.rows(*routes);
+        text += &found.row(*routes);
         raw += &found.samples(*routes);
-        eprint!("{}", found.rows(*routes));
+        eprint!("{}", found.row(*routes));
     }
     let saved = saves::measure(World::start(flags)?, flags.present, flags.saves)?;
     raw += &saved.samples(flags.present);
@@ -88,10 +96,9 @@ fn run(flags: &Flags) -> Result<()> {
     );
     let page = format!(
         "# Endurance\n\nWritten by `cargo run -p benches --bin endurance -- --churn {}`; every sample stands in [raw/endurance.tsv](raw/endurance.tsv).\n\n\
-         {setting}\n## Memory\n\nEvery route has a Service of its own. Churn: a file of {} routes is saved anew ten times a second.\n\n{}{text}\n{}",
+         {setting}\n{}{text}\n{}",
         flags.churn,
-        manifests::EACH,
-        memory::HEAD,
+        memory::head(Duration::from_secs(flags.churn)),
         saved.section(flags.present),
     );
     print!("{page}");
@@ -135,6 +142,21 @@ impl World {
         (0..routes.div_ceil(manifests::EACH)).try_for_each(|nth| save(&files, nth, routes, 0))
     }
 
+    /// Waits until the first, the last and the middle one of so many routes answer so.
+    fn await_routes(&self, routes: usize, status: u16) -> Result<()> {
+        let start = Instant::now();
+        let mut client = self.ask()?;
+        for nth in [0, routes / 2, routes.saturating_sub(1)] {
+            while client.get(&manifests::host(nth), &manifests::path(nth))? != status {
+                if start.elapsed() > PATIENCE {
+                    return Err(Error::other(format!("route {nth} does not answer {status}")));
+                }
+                sleep(Duration::from_millis(50));
+            }
+        }
+        Ok(())
+    }
+
     fn ask(&self) -> Result<client::Client> {
         client::Client::connect(([127, 0, 0, 1], self.port).into())
     }
@@ -144,3 +166,14 @@ impl World {
 fn save(files: &Path, nth: usize, routes: usize, version: usize) -> Result<()> {
     fs::write(files.join(format!("routes-{nth}.yaml")), manifests::routes(nth, routes, version))
 }
+
+/// Takes the file of this number away, if it is there.
+fn remove(files: &Path, nth: usize) -> Result<()> {
+    match fs::remove_file(files.join(format!("routes-{nth}.yaml"))) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// How long all routes together may take to be served, or to be gone.
+const PATIENCE: Duration = Duration::from_secs(300);

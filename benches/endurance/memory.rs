@@ -3,15 +3,14 @@
 //! In: a running gateway, how many routes, how long files change. Out: bytes at each stage, and one sample a second.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io::{Error, Result};
+use std::io::Result;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use benches::page::{median, quantile};
 use benches::process::Process;
 
-use crate::{World, manifests, save};
+use crate::{World, manifests, remove, save};
 
 /// What was found. Resident bytes, code included.
 #[derive(Debug)]
@@ -22,53 +21,45 @@ pub(crate) struct Memory {
     gone: u64,
 }
 
-/// The head of the table.
-pub(crate) const HEAD: &str = "\
-| routes | resident, empty | resident, full | first tenth of the churn | last tenth | most | after all are removed |
-|---|---|---|---|---|---|---|
-";
+/// What is measured how, and the head of the table.
+pub(crate) fn head(churn: Duration) -> String {
+    format!(
+        "## Memory\n\nResident memory of the program. Every route has a Service of its own. Churn, for {} s: ten times a second one of the\n\
+         files, of {} routes each, is saved anew with another header in its routes; each tenth time another file is taken away, until its\n\
+         turn comes. Growth: of the last tenth of that time over the first (medians). Kept: what is left above empty, once all are removed.\n\n\
+         | routes | empty | full | churn, first tenth | last tenth | most | growth | all removed | kept |\n|---|---|---|---|---|---|---|---|---|\n",
+        churn.as_secs(),
+        manifests::EACH,
+    )
+}
 
 /// Takes the gateway through its stages.
 pub(crate) fn measure(world: World, routes: usize, churn: Duration) -> Result<Memory> {
     let empty = settled(&world.process)?;
-    let files = world.files();
+    let (files, count) = (world.files(), routes.div_ceil(manifests::EACH));
     world.save_routes(routes)?;
     // Its Service has no endpoints.
-    await_last(&world, routes, 503)?;
+    world.await_routes(routes, 503)?;
     let full = settled(&world.process)?;
     let mut churned = Vec::new();
     let (start, mut version, mut sampled) = (Instant::now(), 0, Duration::ZERO);
     while start.elapsed() < churn {
         version += 1;
-        save(&files, version % routes.div_ceil(manifests::EACH), routes, version)?;
+        if version % 10 == 0 {
+            remove(&files, (version + count / 2) % count)?;
+        }
+        save(&files, version % count, routes, version)?;
         sleep(Duration::from_millis(100));
         if start.elapsed() >= sampled {
             sampled += Duration::from_secs(1);
             churned.push((start.elapsed(), world.process.resident_memory()?));
         }
     }
-    for nth in 0..routes.div_ceil(manifests::EACH) {
-        fs::remove_file(files.join(format!("routes-{nth}.yaml")))?;
-    }
-    await_last(&world, routes, 404)?;
+    (0..count).try_for_each(|nth| remove(&files, nth))?;
+    world.await_routes(routes, 404)?;
     let gone = settled(&world.process)?;
     world.process.stop()?;
     Ok(Memory { empty, full, churned, gone })
-}
-
-/// Waits until the first, the last and the middle route answer so.
-fn await_last(world: &World, routes: usize, status: u16) -> Result<()> {
-    let start = Instant::now();
-    let mut client = world.ask()?;
-    for nth in [0, routes / 2, routes - 1] {
-        while client.get(&manifests::host(nth), &manifests::path(nth))? != status {
-            if start.elapsed() > Duration::from_secs(300) {
-                return Err(Error::other(format!("route {nth} does not answer {status}")));
-            }
-            sleep(Duration::from_millis(50));
-        }
-    }
-    Ok(())
 }
 
 /// Memory once it has not changed for three seconds.
@@ -87,14 +78,16 @@ fn settled(process: &Process) -> Result<u64> {
 
 impl Memory {
     /// A row of the table.
-    pub(crate) fn rows(&self, routes: usize) -> String {
+    pub(crate) fn row(&self, routes: usize) -> String {
         let mib = |bytes: f64| format!("{:.1} MiB", bytes / 1048576.0);
         let tenth = self.churned.len().div_ceil(10);
         let churned = || self.churned.iter().map(|(_, bytes)| *bytes as f64);
         let (first, last) = (median(churned().take(tenth)), median(churned().rev().take(tenth)));
         let most = quantile(churned(), 1.0);
-        let [empty, full, gone] = [self.empty, self.full, self.gone].map(|bytes| mib(bytes as f64));
-        format!("| {routes} | {empty} | {full} | {} | {} | {} | {gone} |\n", mib(first), mib(last), mib(most))
+        let [empty, full, gone] = [self.empty, self.full, self.gone].map(|bytes| bytes as f64);
+        let growth = format!("{:+.1} %", (last / first - 1.0) * 100.0);
+        let cells = [mib(empty), mib(full), mib(first), mib(last), mib(most), growth, mib(gone), mib(gone - empty)];
+        format!("| {routes} | {} |\n", cells.join(" | "))
     }
 
     /// Every sample.

@@ -27,9 +27,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use benches::page;
+use benches::{page, process};
 use clap::{Parser, ValueEnum};
-use rustix::thread::{CpuSet, sched_setaffinity};
 
 use backends::Backends;
 use contestant::{Contestant, Place};
@@ -156,9 +155,7 @@ fn run(flags: &Flags) -> Result<()> {
     contestants.retain(|contestant| flags.only.is_empty() || flags.only.contains(&contestant.name));
 
     // What load and backends there are in this process has the core of the others of their kind.
-    let mut cores = CpuSet::new();
-    cores.set(flags.load_core);
-    sched_setaffinity(None, &cores)?;
+    process::keep_to(flags.load_core)?;
     let folder = tempfile::tempdir()?;
     let backends = Backends::start(&tools, folder.path(), flags.load_core)?;
 
