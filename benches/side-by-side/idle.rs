@@ -31,10 +31,10 @@ pub(crate) const IDLE: &[Idle] = &[
 ];
 
 impl Idle {
-    /// Bytes that one idle connection occupies, in a process of its own that has served a hundred before.
+    /// Bytes that one idle connection occupies, in a process of its own that has served some before.
     pub(crate) fn measure(&self, contestant: &Contestant, place: &Place, core: usize, count: usize) -> Result<f64> {
         let process = contestant.start(place, core)?;
-        drop(self.connections(place, 100)?);
+        drop(self.connections(place, WARM)?);
         let before = settled(&process)?;
         let held = self.connections(place, count)?;
         let after = settled(&process)?;
@@ -76,3 +76,6 @@ fn settled(process: &Process) -> Result<f64> {
     }
     Ok(last as f64)
 }
+
+/// Connections that come before: what is made once is not counted, and what they leave behind is little beside what is measured.
+const WARM: usize = 20;
