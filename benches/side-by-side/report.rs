@@ -248,10 +248,11 @@ pub(crate) fn page(setting: &Setting<'_>) -> String {
         "# Side by side\n\n\
          Written by `cargo run -p benches --bin side-by-side`; every sample stands in [{raw}]({raw}).\n\n\
          **How to read it.** Everybody has one core in turn, and load and backends share the other one. What counts is the processor time\n\
-         of who is measured, system included, for each unit of work: it does not depend on how fast the load is. Units per second do: where\n\
-         the core of the load is busy first, they say less than the processor time, and those who wait for work look alike. A ratio is the\n\
-         median over rounds, each divided by the first contestant's number of the same round; the least and the greatest stand in\n\
-         parentheses, and a difference that is smaller than their distance is none. A load that nobody was asked for has no row.\n\n\
+         of who is measured, system included, for each unit of work: it hardly depends on how fast the load is (who has to wait for work\n\
+         does less of it at a time, which costs a little more). Units per second do: where the core of the load is the one that is busy,\n\
+         they tell of the load, and all contestants look alike. A ratio is the median over rounds, each divided by the first contestant's\n\
+         number of the same round; the least and the greatest stand in parentheses, and a difference that is smaller than their distance\n\
+         is none.\n\n\
          - Machine: {machine}. Load average during the run: {least:.1} to {greatest:.1}; what goes beyond 2 is others' work.\n\
          - {rounds} rounds, in each of which everybody has its turn, another one first each time; {seconds} s per measurement after 1 s of\n  \
          the same. One worker each (the gateway's runtime sees one core).\n\
