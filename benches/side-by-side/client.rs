@@ -1,13 +1,13 @@
 //! A client that asks once: over plain or encrypted connections, in HTTP/1 or HTTP/2. The connection is handed out, open.
 //!
-//! In: an address, and how to speak. Out: a connection that has got its answer. It checks the answer, but neither the certificate nor
+//! In: an address, and how to speak. Out: a connection that has got its answer in time. It checks the answer, but neither the certificate nor
 //! its signature: a client that did would work harder for a handshake than who is measured.
 
 use std::fmt;
 use std::io::{Error, Result};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Connection, SendRequest};
@@ -19,6 +19,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::contestant::{CALL, CALLS, HOST, PATH};
@@ -83,11 +84,14 @@ impl Speech {
 
     /// Asks once for the small text, and keeps the connection.
     pub(crate) async fn ask(&self, address: SocketAddr) -> Result<Asked> {
-        let stream = self.connect(address).await?;
-        match self.http {
-            Http::One => ask_http1(stream).await,
-            Http::Two => ask_http2(stream, if self.tls.is_some() { "https" } else { "http" }).await,
-        }
+        let asked = async {
+            let stream = self.connect(address).await?;
+            match self.http {
+                Http::One => ask_http1(stream).await,
+                Http::Two => ask_http2(stream, if self.tls.is_some() { "https" } else { "http" }).await,
+            }
+        };
+        timeout(PATIENCE, asked).await?
     }
 
     /// Asks once by HTTP/1 on a connection that the server is told to close, and waits until it has.
@@ -158,10 +162,9 @@ pub(crate) async fn call(address: SocketAddr, message: Bytes) -> Result<()> {
         }
         Err(unlike("the message and a status", &format!("{status}, {} bytes, {trailers:?}", got.len())))
     };
-    let mut open: Pin<Box<_>> = Box::pin(open);
     tokio::select! {
-        called = called => called,
-        ended = &mut open => Err(unlike("an answer", &format!("{ended:?}"))),
+        called = timeout(PATIENCE, called) => called?,
+        ended = open => Err(unlike("an answer", &format!("{ended:?}"))),
     }
 }
 
@@ -175,6 +178,9 @@ fn answered(answer: &[u8]) -> Result<()> {
 fn unlike(expected: &str, found: &str) -> Error {
     Error::other(format!("not {expected} but {found:?}"))
 }
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Takes any certificate and any signature.
 #[derive(Debug)]
