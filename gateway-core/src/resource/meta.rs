@@ -4,8 +4,9 @@
 //! matter are known by name, so that a misspelt one is noticed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::de::{self, IgnoredAny};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::name::{Kind, ObjectName};
@@ -54,19 +55,19 @@ pub(super) struct StatedMeta {
     #[serde(default)]
     uid: Option<String>,
     #[serde(default, rename = "generateName")]
-    _generate_name: IgnoredAny,
+    _generate_name: Unread,
     #[serde(default, rename = "selfLink")]
-    _self_link: IgnoredAny,
+    _self_link: Unread,
     #[serde(default, rename = "deletionTimestamp")]
-    _deletion_timestamp: IgnoredAny,
+    _deletion_timestamp: Unread,
     #[serde(default, rename = "deletionGracePeriodSeconds")]
-    _deletion_grace_period_seconds: IgnoredAny,
+    _deletion_grace_period_seconds: Unread,
     #[serde(default, rename = "ownerReferences")]
-    _owner_references: IgnoredAny,
+    _owner_references: Unread,
     #[serde(default, rename = "finalizers")]
-    _finalizers: IgnoredAny,
+    _finalizers: Unread,
     #[serde(default, rename = "managedFields")]
-    _managed_fields: IgnoredAny,
+    _managed_fields: Unread,
 }
 
 impl StatedMeta {
@@ -91,6 +92,58 @@ impl StatedMeta {
             uid: self.uid,
             violations: Violations::default(),
         }
+    }
+}
+
+/// What a field holds that is known and does not matter. Serde's own `IgnoredAny` stands for what nobody knows, and is told as such.
+#[derive(Default)]
+struct Unread;
+
+impl<'de> Deserialize<'de> for Unread {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unread {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self, A::Error> {
+        while fields.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
     }
 }
 

@@ -432,6 +432,29 @@ metadata:
         assert_eq!(meta.annotations["pingora-gateway.dev/order"], "1");
     }
 
+    /// What a cluster exports, such as `kubectl get -o yaml` writes it.
+    #[test]
+    fn metadata_that_a_cluster_adds_are_known_fields_and_others_are_not() {
+        let yaml = "apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata:
+  name: c
+  generateName: c-
+  selfLink: /apis/x
+  deletionTimestamp: '2024-02-29T12:00:00Z'
+  deletionGracePeriodSeconds: 30
+  finalizers: [gateway-exists-finalizer.gateway.networking.k8s.io/c]
+  ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: o, uid: u, controller: true, weights: [1.5, -2]}]
+  managedFields:
+  - {manager: kubectl, operation: Update, time: null, fieldsType: FieldsV1, fieldsV1: {'f:spec': {'f:controllerName': {}}}}
+spec: {controllerName: a.b/c}
+";
+        assert_eq!(object(yaml).id().to_string(), "GatewayClass c");
+        let misspelt = yaml.replace("finalizers", "finalisers");
+        let invalid = read(value(&misspelt), &reader()).unwrap_err();
+        assert_eq!(invalid[0].path, "metadata.finalisers");
+    }
+
     #[test]
     fn what_states_no_namespace_is_in_default() {
         for (yaml, id) in [
