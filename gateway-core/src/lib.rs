@@ -80,7 +80,10 @@
 //! 3. for a connection, ask [`decide::decide_stream`] at its ClientHello or its accept: pass its bytes on, or speak HTTP;
 //! 4. for a request, ask [`admit::admit`], run the [guards](admit::Admitted::guards) of its listener, ask [`decide::decide`], and
 //!    perform the tasks of the decision in their order; for a datagram of a new client, ask [`decide::decide_datagram`];
-//! 5. write what [`status::merge`] makes of the statuses of each update.
+//! 5. write what [`status::merge`] makes of the statuses of each update;
+//! 6. tell the time by a fact at the start and whenever [`next`](compile::Update::next) of an update has come, without which no certificate
+//!    expires; resolve the [`names`](compile::Update::names) of updates and tell by facts what they lead to, without which backends of host
+//!    names have no endpoint; and where Gateways have addresses of their own, tell which they were given.
 //!
 //! Load a snapshot once per request; it never changes, and shares with the next one what did not. `examples/proxy.rs` is such a loop
 //! without its sockets.
@@ -128,6 +131,13 @@
 //!   rule found answers it.
 //! - A match whose path, or whose service and method, cannot be read is left out, and its requests go to other rules; of one that can be
 //!   read in part the rest stays, and what it matches is answered 500.
+//! - Within a host name the exact path goes first, then regular expressions, then prefixes.
+//! - Filters run in the order of their list, the rule's before those of the backend that was chosen, but for two things: an ExternalAuth goes
+//!   before the first rewrite or mirror of its list, and what answers (a redirect, a direct response) does so once all others of its list
+//!   have run, wherever it stands. Those of a listener run before a rule is looked for, and so before any CORS.
+//! - HTTPS and TLS listeners of one port are told apart by the server name of the handshake, the most specific name first.
+//! - An object that states no `creationTimestamp`, as in files, is younger than any that does; the annotation `pingora-gateway.dev/order`, a
+//!   whole number, goes before ages, smaller first, and is 0 where it is missing or no number.
 //!
 //! # Rooms
 //! Each module imports only those listed after it: [`compile`], [`diff`], [`explain`], [`decide`], [`admit`], [`support`], [`status`],

@@ -28,14 +28,29 @@ fn an_extension_or_authorization_that_leads_nowhere_fails_its_requests_and_is_ne
         assert_eq!(at_rule.condition("HTTPRoute infra/r", "ResolvedRefs"), reason, "{filter}");
         assert_eq!(at_rule.condition("HTTPRoute infra/r", "Accepted"), "Accepted", "{filter}");
         assert_eq!(at_rule.get("http://h/", &[]), "500", "{filter}");
-        let before_answer = company(&format!("{{filters: [{filter}, {}]}}", REDIRECT));
-        assert_eq!(before_answer.condition("HTTPRoute infra/r", "ResolvedRefs"), reason, "{filter}");
-        assert_ne!(before_answer.get("http://h/", &[]), "302 http://h/", "{filter}");
+        for filters in [format!("{filter}, {REDIRECT}"), format!("{REDIRECT}, {filter}")] {
+            let beside_answer = company(&format!("{{filters: [{filters}]}}"));
+            assert_eq!(beside_answer.condition("HTTPRoute infra/r", "ResolvedRefs"), reason, "{filters}");
+            assert_eq!(beside_answer.condition("HTTPRoute infra/r", "Accepted"), "Accepted", "{filters}");
+            assert_eq!(beside_answer.get("http://h/", &[]), "500", "{filters}");
+        }
         let at_backend =
             company(&format!("{{backendRefs: [{{name: s, port: 80, filters: [{filter}]}}, {{name: copy, port: 80}}]}}"));
         let mut answers = [at_backend.get("http://h/", &[]), at_backend.get("http://h/", &[])];
         answers.sort_unstable();
         assert_eq!(answers, ["500", "infra/copy:80 /"], "{filter}");
+    }
+}
+
+/// §4.6.5: "never bypass"; §4.6: "All combinations must work".
+#[test]
+fn an_authorization_is_asked_before_what_answers_wherever_it_stands() {
+    for filters in [format!("{AUTH}, {REDIRECT}"), format!("{REDIRECT}, {AUTH}")] {
+        for rule in [format!("filters: [{filters}]"), format!("backendRefs: [{{name: s, port: 80, filters: [{filters}]}}]")] {
+            let answer = company(&format!("{{{rule}}}")).answered("GET", "http://h/", &[]);
+            assert_eq!(answer.status, StatusCode::FOUND, "{rule}");
+            assert!(answer.tasks().any(|task| matches!(task, Task::Auth(..))), "{rule}");
+        }
     }
 }
 

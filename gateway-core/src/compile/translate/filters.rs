@@ -5,8 +5,8 @@
 //! 500; a mirror that leads nowhere is left out.
 //!
 //! Steps stand in list order, but for two things. An authorization goes before the first rewrite or mirror of its list: it judges
-//! the request that the client sent, and nobody gets a copy of one that is denied. Rules for other origins concern responses and
-//! preflights, so their place does not matter, and they hold for an answer that stands before them.
+//! the request that the client sent, and nobody gets a copy of one that is denied. And what answers does so once all others of its list
+//! have run, wherever it stands: none is skipped, least of all one that denies.
 
 use std::fmt;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ impl Workshop<'_, '_> {
                 }
                 HttpFilterPayload::Cors(stated) => {
                     self.needs(Capability::Cors, kind)?;
-                    translated.steps.push(Step::Cors(Arc::new(cors(stated)?)));
+                    translated.push(Step::Cors(Arc::new(cors(stated)?)));
                 }
                 HttpFilterPayload::ExternalAuth(stated) => {
                     let asked = auth(stated, self.support)?;
@@ -125,22 +125,21 @@ impl Workshop<'_, '_> {
 }
 
 impl Steps {
-    /// A step after one that answers is never reached.
+    /// Adds a step.
     pub(super) fn push(&mut self, step: Step) {
-        self.extend(Some(step));
+        self.steps.push(step);
     }
 
-    /// The same, where there is a step.
+    /// The same, where there is one.
     pub(super) fn extend(&mut self, step: Option<Step>) {
-        if self.answer.is_none() {
-            self.steps.extend(step);
-        }
+        self.steps.extend(step);
     }
 
     /// A second answer would never be given, and whoever wrote it meant something else.
     fn reply(&mut self, reply: Reply) -> Result<(), Fault> {
         match &self.answer {
-            Some(_) => Err((Reason::IncompatibleFilters, "a list of filters can have only one that answers".to_owned())),
+            Some(Ok(_)) => Err((Reason::IncompatibleFilters, "a list of filters can have only one that answers".to_owned())),
+            Some(Err(_)) => Ok(()),
             None => {
                 self.answer = Some(Ok(reply));
                 Ok(())
@@ -148,13 +147,15 @@ impl Steps {
         }
     }
 
+    /// A filter cannot be performed: nothing else may answer in its place.
     fn fail(&mut self, why: &str) {
-        self.answer.get_or_insert_with(|| Err(why.into()));
+        if !matches!(self.answer, Some(Err(_))) {
+            self.answer = Some(Err(why.into()));
+        }
     }
 
     fn authorize(&mut self, leads: &Result<BackendId, Fault>, step: impl FnOnce(BackendId) -> Step) {
         match leads {
-            Ok(_) if self.answer.is_some() => {}
             Ok(backend) => {
                 let is_later = |step: &Step| matches!(step, Step::Rewrite(_) | Step::Mirror(_));
                 let at = self.steps.iter().position(is_later).unwrap_or(self.steps.len());
