@@ -21,6 +21,9 @@ use super::request::{Criteria, Request};
 /// Combinations at one place beyond what its own candidates ask.
 const MOST: usize = 32;
 
+/// Texts of an expression for a header or parameter.
+const TEXTS: usize = 4;
+
 /// What requests say at a place.
 pub(super) fn combinations(
     plain: &Request,
@@ -91,19 +94,28 @@ impl<'a> Visitor<'a> for All {
     fn too_long(&mut self, _: Stand<'a>, _: &Reason) {}
 }
 
-/// All that a candidate asks; where it asks for no method, also with the neutral one; where its rule answers preflights, the one for
-/// it. Nothing where no text is known that one of its expressions matches.
+/// All that a candidate asks, a few times where it asks for expressions, with other texts that they match; where it asks for no method,
+/// also with the neutral one; where its rule answers preflights, the one for it. Nothing where no text is known that one of its
+/// expressions matches.
 fn whole(matched: &Arc<Match>, neutral: Option<&str>, omitted: &mut Omitted) -> Vec<Criteria> {
+    let headers = matched.headers.iter().map(|header| &header.value);
+    let mut values = headers.chain(matched.queries.iter().map(|query| &query.value));
+    let texts = if values.any(|value| matches!(value, ValuePattern::Expression(_))) { TEXTS } else { 1 };
+    (0..texts).flat_map(|nth| saying(matched, nth, neutral, omitted)).collect()
+}
+
+/// The same with the `nth` text of each expression, counted round.
+fn saying(matched: &Arc<Match>, nth: usize, neutral: Option<&str>, omitted: &mut Omitted) -> Vec<Criteria> {
     let mut all = Criteria { method: matched.method.as_ref().map(|method| method.as_str().to_owned()), ..Criteria::default() };
     for header in &matched.headers {
-        let Some(value) = text(&header.value) else {
+        let Some(value) = text(&header.value, nth) else {
             omitted.tell_value(matched, &header.value, "header");
             return Vec::new();
         };
         all.headers.insert(header.name.as_str().to_owned(), value);
     }
     for query in &matched.queries {
-        let Some(value) = text(&query.value) else {
+        let Some(value) = text(&query.value, nth) else {
             omitted.tell_value(matched, &query.value, "query parameter");
             return Vec::new();
         };
@@ -152,12 +164,15 @@ fn singles(all: &Criteria) -> Vec<Criteria> {
     methods.chain(headers).chain(queries).collect()
 }
 
-/// A value that a pattern takes.
-fn text(pattern: &ValuePattern) -> Option<String> {
+/// A value that a pattern takes; of those of an expression the `nth`, counted round.
+fn text(pattern: &ValuePattern, nth: usize) -> Option<String> {
     match pattern {
         ValuePattern::Exact(value) => Some(value.to_string()),
         ValuePattern::Expression(expression) => {
-            expression.witnesses().into_iter().find(|text| text.bytes().all(|byte| byte.is_ascii_graphic()))
+            let texts = expression.witnesses();
+            let mut texts: Vec<_> = texts.into_iter().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic())).collect();
+            let at = nth.checked_rem(texts.len())?;
+            Some(texts.swap_remove(at))
         }
     }
 }

@@ -145,10 +145,27 @@ fn expressions_are_asked_with_texts_they_match_or_named() {
         )
     };
     let difference = rules(&rule("/users/[0-9]+", "cart"), &rule("/users/[0-9]+", "new"));
-    assert_eq!(requests(&difference)[0], "GET http://shop.example.com/users/0 and 1 more");
+    assert_eq!(requests(&difference)[0], "GET http://shop.example.com/users/0 and 3 more");
     let difference = rules(&rule("x.*", "cart"), &rule("x.*", "new"));
     assert_eq!(difference.traffic, [], "{difference}");
     assert_eq!(difference.extent.unknown, ["HTTPRoute shop/cart rule 0 match 0: path expression x.*"]);
+}
+
+#[test]
+fn expressions_that_differ_by_a_range_are_told_apart() {
+    let rule = |asks: &str| format!("{{matches: [{{{asks}}}], {CART}}}");
+    let path = |pattern: &str| rule(&format!("path: {{type: RegularExpression, value: '{pattern}'}}"));
+    let header = |pattern: &str| rule(&format!("headers: [{{name: v, type: RegularExpression, value: '{pattern}'}}]"));
+    for (before, after, asked) in [
+        (path("/v[0-9]/x"), path("/v[0-8]/x"), "GET http://shop.example.com/v9/x"),
+        (path("/M(a|b|c)"), path("/M(a|b)"), "GET http://shop.example.com/Mc"),
+        (header("a[0-9]"), header("a[0-8]"), "GET http://shop.example.com/ with v: a9"),
+    ] {
+        let difference = rules(&before, &after);
+        let found: Vec<_> =
+            difference.traffic.iter().flat_map(|change| &change.examples).map(|example| example.probe.to_string()).collect();
+        assert!(found.iter().any(|found| found == asked), "{asked} is not among {found:#?}");
+    }
 }
 
 #[test]

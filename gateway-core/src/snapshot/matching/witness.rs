@@ -1,7 +1,8 @@
 //! Values that an expression matches, so that it can be asked about without a person who knows one.
 //!
 //! In: an expression. Out: a few texts it matches as a whole: the shortest that its structure tells, one in which what repeats does
-//! so once more, and the same of later alternatives. None where those do not match, as between two letters with a word boundary.
+//! so once more, and the same of later alternatives, with the ends of ranges for their members: where two expressions differ by a range,
+//! one of its ends shows it. None where those do not match, as between two letters with a word boundary.
 //!
 //! Invariants: every text that is given matches.
 
@@ -49,7 +50,7 @@ impl Way {
         match hir.kind() {
             HirKind::Empty => {}
             HirKind::Literal(literal) => text.extend_from_slice(&literal.0),
-            HirKind::Class(class) => append_member(class, text)?,
+            HirKind::Class(class) => append_member(class, self.alternative, text)?,
             // Whether it holds shows when the whole is tried.
             HirKind::Look(_) => {}
             HirKind::Repetition(repetition) => {
@@ -67,8 +68,13 @@ impl Way {
     }
 }
 
-/// A member of a class, one that is at home in paths and headers where there is any.
-fn append_member(class: &Class, text: &mut Vec<u8>) -> Option<()> {
+/// A member of a class: at first one that is at home in paths and headers where there is any, then the ends of its ranges.
+fn append_member(class: &Class, alternative: usize, text: &mut Vec<u8>) -> Option<()> {
+    let ends = ends(class);
+    if let Some(end) = alternative.checked_sub(1).and_then(|at| ends.get(at % ends.len().max(1))) {
+        text.push(*end);
+        return Some(());
+    }
     const LIKED: &[u8] = b"ax019A-_.~/!";
     let liked = LIKED.iter().copied().chain(b'!'..=b'~').find(|byte| match class {
         Class::Bytes(class) => class.iter().any(|range| (range.start()..=range.end()).contains(byte)),
@@ -85,6 +91,21 @@ fn append_member(class: &Class, text: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
+/// The ends of the ranges of a class, each once; of none that goes beyond what can be seen, such as those of `.` and `[^/]`.
+fn ends(class: &Class) -> Vec<u8> {
+    let mut ends: Vec<u8> = match class {
+        Class::Bytes(class) => class.iter().flat_map(|range| seen(range.start().into(), range.end().into())).collect(),
+        Class::Unicode(class) => class.iter().flat_map(|range| seen(range.start().into(), range.end().into())).collect(),
+    };
+    ends.dedup();
+    ends
+}
+
+fn seen(start: u32, end: u32) -> Vec<u8> {
+    let both = u8::try_from(start).ok().zip(u8::try_from(end).ok()).filter(|(start, end)| *start > b' ' && *end <= b'~');
+    both.map_or_else(Vec::new, |(start, end)| vec![start, end])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,16 +116,17 @@ mod tests {
 
     #[test]
     fn an_expression_tells_what_it_matches() {
-        let rows: [(&str, &[&str]); 12] = [
-            ("/users/[0-9]+", &["/users/0", "/users/00"]),
+        let rows: [(&str, &[&str]); 13] = [
+            ("/users/[0-9]+", &["/users/0", "/users/00", "/users/9", "/users/99"]),
             ("/users/.*", &["/users/", "/users/a"]),
             ("/(cart|checkout)(/.*)?", &["/cart", "/cart/a", "/checkout", "/checkout/a"]),
-            ("(?i)/Users", &["/USERS"]),
-            ("/v[12]/[a-z]{3}", &["/v1/aaa"]),
+            ("(?i)/Users", &["/USERS", "/users"]),
+            ("/v[12]/[a-z]{3}", &["/v1/aaa", "/v2/zzz"]),
+            ("/M(a|b|c)", &["/Ma", "/Mc"]),
             ("^/a$", &["/a"]),
             ("[^a-z]", &["0"]),
             ("", &[""]),
-            (r"/\w+\b", &["/a", "/aa"]),
+            (r"/\w+\b", &["/a", "/aa", "/0", "/00", "/9", "/99", "/A", "/AA"]),
             (r"/a\Bb", &["/ab"]),
             (r"/a\bb", &[]),
             (r"\p{Greek}", &["\u{370}"]),
