@@ -56,6 +56,8 @@ pub(super) struct Found {
     pub(super) retry_budget: Option<RetryBudget>,
     /// The host name that has to be resolved for it.
     pub(super) host: Option<Arc<str>>,
+    /// Whether somebody told what the host name resolves to.
+    pub(super) is_resolved: bool,
 }
 
 fn host(found: &Result<Found, Fault>) -> Option<&Arc<str>> {
@@ -142,8 +144,9 @@ impl Backends {
             if found.as_ref().map(|found| &found.persistence) != entry.found.as_ref().map(|found| &found.persistence) {
                 users.extend(entry.users.iter().cloned());
             }
-            let said =
-                |found: &Result<Found, Fault>| found.as_ref().map(|found| (found.endpoints.is_empty(), found.host.clone())).ok();
+            let said = |found: &Result<Found, Fault>| {
+                found.as_ref().map(|found| (found.endpoints.is_empty(), found.host.clone(), found.is_resolved)).ok()
+            };
             if said(&found) != said(&entry.found) {
                 self.touched.insert(object.clone());
             }
@@ -164,7 +167,13 @@ impl Backends {
     pub(super) fn said(&self, object: &ObjectId) -> BTreeSet<String> {
         let ports = self.entries.get(object).into_iter().flatten();
         let idle = ports.filter(|(_, entry)| entry.found.as_ref().is_ok_and(|found| found.endpoints.is_empty()));
+        let is_resolved = |entry: &Entry| entry.found.as_ref().is_ok_and(|found| found.is_resolved);
         let say = |((port, _), entry): &(Port, Entry)| match (entry.host(), port) {
+            (Some(host), _) if !is_resolved(entry) => {
+                format!(
+                    "{host} is not resolved: nothing is known of its addresses, and until then requests to it are answered 503"
+                )
+            }
             (Some(host), _) => format!("{host} resolves to no address that may be used; requests to it are answered 503"),
             (None, Some(port)) => format!("port {port} has no ready endpoint; requests to it are answered 503"),
             (None, None) => "it has no ready endpoint; requests to it are answered 503".to_owned(),
@@ -192,7 +201,7 @@ impl Entry {
             writer.remove_backend(self.id);
             return;
         };
-        let Found { protocol, security, endpoints, persistence, retry_budget, host: _ } = found.clone();
+        let Found { protocol, security, endpoints, persistence, retry_budget, host: _, is_resolved: _ } = found.clone();
         let (id, name) = (self.id, name.clone());
         writer.put_backend(Arc::new(Backend { id, name, protocol, security, endpoints, persistence, retry_budget }));
     }

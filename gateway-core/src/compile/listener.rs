@@ -329,7 +329,7 @@ fn options(listener: &Listener, terminates: bool, support: Support) -> (TlsOptio
     } else if !support.has(Capability::TlsOptions) {
         Err(format!("tls.options {first} is not performed by this data plane"))
     } else {
-        tls_options(stated)
+        tls_options("tls.options", stated)
     };
     match refused {
         Ok(options) => (options, None),

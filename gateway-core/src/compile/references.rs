@@ -145,7 +145,9 @@ impl World<'_> {
             (Kind::XBackend, Some(Capability::XBackend)),
         ];
         let Some((_, lacking)) = needed.iter().find(|(kind, _)| *kind == target.kind) else {
-            return Err((Reason::InvalidKind, format!("{target} is no backend; a Service is")));
+            let what =
+                if let Kind::Extension(kind) = &target.kind { format!("{kind} {}", target.name) } else { target.to_string() };
+            return Err((Reason::InvalidKind, format!("{what} is no backend; a Service, which has no group, is")));
         };
         if lacking.is_some_and(|needed| !self.sources.support.has(needed)) {
             let message = format!("{target} is of a kind that this data plane does not serve as a backend; a Service is served");

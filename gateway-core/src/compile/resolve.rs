@@ -68,7 +68,8 @@ fn service(spec: &ServiceSpec, name: &BackendName, sources: Sources<'_>) -> Resu
     };
     let (persistence, retry_budget) = traffic(name, &spec.ports, sources);
     let security = policy.map_or(Security::Clear, |policy| policy.security(alpn));
-    Ok(Found { protocol, security, endpoints, persistence, retry_budget, host })
+    let is_resolved = is_resolved(host.as_deref(), sources);
+    Ok(Found { protocol, security, endpoints, persistence, retry_budget, host, is_resolved })
 }
 
 /// The host name by which a Service is reached that has no EndpointSlice.
@@ -107,7 +108,7 @@ fn import(import: &ServiceImport, name: &BackendName, sources: Sources<'_>) -> R
     };
     let (persistence, retry_budget) = traffic(name, &import.spec.ports, sources);
     let security = policy.map_or(Security::Clear, |policy| policy.security(alpn));
-    Ok(Found { protocol, security, endpoints, persistence, retry_budget, host: None })
+    Ok(Found { protocol, security, endpoints, persistence, retry_budget, host: None, is_resolved: false })
 }
 
 fn xbackend(backend: &XBackend, name: &BackendName, sources: Sources<'_>) -> Result<Found, Fault> {
@@ -137,7 +138,12 @@ fn xbackend(backend: &XBackend, name: &BackendName, sources: Sources<'_>) -> Res
     };
     let persistence = own.and_then(|own| own.persistence()).filter(|_| matches!(name.usage, Usage::Http | Usage::Grpc)).cloned();
     let security = own.map_or(Security::Clear, |own| own.security(alpn));
-    Ok(Found { protocol, security, endpoints, persistence, retry_budget: None, host })
+    let is_resolved = is_resolved(host.as_deref(), sources);
+    Ok(Found { protocol, security, endpoints, persistence, retry_budget: None, host, is_resolved })
+}
+
+fn is_resolved(host: Option<&str>, sources: Sources<'_>) -> bool {
+    host.is_some_and(|host| sources.objects.facts.resolved.contains_key(host))
 }
 
 /// Fails for the names of the cluster's own Services and pods, which would be a way around ReferenceGrants.

@@ -1,6 +1,6 @@
-//! How TLS is spoken: `tls.options` under our domain.
+//! How TLS is spoken: options of listeners and policies under our domain.
 //!
-//! In: options as stated. Out: `TlsOptions`, or what is wrong with one. Options of other domains are not ours to judge.
+//! In: options as stated, and the field they stand in. Out: `TlsOptions`, or what is wrong with one. Options of other domains are not ours to judge.
 //! Which there are, and what they mean, is told where `TlsOptions` is.
 
 use std::collections::BTreeMap;
@@ -14,19 +14,21 @@ use crate::snapshot::{TlsOptions, TlsVersion};
 ///
 /// # Errors
 /// The first that is not known, or whose value is not.
-pub(super) fn tls_options(stated: &BTreeMap<String, String>) -> Result<TlsOptions, String> {
+pub(super) fn tls_options(field: &str, stated: &BTreeMap<String, String>) -> Result<TlsOptions, String> {
     let mut options = TlsOptions::default();
     for (key, value) in stated {
         match own(key) {
             None => {}
-            Some(VERSION) => options.minimum_version = version(value).ok_or_else(|| unknown(key, value, "use 1.2 or 1.3"))?,
-            Some(SUITES) => options.cipher_suites = suites(key, value)?,
-            Some(_) => return Err(format!("tls.options {key} is not known; {OWN_GROUP}/{VERSION} and {OWN_GROUP}/{SUITES} are")),
+            Some(VERSION) => {
+                options.minimum_version = version(value).ok_or_else(|| unknown(field, key, value, "use 1.2 or 1.3"))?
+            }
+            Some(SUITES) => options.cipher_suites = suites(field, key, value)?,
+            Some(_) => return Err(format!("{field} {key} is not known; {OWN_GROUP}/{VERSION} and {OWN_GROUP}/{SUITES} are")),
         }
     }
     let has_new = options.cipher_suites.iter().any(|suite| TLS_1_3.iter().any(|(_, new)| new == suite));
     if options.minimum_version == TlsVersion::V1_3 && !options.cipher_suites.is_empty() && !has_new {
-        return Err(format!("tls.options {OWN_GROUP}/{SUITES} names no suite of TLS 1.3, the only version that is to be spoken"));
+        return Err(format!("{field} {OWN_GROUP}/{SUITES} names no suite of TLS 1.3, the only version that is to be spoken"));
     }
     Ok(options)
 }
@@ -44,13 +46,13 @@ fn version(value: &str) -> Option<TlsVersion> {
     }
 }
 
-fn suites(key: &str, value: &str) -> Result<Box<[CipherSuite]>, String> {
+fn suites(field: &str, key: &str, value: &str) -> Result<Box<[CipherSuite]>, String> {
     let mut suites = Vec::new();
     for name in value.split(',').map(str::trim) {
         let known = TLS_1_3.iter().chain(TLS_1_2).find(|(known, _)| *known == name);
         let Some((_, suite)) = known else {
             let known: Vec<&str> = TLS_1_3.iter().chain(TLS_1_2).map(|(name, _)| *name).collect();
-            return Err(unknown(key, name, &format!("use {}", known.join(", "))));
+            return Err(unknown(field, key, name, &format!("use {}", known.join(", "))));
         };
         if !suites.contains(suite) {
             suites.push(*suite);
@@ -59,8 +61,8 @@ fn suites(key: &str, value: &str) -> Result<Box<[CipherSuite]>, String> {
     Ok(suites.into())
 }
 
-fn unknown(key: &str, value: &str, advice: &str) -> String {
-    format!("tls.options {key}: {value:?} is not known; {advice}")
+fn unknown(field: &str, key: &str, value: &str, advice: &str) -> String {
+    format!("{field} {key}: {value:?} is not known; {advice}")
 }
 
 const VERSION: &str = "min-tls-version";
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     fn read(options: &[(&str, &str)]) -> Result<TlsOptions, String> {
-        tls_options(&options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+        tls_options("tls.options", &options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
     }
 
     #[test]

@@ -340,6 +340,11 @@ fn authorities_by_a_name_that_is_not_known_and_options_of_ours_that_are_not_are_
     assert_eq!(tls(&world, "team/s:80").identity.options.minimum_version, gateway_core::snapshot::TlsVersion::V1_3);
     let world = World::of(&(base() + &stated("pingora-gateway.dev/odd: '1'")));
     assert_eq!((world.condition(P, "Accepted"), world.get("http://h/", &[])), ("!Invalid".into(), "500".into()));
+    assert!(world.message(P, "Accepted").starts_with("spec.options pingora-gateway.dev/odd is not known"));
+    let world = World::of(&(base() + &stated("example.com/odd: '1'")));
+    assert_eq!(world.condition(P, "Accepted"), "Accepted");
+    let said = &world.compiler.problems()[&id(P)];
+    assert_eq!(*said, ["spec.options example.com/odd has no effect: it is not known here"]);
 }
 
 /// §10 row 14.

@@ -151,7 +151,10 @@ fn a_host_name_is_wanted_resolved_while_a_backend_leads_to_it() {
 fn a_resolved_name_gives_endpoints_and_one_that_is_not_gives_503() {
     let mut world = World::with(naming(ExternalNames::Elsewhere), &(to(SERVICE) + EXTERNAL));
     assert_eq!((world.condition(R, "ResolvedRefs"), world.get("http://h/", &[])), ("ResolvedRefs".into(), "503".into()));
-    assert!(world.compiler.problems()[&id("Service team/s")][0].contains("legacy.example.com resolves to no address"));
+    let said = |world: &World| world.compiler.problems()[&id("Service team/s")][0].clone();
+    assert!(said(&world).contains("legacy.example.com is not resolved"), "nobody told what it resolves to");
+    world.apply([resolved("legacy.example.com", Some(&["127.0.0.1"]))]);
+    assert!(said(&world).contains("legacy.example.com resolves to no address that may be used"));
     let update = world.apply([resolved("legacy.example.com", Some(&["192.0.2.2", "2001:db8::1", "192.0.2.1", "192.0.2.2"]))]);
     assert!(update.statuses.is_empty(), "no route is judged again");
     assert_eq!(endpoints(&world), "192.0.2.1:443 192.0.2.2:443 [2001:db8::1]:443");
@@ -293,6 +296,21 @@ fn protocol_and_tls_of_an_xbackend_are_what_is_spoken_for_each_use() {
                 }
             }
         }
+    }
+}
+
+/// §0.1: "a value nobody knows" is told where it is stated, not only where it is referred to.
+#[test]
+fn an_xbackend_whose_type_or_protocol_is_unknown_is_not_accepted() {
+    for (spec, said) in [
+        ("type: LATER, port: {number: 80}".to_owned(), "spec.type LATER is not known"),
+        (format!("{SELECTOR}, protocol: LATER"), "spec.protocol LATER is not known"),
+        (format!("{SELECTOR}, tls: {{mode: LATER}}"), "spec.tls.mode LATER is not known"),
+    ] {
+        let world = World::of(&(to(XBACKEND) + &xbackend(&spec) + SELECTED));
+        assert_eq!(world.condition(X, "Accepted"), "!Invalid", "{spec}");
+        assert_eq!(world.message(X, "Accepted"), said);
+        assert_eq!(world.get("http://h/", &[]), "500", "{spec}");
     }
 }
 

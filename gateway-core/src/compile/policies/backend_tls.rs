@@ -15,7 +15,7 @@ use super::super::age::age;
 use super::super::fault::Fault;
 use super::super::objects::Objects;
 use super::super::ties::Ties;
-use super::super::tls_options::tls_options;
+use super::super::tls_options::{self, tls_options};
 use super::super::trust::{Authorities, AuthorityRef, Cause};
 use super::super::{Options, violation};
 use super::{Asks, Held, Policy, backends};
@@ -25,7 +25,9 @@ pub(super) fn judge(policy: &BackendTlsPolicy, objects: &Objects, authorities: &
     let namespace = policy.meta.name.namespace();
     let refs = policy.spec.target_refs.iter();
     let refs = refs.map(|target| (&*target.group, &*target.kind, &*target.name, target.section_name.as_deref()));
-    let (targets, remarks) = backends(namespace, refs);
+    let (targets, mut remarks) = backends(namespace, refs);
+    let foreign = policy.spec.options.keys().filter(|option| tls_options::own(option).is_none());
+    remarks.extend(foreign.map(|option| format!("spec.options {option} has no effect: it is not known here")));
     let mut ties = Ties::default();
     let read = validation(
         &policy.spec.validation,
@@ -38,7 +40,7 @@ pub(super) fn judge(policy: &BackendTlsPolicy, objects: &Objects, authorities: &
     ties.settle();
     let violation = violation::of_object(&policy.meta).map(|message| (Reason::Invalid, message));
     let fault = violation.or_else(|| unperformed(&policy.spec.validation, options.support));
-    let options_read = tls_options(&policy.spec.options).map_err(|message| (Reason::Invalid, message));
+    let options_read = tls_options("spec.options", &policy.spec.options).map_err(|message| (Reason::Invalid, message));
     let identity = match (fault, options_read, read.identity) {
         (Some(fault), ..) | (None, Err(fault), _) | (None, Ok(_), Err(fault)) => Err(fault),
         (None, Ok(options), Ok(identity)) => Ok(Arc::new(BackendIdentity { options, ..identity })),

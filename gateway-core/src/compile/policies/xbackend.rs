@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::condition::Reason;
 use crate::name::{Kind, ObjectId};
-use crate::resource::{SecretObjectRef, XBackend, XBackendTls, XBackendTlsMode};
+use crate::resource::{SecretObjectRef, XBackend, XBackendProtocol, XBackendTls, XBackendTlsMode, XBackendType};
 use crate::snapshot::{BackendIdentity, Certificate, Persistence, Presents, Source};
 use crate::support::Capability;
 
@@ -49,7 +49,7 @@ pub(super) fn judge(
     let unserved = (!options.support.has(Capability::XBackend))
         .then(|| (Reason::Invalid, "XBackends are not served by this data plane".to_owned()));
     let broken = tls.as_ref().and_then(|tls| tls.as_ref().err().cloned());
-    let fault = unserved.or(violation).or(broken).or_else(|| persistence.as_ref().err().cloned());
+    let fault = unserved.or(violation).or_else(|| unknown(backend)).or(broken).or_else(|| persistence.as_ref().err().cloned());
     let tls = tls.map(|tls| tls.map(Arc::new).map_err(|(_, message)| format!("{id}: {message}").into()));
     Policy {
         age: age(&backend.meta),
@@ -65,6 +65,16 @@ pub(super) fn judge(
         needed: Vec::new(),
         ways: Vec::new(),
     }
+}
+
+/// What it says that nobody here knows the meaning of.
+fn unknown(backend: &XBackend) -> Option<Fault> {
+    let (field, stated) = match (&backend.spec.backend_type, &backend.spec.protocol) {
+        (XBackendType::Other(stated), _) => ("type", stated),
+        (_, Some(XBackendProtocol::Other(stated))) => ("protocol", stated),
+        _ => return None,
+    };
+    Some((Reason::Invalid, format!("spec.{field} {stated} is not known")))
 }
 
 fn tls(
@@ -86,7 +96,7 @@ fn tls(
         XBackendTlsMode::Other(unknown) => Err((Reason::Invalid, format!("spec.tls.mode {unknown} is not known"))),
     };
     let Some(validation) = &stated.validation else {
-        return Some(Err((Reason::Invalid, "spec.tls.validation is missing".to_owned())));
+        return Some(presents.and_then(|_| Err((Reason::Invalid, "spec.tls.validation is missing".to_owned()))));
     };
     if let Some(unperformed) = backend_tls::unperformed(validation, options.support) {
         return Some(Err(unperformed));

@@ -132,8 +132,8 @@ impl Kept {
 fn stated_by(stated: &Persistence, object: &ObjectId) -> String {
     match stated.source {
         Source::Rule => String::new(),
-        Source::Backend => format!(", as {object} states it,"),
-        Source::Policy => format!(", as an XBackendTrafficPolicy states it for {object},"),
+        Source::Backend => format!(" (as {object} states it)"),
+        Source::Policy => format!(" (as an XBackendTrafficPolicy states it for {object})"),
     }
 }
 
