@@ -144,6 +144,7 @@ fn a_filter_that_fails_or_panics_fails_its_own_request_alone() {
         client.send("POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc").await;
         assert_eq!(client.response().await.status, 500);
         assert_eq!(ask(&send, request("http://a/4")).await.unwrap().0.status, 200, "the connection goes on");
+        world.record(8).await;
         let counters = world.gateway.counters();
         assert_eq!((counters.filter_failures(), counters.panics(), counters.responses_5xx()), (7, 0, 7));
         let record = world.records.lock().unwrap().iter().find(|record| &*record.target == "/1").cloned().unwrap();
