@@ -1,8 +1,7 @@
 //! Which listeners may stand together on one port (distinctness: `GatewaySpec.Listeners`; precedence: `ListenerSetSpec.Listeners`).
 //!
 //! In: the claims of listeners that are fit to serve, as they come and go. Out: who conflicts, and who has hosts in common with whom, by
-//! name or by certificate,
-//! and the holders for which that changed.
+//! name or by certificate, and the holders for which that changed.
 //!
 //! ```text
 //! (port, transport) ─► ground: addresses shared ─► Field: claims in order of precedence, and in groups by host name

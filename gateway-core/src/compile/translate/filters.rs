@@ -70,24 +70,24 @@ impl Workshop<'_, '_> {
             let kind = &filter.filter_type;
             match filter.payload() {
                 HttpFilterPayload::RequestHeaderModifier(edits) => {
-                    translated.push(Step::EditRequest(Arc::new(header_edits(edits)?)));
+                    translated.steps.push(Step::EditRequest(Arc::new(header_edits(edits)?)));
                 }
                 HttpFilterPayload::ResponseHeaderModifier(edits) => {
                     self.needs(Capability::EditResponse, kind)?;
-                    translated.push(Step::EditResponse(Arc::new(header_edits(edits)?)));
+                    translated.steps.push(Step::EditResponse(Arc::new(header_edits(edits)?)));
                 }
                 HttpFilterPayload::UrlRewrite(stated) => {
                     self.needs(Capability::Rewrite, kind)?;
-                    translated.push(Step::Rewrite(Arc::new(rewrite(stated, self.one_prefix)?)));
+                    translated.steps.push(Step::Rewrite(Arc::new(rewrite(stated, self.one_prefix)?)));
                 }
                 HttpFilterPayload::RequestMirror(stated) => {
                     self.needs(Capability::Mirror, kind)?;
                     let leads = backends.next().ok_or_else(|| lost(kind))?;
-                    translated.extend(mirror(stated, leads, self.turns));
+                    translated.steps.extend(mirror(stated, leads, self.turns));
                 }
                 HttpFilterPayload::Cors(stated) => {
                     self.needs(Capability::Cors, kind)?;
-                    translated.push(Step::Cors(Arc::new(cors(stated)?)));
+                    translated.steps.push(Step::Cors(Arc::new(cors(stated)?)));
                 }
                 HttpFilterPayload::ExternalAuth(stated) => {
                     let asked = auth(stated, self.support)?;
@@ -125,16 +125,6 @@ impl Workshop<'_, '_> {
 }
 
 impl Steps {
-    /// Adds a step.
-    pub(super) fn push(&mut self, step: Step) {
-        self.steps.push(step);
-    }
-
-    /// The same, where there is one.
-    pub(super) fn extend(&mut self, step: Option<Step>) {
-        self.steps.extend(step);
-    }
-
     /// A second answer would never be given, and whoever wrote it meant something else.
     fn reply(&mut self, reply: Reply) -> Result<(), Fault> {
         match &self.answer {
@@ -171,7 +161,7 @@ impl Steps {
             Resolved::Response(stated) => self.reply(Reply::Respond(Arc::new(direct_response(&stated.spec)?)))?,
             Resolved::Extension(extension) => {
                 debug_assert_eq!(extension.id.name.name(), reference.name, "references are resolved in order");
-                self.push(Step::Extension(extension.clone()));
+                self.steps.push(Step::Extension(extension.clone()));
             }
             Resolved::Fault((_, why)) => self.fail(why),
         }

@@ -68,16 +68,16 @@ impl Workshop<'_, '_> {
             let kind = &filter.filter_type;
             match filter.payload() {
                 GrpcFilterPayload::RequestHeaderModifier(edits) => {
-                    translated.push(Step::EditRequest(Arc::new(header_edits(edits)?)));
+                    translated.steps.push(Step::EditRequest(Arc::new(header_edits(edits)?)));
                 }
                 GrpcFilterPayload::ResponseHeaderModifier(edits) => {
                     self.needs(Capability::EditResponse, kind)?;
-                    translated.push(Step::EditResponse(Arc::new(header_edits(edits)?)));
+                    translated.steps.push(Step::EditResponse(Arc::new(header_edits(edits)?)));
                 }
                 GrpcFilterPayload::RequestMirror(stated) => {
                     self.needs(Capability::Mirror, kind)?;
                     let leads = backends.next().ok_or_else(|| lost(kind))?;
-                    translated.extend(mirror(stated, leads, self.turns));
+                    translated.steps.extend(mirror(stated, leads, self.turns));
                 }
                 GrpcFilterPayload::ExtensionRef(reference) => {
                     translated.extension(reference, extensions.next().ok_or_else(|| lost(kind))?)?;
