@@ -1,3 +1,5 @@
+//! Requests and their listeners: heads in, listeners, refusals and paths in normal form out.
+
 use http::{Request, Version};
 
 use super::*;

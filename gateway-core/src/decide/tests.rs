@@ -1,3 +1,5 @@
+//! Admitted requests and their rules, over snapshots made by hand: heads in, decisions out.
+
 use http::request::Parts;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Connections and flows and their rules, over snapshots made by hand: arrivals in, decisions out.
+
 use super::*;
 use crate::explain::{explain_datagram, explain_stream};
 use crate::snapshot::fixture::{

@@ -1,3 +1,5 @@
+//! The writer: edits in, snapshots out, and what these share with the ones before.
+
 use super::*;
 use crate::snapshot::fixture::{listener, listener_id, marker, path, route, socket};
 use crate::snapshot::{BackendId, BackendName, BackendProtocol, Protocol};
