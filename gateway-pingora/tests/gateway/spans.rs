@@ -98,10 +98,12 @@ impl Collector {
         scopes.flat_map(|scope| scope.spans.clone()).collect()
     }
 
-    /// Its spans, once there are so many.
+    /// Its spans, once there are so many, as they began: a response is with its client before its span ends, so they may end out of
+    /// order.
     async fn has(&self, count: usize) -> Vec<Span> {
         until("spans", || self.spans().len() >= count).await;
-        let spans = self.spans();
+        let mut spans = self.spans();
+        spans.sort_by_key(|span| span.start_time_unix_nano);
         assert_eq!(spans.len(), count, "{spans:#?}");
         spans
     }

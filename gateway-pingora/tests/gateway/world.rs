@@ -210,10 +210,11 @@ impl World {
         self.bound.iter().find(|(socket, _)| socket.port == named).map(|(_, bound)| bound)
     }
 
-    /// The last record, once there are this many.
+    /// That of the request that began last, once there are this many: a response is with its client before its record is here, so
+    /// they may come out of order.
     pub(crate) async fn record(&self, count: usize) -> Record {
         until("a record", || self.records.lock().unwrap().len() >= count).await;
-        self.records.lock().unwrap().last().unwrap().clone()
+        self.records.lock().unwrap().iter().max_by_key(|record| record.at).unwrap().clone()
     }
 
     /// Whether the service has returned.
