@@ -129,8 +129,12 @@
 //! - A query parameter is compared decoded, `+` as a blank.
 //! - A preflight is matched by what it asks about: its method, and each header that it names as there, whatever the value asked for. The
 //!   rule found answers it.
-//! - A match whose path, or whose service and method, cannot be read is left out, and its requests go to other rules; of one that can be
-//!   read in part the rest stays, and what it matches is answered 500.
+//! - What cannot be performed keeps its place and refuses there, so that its traffic falls to nothing that was meant for less. What a rule
+//!   matches that was dropped is answered 500, be it one of a route or all of them; a route of which none is left is not accepted, and
+//!   no listener counts it. A listener that is not accepted for what it asks (TLS mode or options, client validation, filters) keeps its
+//!   name, against younger ones too: connections to it are closed, or answered 500 where it speaks HTTP without TLS. Only what states no
+//!   place in due form has none: a match whose path, or whose service and method, cannot be read is left out, and so is a listener of
+//!   unknown protocol, port or host name. Routes of bytes carry no filter that could be missed: one that is not valid makes way for the next.
 //! - Within a host name the exact path goes first, then regular expressions, then prefixes.
 //! - Filters run in the order of their list, the rule's before those of the backend that was chosen, but for two things: an ExternalAuth goes
 //!   before the first rewrite or mirror of its list, and what answers (a redirect, a direct response) does so once all others of its list

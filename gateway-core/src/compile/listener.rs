@@ -111,7 +111,7 @@ pub(super) struct ListenerState {
     pub(super) closed: Option<Fault>,
     /// What runs for every request; or why requests are answered 500.
     pub(super) filters: Result<Arc<[ListenerFilter]>, Arc<str>>,
-    /// Why it is not accepted because of its filters, though it keeps its name: whoever asks there is answered 500.
+    /// Why it is not accepted though it keeps its name: whoever asks there is answered 500.
     pub(super) unfiltered: Option<Fault>,
     /// Why a reference of it is broken.
     pub(super) reference: Option<Fault>,
@@ -141,6 +141,18 @@ impl ListenerState {
     /// Whether it can carry traffic when its sockets are bound.
     pub(super) fn is_usable(&self) -> bool {
         self.is_accepted() && self.filters.is_ok() && (!self.ends_tls() || self.certificates.is_some())
+    }
+
+    /// Takes a fault. Where it `has_place`, a listener for names keeps its own, so that no other answers to them.
+    fn spoil(&mut self, fault: Fault, has_place: bool) {
+        match self.protocol.filter(|_| has_place) {
+            Some(protocol) if protocol.begins_with_tls() => drop(self.closed.get_or_insert(fault)),
+            Some(snapshot::Protocol::Http) => {
+                self.filters = Err(fault.1.as_str().into());
+                self.unfiltered.get_or_insert(fault);
+            }
+            Some(_) | None => drop(self.fault.get_or_insert(fault)),
+        }
     }
 
     /// What it shares a port with.
@@ -175,7 +187,9 @@ pub(super) fn judge_all(
             let message = format!("another listener of the same {} has the name {}", holder.kind, listener.name);
             state.fault = Some((Reason::UnsupportedValue, message));
         }
-        state.fault = state.fault.or_else(|| violation::of_listener(meta, index));
+        if let Some(fault) = violation::of_listener(meta, index) {
+            state.spoil(fault, violation::has_place(meta, index));
+        }
         states.push(state);
     }
     states
@@ -189,6 +203,7 @@ fn judge(holder: Holder<'_>, listener: &Listener, sources: &mut Sources<'_>, tie
     let (surface, refused) = surface(listener, support);
     let terminates = protocol.is_some_and(snapshot::Protocol::ends_tls);
     let (tls, unknown) = options(listener, terminates, support);
+    let unperformed = unperformed(listener, support).or(unknown);
     let mut references = Vec::new();
     let (mut certificates, mut demand) = (None, Demand::default());
     if terminates {
@@ -206,10 +221,10 @@ fn judge(holder: Holder<'_>, listener: &Listener, sources: &mut Sources<'_>, tie
     // What speaks no HTTP cannot be answered 500 either.
     let is_http = protocol.is_some_and(snapshot::Protocol::is_http);
     let misplaced = unfiltered.clone().filter(|_| !is_http);
-    ListenerState {
+    let mut state = ListenerState {
         surface,
         protocol,
-        fault: served.err().or_else(|| unperformed(listener)).or(unknown).or(misplaced),
+        fault: served.err().or(misplaced),
         closed: demand.closed,
         filters,
         unfiltered,
@@ -219,7 +234,11 @@ fn judge(holder: Holder<'_>, listener: &Listener, sources: &mut Sources<'_>, tie
         validation: demand.validation,
         conflict: None,
         overlap: None,
+    };
+    if let Some(fault) = unperformed {
+        state.spoil(fault, true);
     }
+    state
 }
 
 /// A listener of a holder that is not taken: routes attach to it like to any other, and nothing it refers to is looked at.
@@ -280,22 +299,19 @@ fn served(listener: &Listener, support: Support) -> Result<snapshot::Protocol, F
     Err((Reason::UnsupportedProtocol, format!("protocol {} is not served by this data plane", listener.protocol)))
 }
 
-/// The same for protocol TLS, where it depends on the mode.
+/// The same for protocol TLS, where it depends on the mode. One of a mode that is not performed has its place among those that are.
 fn served_tls(listener: &Listener, support: Support) -> Result<snapshot::Protocol, Fault> {
-    let mode = listener.tls.as_ref().map_or(&TlsMode::Terminate, |tls| &tls.mode);
-    let performs = |mode: &TlsMode| tls_modes(support).any(|known| known == mode);
-    match mode {
-        TlsMode::Terminate if performs(mode) => Ok(snapshot::Protocol::TlsTerminate),
-        TlsMode::Passthrough if performs(mode) => Ok(snapshot::Protocol::TlsPassthrough),
-        TlsMode::Terminate | TlsMode::Passthrough | TlsMode::Other(_) => {
-            let performed: Vec<&str> = tls_modes(support).map(TlsMode::as_str).collect();
-            if performed.is_empty() {
-                return Err((Reason::UnsupportedProtocol, "protocol TLS is not served by this data plane".to_owned()));
-            }
-            let message = format!("tls.mode {mode} is not performed by this data plane; {} is", performed.join(" and "));
-            Err((Reason::UnsupportedValue, message))
-        }
+    if tls_modes(support).next().is_none() {
+        return Err((Reason::UnsupportedProtocol, "protocol TLS is not served by this data plane".to_owned()));
     }
+    Ok(match tls_mode(listener) {
+        TlsMode::Passthrough => snapshot::Protocol::TlsPassthrough,
+        TlsMode::Terminate | TlsMode::Other(_) => snapshot::Protocol::TlsTerminate,
+    })
+}
+
+fn tls_mode(listener: &Listener) -> &TlsMode {
+    listener.tls.as_ref().map_or(&TlsMode::Terminate, |tls| &tls.mode)
 }
 
 /// The modes of TLS listeners that the data plane performs.
@@ -304,19 +320,21 @@ pub(super) fn tls_modes(support: Support) -> impl Iterator<Item = &'static TlsMo
     modes.into_iter().filter(move |(_, needs)| support.has(*needs)).map(|(mode, _)| mode)
 }
 
-/// What a listener asks for that nobody performs: refused, so that it is not ignored.
-fn unperformed(listener: &Listener) -> Option<Fault> {
-    if listener.protocol != Protocol::Https {
-        return None;
-    }
-    let tls = listener.tls.as_ref();
-    if let Some(tls) = tls.filter(|tls| tls.mode != TlsMode::Terminate) {
-        return Some((
-            Reason::UnsupportedValue,
-            format!("tls.mode {} is not possible on HTTPS, which needs Terminate", tls.mode),
-        ));
-    }
-    None
+/// Why the mode of a listener's TLS cannot be performed: refused, so that it is not ignored.
+fn unperformed(listener: &Listener, support: Support) -> Option<Fault> {
+    let mode = tls_mode(listener);
+    let message = match listener.protocol {
+        Protocol::Https if *mode == TlsMode::Terminate => return None,
+        Protocol::Https => format!("tls.mode {mode} is not possible on HTTPS, which needs Terminate"),
+        Protocol::Tls if tls_modes(support).any(|known| known == mode) => return None,
+        Protocol::Tls => {
+            let performed: Vec<&str> = tls_modes(support).map(TlsMode::as_str).collect();
+            let verb = if performed.len() == 1 { "is" } else { "are" };
+            format!("tls.mode {mode} is not performed by this data plane; {} {verb}", performed.join(" and "))
+        }
+        Protocol::Http | Protocol::Tcp | Protocol::Udp | Protocol::Other(_) => return None,
+    };
+    Some((Reason::UnsupportedValue, message))
 }
 
 /// How a listener speaks TLS, and a fault when it states options that are ours and cannot be performed.

@@ -29,9 +29,11 @@ pub(super) struct RouteState {
     pub(super) route: Route,
     pub(super) references: Arc<References>,
     pub(super) translated: Arc<Translated>,
-    /// Listeners that carry it with their hostnames, sorted, each once.
-    pub(super) carried: Vec<Carrying>,
-    /// The Gateways of those listeners, sorted, each once.
+    /// Whether it is one that listeners may accept.
+    pub(super) is_valid: bool,
+    /// Listeners on which its matches stand, with their hostnames, sorted, each once.
+    pub(super) stands_on: Vec<Carrying>,
+    /// The Gateways of the listeners that carry it, sorted, each once.
     pub(super) carriers: Vec<ObjectName>,
     /// Where its matches stand, sorted, each once.
     pub(super) places: Vec<Place>,
@@ -47,11 +49,17 @@ impl RouteState {
     /// Whether the books say the same of another state of the route. One that was resolved anew may refer to other objects.
     pub(super) fn is_booked_like(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.references, &other.references)
-            && self.carried == other.carried
+            && self.is_valid == other.is_valid
+            && self.stands_on == other.stands_on
             && self.carriers == other.carriers
             && self.contends == other.contends
             && self.holders == other.holders
             && self.gateways == other.gateways
+    }
+
+    /// The listeners that carry the route: which count it as attached, and whose traffic it may forward.
+    pub(super) fn carried(state: Option<&Self>) -> &[Carrying] {
+        state.filter(|state| state.is_valid).map_or(&[], |state| &state.stands_on)
     }
 
     /// The age of a route, and where it contends.
@@ -61,6 +69,16 @@ impl RouteState {
             None => (Age::default(), &[]),
         }
     }
+}
+
+/// Of the listeners that would carry a route, those on which its matches stand. Of a route that is not valid they fail what they match,
+/// so that no request falls to a route that was meant for less; bytes know of no such difference, and go to the route that is next.
+pub(super) fn stands_on(route: &Route, listeners: &[Carrying], is_valid: bool) -> Vec<Carrying> {
+    let stands = match route {
+        Route::Http(_) | Route::Grpc(_) => true,
+        Route::Tls(_) | Route::Tcp(_) | Route::Udp(_) => is_valid,
+    };
+    if stands { listeners.to_vec() } else { Vec::new() }
 }
 
 /// Where a route stands: on its listeners, under those of its hostnames that they have hosts in common with.
@@ -118,14 +136,15 @@ pub(super) fn replace(writer: &mut Writer, id: &ObjectId, old: &[Place], new: Ve
 
 /// Why the route as a whole is not accepted, though listeners would take it.
 pub(super) fn invalid(route: &Route, translated: &Translated) -> Option<Fault> {
-    if let Some(fault) = violation::of_route(route.meta()) {
-        return Some(fault);
+    let fate = fate(route, translated).map_or_else(String::new, |fate| format!("; {fate}"));
+    if let Some((reason, why)) = violation::of_route(route.meta()) {
+        return Some((reason, format!("{why}{fate}")));
     }
     if translated.rules == 0 || translated.dropped.len() < translated.rules {
         return None;
     }
     let Dropped { index, fault: (reason, why), .. } = translated.dropped.first()?;
-    Some((*reason, format!("no rule is valid; rule {index}: {why}")))
+    Some((*reason, format!("no rule is valid; rule {index}: {why}{fate}")))
 }
 
 /// The status of a route. `idle` tells of listeners where another route takes all.
@@ -172,15 +191,23 @@ fn dropped(route: &Route, translated: &Translated, generation: i64) -> Option<Co
     let Dropped { fault: (reason, _), .. } = translated.dropped.first()?;
     let rules = translated.dropped.iter().map(|Dropped { index, fault: (_, why), .. }| format!("rule {index}: {why}"));
     let mut parts: Vec<String> = rules.collect();
-    let fate = match route {
-        Route::Http(_) => "requests that match it are answered 500",
-        Route::Grpc(_) => "calls that match it are answered UNAVAILABLE",
-        Route::Tls(_) | Route::Tcp(_) | Route::Udp(_) => "the first takes all",
-    };
-    // A rule of which no match is left matches nothing, and says where that goes.
-    if translated.dropped.iter().any(|rule| rule.has_matches) {
-        parts.push(fate.to_owned());
+    match route {
+        Route::Http(_) | Route::Grpc(_) => parts.extend(fate(route, translated).map(str::to_owned)),
+        Route::Tls(_) | Route::Tcp(_) | Route::Udp(_) => parts.push("the first takes all".to_owned()),
     }
     let message = format!("Dropped Rule: {}", parts.join("; "));
     Some(condition(ConditionType::PartiallyInvalid, Ok((*reason, message)), generation))
+}
+
+/// What becomes of requests that match rules which were dropped; nothing where none of their matches is left: that says itself where
+/// requests go.
+fn fate(route: &Route, translated: &Translated) -> Option<&'static str> {
+    if !translated.dropped.iter().any(|rule| rule.has_matches) {
+        return None;
+    }
+    match route {
+        Route::Http(_) => Some("requests that match it are answered 500"),
+        Route::Grpc(_) => Some("calls that match it are answered UNAVAILABLE"),
+        Route::Tls(_) | Route::Tcp(_) | Route::Udp(_) => None,
+    }
 }

@@ -75,6 +75,7 @@ pub(super) fn translate(
     let mut draft = Draft {
         id,
         meta,
+        violated: violation::of_route(meta),
         age: age(meta),
         references,
         before,
@@ -106,6 +107,8 @@ pub(super) fn translate(
 struct Draft<'a> {
     id: ObjectId,
     meta: &'a Meta,
+    /// Why no rule can be performed, whatever it says.
+    violated: Option<Fault>,
     age: Age,
     references: &'a References,
     before: &'a Shared,
@@ -152,7 +155,8 @@ impl Draft<'_> {
         let turns = Turns::of(self.before.get(&key).map(Arc::as_ref));
         let mut making = Making { id: &id, leads, turns, support: self.support, kept: &mut self.kept };
         let rule = fault.map_or_else(|| make(&mut making), Err);
-        let rule = match rule.and_then(|rule| violation::of_rule(self.meta, index).map_or(Ok(rule), Err)) {
+        let violated = || self.violated.clone().or_else(|| violation::of_rule(self.meta, index));
+        let rule = match rule.and_then(|rule| violated().map_or(Ok(rule), Err)) {
             Ok(rule) => rule,
             Err(why) => {
                 let rule = Rule::failing(id, &why.1);

@@ -36,6 +36,12 @@ pub(super) fn of_listener(meta: &Meta, index: usize) -> Option<Fault> {
     fault(Reason::UnsupportedValue, violations)
 }
 
+/// Whether a listener states in due form where it stands: its port, protocol and host name.
+pub(super) fn has_place(meta: &Meta, index: usize) -> bool {
+    let is_place = |violation: &Invalid| [".port", ".protocol", ".hostname"].iter().any(|field| violation.path.ends_with(field));
+    !meta.violations.within(LISTENERS, index).any(is_place)
+}
+
 /// Why a ListenerSet as a whole cannot be accepted.
 pub(super) fn of_listener_set(meta: &Meta) -> Option<String> {
     told(meta.violations.outside(LISTENERS))

@@ -376,7 +376,7 @@ fn an_unknown_filter_is_unsupported_wherever_it_stands_and_whatever_is_performed
     ] {
         let world = world(&rules);
         assert_eq!(world.condition("HTTPRoute infra/r", "Accepted"), "!UnsupportedValue", "{rules}");
-        assert_eq!(world.get("http://h/", &[]), "404", "a route that is not accepted serves nothing");
+        assert_eq!(world.get("http://h/", &[]), "500", "what it was to do is not known");
     }
 }
 

@@ -695,6 +695,70 @@ spec: {parentRefs: [{name: gw}], rules: [{backendRefs: [{name: s, port: 80}]}]}
     assert_eq!(world.over("GET", "https", "a.example.com", "b.example.com:443", "/", &[]), "421");
 }
 
+/// §2.4, "not accepted": a listener that is not accepted for what it asks keeps its name, so that its clients never meet another's
+/// certificates and routes.
+#[test]
+fn no_other_listener_answers_to_the_name_of_one_that_is_not_accepted() {
+    let http = route("HTTPRoute", "h", "", "[{name: s, port: 80}]");
+    let others = "
+  - {name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: cert}]}}
+  - {name: any, port: 8443, protocol: TLS, hostname: '*.example.com', tls: {mode: Passthrough}}
+  - {name: http, port: 80, protocol: HTTP}
+";
+    let cert = "certificateRefs: [{name: cert}]";
+    let rows = [
+        (443, "HTTPS", format!("tls: {{{cert}, options: {{pingora-gateway.dev/min-tls-version: '1.0'}}}}")),
+        (443, "HTTPS", format!("tls: {{{cert}, mode: Passthrough}}")),
+        (443, "TLS", format!("tls: {{{cert}, mode: Odd}}")),
+        (443, "TLS", "tls: {mode: Passthrough, options: {pingora-gateway.dev/min-tls-version: '1.3'}}".to_owned()),
+        (8443, "TLS", format!("tls: {{{cert}, mode: Odd}}")),
+        (443, "HTTPS", format!("tls: {{{cert}, options: {{'': x}}}}")),
+        (80, "HTTP", format!("tls: {{{cert}}}")),
+    ];
+    for (port, protocol, tls_fields) in rows {
+        let own = format!("  - {{name: own, port: {port}, protocol: {protocol}, hostname: own.example.com, {tls_fields}}}");
+        let passed = tls("t", "['*.example.com']", "[{name: s, port: 80}]");
+        let mut world = world(&(others.to_owned() + &own), &(http.clone() + &passed + &services(&["s"])));
+        assert_eq!(world.condition("Gateway infra/gw#own", "Accepted"), "!UnsupportedValue", "{own}");
+        let ask = |world: &World, name: &str| match port {
+            80 => world.get(&format!("http://{name}/"), &[]),
+            _ => connect(world, port, Some(name)),
+        };
+        let (refused, usual) = match port {
+            80 => ("500", "infra/s:80 /"),
+            443 => (NOBODY, "https at https"),
+            _ => (NOBODY, "passed on, s"),
+        };
+        assert_eq!(ask(&world, "own.example.com"), refused, "{own}");
+        assert_eq!(ask(&world, "a.example.com"), usual, "{own}");
+        world.put(&gateway(others));
+        assert_eq!(ask(&world, "own.example.com"), usual, "its name is free again: {own}");
+    }
+}
+
+/// One whose place is not stated in due form has none.
+#[test]
+fn a_listener_whose_host_name_cannot_be_read_keeps_none() {
+    let own = "
+  - {name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: cert}]}}
+  - {name: own, port: 443, protocol: HTTPS, hostname: 'own..example.com', tls: {certificateRefs: [{name: cert}]}}";
+    let world = world(own, &(route("HTTPRoute", "h", "", "[{name: s, port: 80}]") + &services(&["s"])));
+    assert_eq!(world.condition("Gateway infra/gw#own", "Accepted"), "!UnsupportedValue");
+    assert_eq!(connect(&world, 443, Some("own..example.com")), "https at https");
+}
+
+/// Bytes carry no filter that could be missed: where a route for them is not valid, the next takes its place.
+#[test]
+fn an_invalid_route_of_bytes_makes_way_for_the_next() {
+    let old = aged("TCPRoute", "old", &created(1), "", "[{name: s1, port: 80}]");
+    let young = aged("TCPRoute", "young", &created(2), "", "[{name: s2, port: 80}]");
+    let mut world = world(TCP, &(old.clone() + &young + &services(&["s1", "s2"])));
+    assert_eq!(connect(&world, 9000, None), "s1");
+    world.put(&old.replace("[{name: gw}]", "[{name: gw}, {name: gw}]"));
+    assert_eq!(world.condition("TCPRoute infra/old", "Accepted"), "!UnsupportedValue");
+    assert_eq!(connect(&world, 9000, None), "s2");
+}
+
 /// There is one rule: a stored route with more is not accepted, and of one made otherwise the first takes all.
 #[test]
 fn of_several_rules_of_a_stream_the_first_takes_all_if_any() {

@@ -151,9 +151,11 @@ fn a_certificate_that_was_replaced_is_looked_at_again() {
         let address = ([127, 0, 0, 1], free_port()).into();
         let more = format!("subjectAltNames: [{{type: URI, uri: '{SPIFFE}'}}]");
         let world = World::of(&front(&authority, &policy(&more, ""), &[address])).await;
-        for (names, status) in [(SPIFFE, 200), (SPIFFE, 200), ("spiffe://abc.example.com/other", 502), (SPIFFE, 200)] {
+        let rows = [(SPIFFE, 200), (SPIFFE, 200), ("spiffe://abc.example.com/other", 502), (SPIFFE, 200)];
+        for (row, (names, status)) in rows.into_iter().enumerate() {
             let backend = Backend::tls_at(address, "web", authority.sign(&[names]).server(BOTH)).await;
-            assert_eq!(get(world.at(80), "a", "/").await.status, status, "{names}");
+            let answered = get(world.at(80), "a", "/").await.status;
+            assert_eq!(answered, status, "row {row}: {:?}", world.record(row + 1).await.fault);
             backend.stop().await;
         }
     });

@@ -12,7 +12,6 @@ use crate::status::Status;
 use super::super::Options;
 use super::super::attachment::{Attachment, attach_route};
 use super::super::backends::Sources;
-use super::super::counts::Carrying;
 use super::super::dependents::Links;
 use super::super::references::{References, World};
 use super::super::route::Route;
@@ -60,21 +59,25 @@ impl State {
     ) {
         let attachment = self.attach(&route);
         dirty.problems.push((id.clone(), attachment.problems.clone()));
-        let carried = if routes::invalid(&route, &translated).is_none() { attachment.listeners.clone() } else { Vec::new() };
-        let contends = routes::contends(&route, &carried);
+        let is_valid = routes::invalid(&route, &translated).is_none();
+        let stands_on = routes::stands_on(&route, &attachment.listeners, is_valid);
+        let contends = routes::contends(&route, &stands_on);
         let (holders, gateways) = (attachment.holders.clone(), attachment.gateways.clone());
+        let (places, carriers) = (Vec::new(), Vec::new());
+        let mut new =
+            RouteState { route, references, translated, is_valid, stands_on, carriers, places, contends, holders, gateways };
+        let carried = RouteState::carried(Some(&new));
         let mut carriers: Vec<ObjectName> =
             carried.iter().filter_map(|(listener, _)| self.gateways.behind(&listener.parent).cloned()).collect();
         carriers.sort_unstable();
         carriers.dedup();
-        let mut new =
-            RouteState { route, references, translated, carried, carriers, places: Vec::new(), contends, holders, gateways };
+        new.carriers = carriers;
         match old {
-            Some(old) if Arc::ptr_eq(&old.translated, &new.translated) && old.carried == new.carried => {
+            Some(old) if Arc::ptr_eq(&old.translated, &new.translated) && old.stands_on == new.stands_on => {
                 new.places.clone_from(&old.places);
             }
             _ if options.traffic => {
-                let places = routes::places(&new.route, &new.translated, &new.carried);
+                let places = routes::places(&new.route, &new.translated, &new.stands_on);
                 new.places = routes::replace(&mut self.writer, id, old.map_or(&[], |old| &old.places), places);
             }
             _ => {}
@@ -141,7 +144,7 @@ impl State {
 
     /// Keeps the books: counts of listeners, uses of backends, who depends on whom, what Gateways need.
     pub(super) fn account(&mut self, id: &ObjectId, old: Option<&RouteState>, new: Option<&RouteState>, dirty: &mut Dirty) {
-        dirty.phrased.extend(self.gateways.counts.recount(carried(old), carried(new)));
+        dirty.phrased.extend(self.gateways.counts.recount(RouteState::carried(old), RouteState::carried(new)));
         self.rivals.replace(id, RouteState::contention(old), RouteState::contention(new));
         for name in old.into_iter().flat_map(|old| &old.references.ties.backends) {
             if new.is_none_or(|new| new.references.ties.backends.binary_search(name).is_err()) {
@@ -168,10 +171,6 @@ impl State {
             }
         }
     }
-}
-
-fn carried(state: Option<&RouteState>) -> &[Carrying] {
-    state.map_or(&[], |state| &state.carried)
 }
 
 fn linked(state: Option<&RouteState>) -> Links<'_> {
