@@ -45,6 +45,13 @@ pub(crate) struct Aside {
     is_reused: bool,
 }
 
+/// Why there is no connection on which anything may be sent.
+struct Unmet {
+    error: Box<Error>,
+    /// Whether it was one that had been kept, and proves nothing.
+    is_reused: bool,
+}
+
 impl Asides {
     pub(crate) fn new(upstreams: Arc<Upstreams>) -> Self {
         Self { connector: Connector::new(None), upstreams }
@@ -56,6 +63,7 @@ impl Asides {
     /// Why nothing can be sent: no endpoint, none reachable, none that proved who it is.
     pub(crate) async fn open(&self, backend: &Arc<Backend>, listener: &Listener) -> Result<Aside> {
         let mut tried = Vec::new();
+        let mut is_repeated = false;
         loop {
             let mut attempt = self.upstreams.pick(backend, listener, &tried).map_err(|unfit| {
                 let why = match unfit {
@@ -70,7 +78,9 @@ impl Asides {
                     attempt.connected();
                     return Ok(Aside { session, peer, attempt, is_reused });
                 }
-                Err(error) => {
+                // One that was kept may be with an endpoint that is gone: the next is not kept.
+                Err(Unmet { is_reused: true, .. }) if !is_repeated => is_repeated = true,
+                Err(Unmet { error, .. }) => {
                     self.upstreams.unreachable(&attempt);
                     tried.push(attempt.address());
                     if tried.len() >= backend.endpoints.len().min(MOST_ENDPOINTS) {
@@ -81,12 +91,14 @@ impl Asides {
         }
     }
 
-    async fn connect(&self, backend: &Backend, peer: &HttpPeer, attempt: &Attempt) -> Result<(HttpSession, bool)> {
-        let (session, is_reused) = self.connector.get_http_session(peer).await?;
+    async fn connect(&self, backend: &Backend, peer: &HttpPeer, attempt: &Attempt) -> Result<(HttpSession, bool), Unmet> {
+        let connected = self.connector.get_http_session(peer).await;
+        let (session, is_reused) = connected.map_err(|error| Unmet { error, is_reused: false })?;
         let checked = attempt.check(session.digest(), self.upstreams.connect_timeout()).await;
-        checked.or_err(ErrorType::InvalidCert, "the endpoint")?;
+        checked.or_err(ErrorType::InvalidCert, "the endpoint").map_err(|error| Unmet { error, is_reused })?;
         if backend.protocol == BackendProtocol::Http2 && session.as_http2().is_none() {
-            return Err(Error::explain(ErrorType::InvalidCert, "HTTP/2 was not negotiated"));
+            let error = Error::explain(ErrorType::InvalidCert, "HTTP/2 was not negotiated");
+            return Err(Unmet { error, is_reused: false });
         }
         Ok((session, is_reused))
     }

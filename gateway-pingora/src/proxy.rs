@@ -233,13 +233,13 @@ impl ProxyHttp for Proxy {
     async fn connected_to_upstream(
         &self,
         _session: &mut Session,
-        _reused: bool,
+        reused: bool,
         peer: &HttpPeer,
         _fd: RawFd,
         digest: Option<&Digest>,
         passage: &mut Passage,
     ) -> Result<()> {
-        self.connected(peer, digest, passage).await
+        self.connected(peer, digest, reused, passage).await
     }
 
     async fn upstream_request_filter(&self, _: &mut Session, request: &mut RequestHeader, passage: &mut Passage) -> Result<()> {

@@ -133,7 +133,7 @@ impl Upstreams {
         let endpoint = choose(&group.endpoints).ok_or(Unfit::NoEndpoint)?;
         // Connections are shared only where everything about the backend, the endpoint and the handshake is the same.
         let fingerprint = group.fingerprint.get_or_init(|| backend.fingerprint());
-        let pool = self.hasher.hash_one((fingerprint, endpoint.epoch, key));
+        let pool = self.hasher.hash_one((fingerprint, endpoint.epoch, endpoint.trusted(), key));
         Ok(Attempt::begin(Arc::clone(endpoint), Way { handshake, pool }))
     }
 

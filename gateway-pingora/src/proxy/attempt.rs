@@ -104,13 +104,24 @@ impl Proxy {
         }
     }
 
-    /// There is a connection: nothing is sent on it before the endpoint has proven who it is.
-    pub(super) async fn connected(&self, peer: &HttpPeer, digest: Option<&Digest>, passage: &mut Passage) -> Result<()> {
+    /// There is a connection: nothing is sent on it before the endpoint has proven who it is. One that was kept may be with an endpoint
+    /// that is gone, and where it proves nothing, one of today may.
+    pub(super) async fn connected(
+        &self,
+        peer: &HttpPeer,
+        digest: Option<&Digest>,
+        reused: bool,
+        passage: &mut Passage,
+    ) -> Result<()> {
         let Some(attempt) = &mut passage.attempt else { return Ok(()) };
         if peer.is_tls() {
             let time = peer.options.total_connection_timeout.unwrap_or_else(|| self.parts.upstreams.connect_timeout());
             let checked = attempt.check(digest, time).await;
-            checked.map_err(|why| Error::explain(ErrorType::InvalidCert, why).into_up())?;
+            checked.map_err(|why| {
+                let mut error = Error::explain(ErrorType::InvalidCert, why).into_up();
+                error.set_retry(reused && !passage.is_repeated);
+                error
+            })?;
         }
         attempt.connected();
         passage.deadlines.started(Instant::now());
@@ -157,6 +168,12 @@ impl Proxy {
 
     /// An exchange broke off after its connection was there.
     pub(super) fn broken_off(&self, session: &Session, passage: &mut Passage, mut error: Box<Error>, reused: bool) -> Box<Error> {
+        if is_tls(&error) && error.retry == RetryType::Decided(true) {
+            // Nothing was sent, and the next connection is none that was kept.
+            passage.is_repeated = true;
+            passage.attempts -= 1;
+            return error;
+        }
         if is_tls(&error) {
             return self.not_connected(passage, error);
         }

@@ -31,6 +31,8 @@ pub(super) struct Endpoint {
     relapses: AtomicU32,
     /// Out of use before this moment (milliseconds after the first); `UNTIL_PROBED` before a connect succeeds.
     ejected: AtomicU64,
+    /// How often a connection to it did not prove what was asked.
+    distrusted: AtomicU64,
 }
 
 impl Endpoint {
@@ -43,6 +45,7 @@ impl Endpoint {
             sampled: AtomicU64::new(0),
             failures: AtomicU32::new(0),
             relapses: AtomicU32::new(0),
+            distrusted: AtomicU64::new(0),
             ejected: AtomicU64::new(0),
         }
     }
@@ -67,6 +70,11 @@ impl Endpoint {
     fn latency(&self, now: u64) -> u64 {
         let age = now.saturating_sub(self.sampled.load(Ordering::Relaxed)) / HALVED_EVERY;
         (self.latency.load(Ordering::Relaxed) >> age.min(63)).max(SHORT)
+    }
+
+    /// Which of its connections may be met: when one did not prove what was asked, it and all made before it are left alone.
+    pub(super) fn trusted(&self) -> u64 {
+        self.distrusted.load(Ordering::Relaxed)
     }
 
     /// Takes it out of use until `restore`; false when it is already.
@@ -162,7 +170,7 @@ impl Attempt {
     }
 
     /// Whether the endpoint at the other end of a connection that Pingora made has proven what was asked of it. To be asked before
-    /// anything is sent, of a pooled connection too.
+    /// anything is sent, of a pooled connection too. One that has not is met by nobody else, though Pingora may have pooled it.
     ///
     /// # Errors
     /// Why it has not.
@@ -170,7 +178,11 @@ impl Attempt {
         let Some(handshake) = &self.way.handshake else { return Ok(()) };
         let met = met.and_then(|digest| digest.ssl_digest.as_ref()).ok_or("the connection is not over TLS")?;
         let checked = timeout(time, handshake.check(self.address(), met)).await;
-        checked.unwrap_or_else(|_| Err("its certificate could not be looked at in time".to_owned()))
+        let checked = checked.unwrap_or_else(|_| Err("its certificate could not be looked at in time".to_owned()));
+        if checked.is_err() {
+            self.endpoint.distrusted.fetch_add(1, Ordering::Relaxed);
+        }
+        checked
     }
 
     /// Whom it asks.

@@ -9,10 +9,12 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::client::Wire;
+use crate::world::until;
 
 /// A backend; dropping it closes its port and its connections.
 pub(crate) struct Backend {
@@ -21,6 +23,7 @@ pub(crate) struct Backend {
     pub(crate) accepted: Arc<AtomicUsize>,
     /// Requests read.
     pub(crate) asked: Arc<AtomicUsize>,
+    leaves: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
@@ -197,14 +200,21 @@ impl Backend {
         let address = listener.local_addr().unwrap();
         let (accepted, asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (count, requests) = (Arc::clone(&accepted), Arc::clone(&asked));
+        let (leaves, mut left) = watch::channel(false);
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
+            loop {
+                let stream = tokio::select! {
+                    Ok((stream, _)) = listener.accept() => stream,
+                    _ = left.changed() => break,
+                };
                 let number = count.fetch_add(1, Ordering::SeqCst) + 1;
                 connections.spawn(serve(stream, number, Arc::clone(&requests)));
             }
+            drop(listener);
+            connections.join_all().await;
         });
-        Self { address, accepted, asked, task }
+        Self { address, accepted, asked, leaves, task }
     }
 
     pub(crate) fn accepted(&self) -> usize {
@@ -213,6 +223,13 @@ impl Backend {
 
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Goes on with the connections it has; the address refuses others when this returns.
+    pub(crate) async fn leave(self) -> Self {
+        self.leaves.send_replace(true);
+        until("it has left", || std::net::TcpStream::connect(self.address).is_err()).await;
+        self
     }
 
     /// Closes everything; the address refuses connections when this returns.

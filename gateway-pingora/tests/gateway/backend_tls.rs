@@ -161,6 +161,26 @@ fn a_certificate_that_was_replaced_is_looked_at_again() {
     });
 }
 
+/// The backend goes on answering where it was kept, under a certificate that proves nothing: that connection is not met again.
+#[test]
+fn a_kept_connection_that_proves_nothing_gives_way_to_a_new_one() {
+    run(async {
+        let authority = Authority::new("one");
+        let address = ([127, 0, 0, 1], free_port()).into();
+        let more = format!("subjectAltNames: [{{type: URI, uri: '{SPIFFE}'}}]");
+        for alpn in [BOTH, H1] {
+            let world = World::of(&front(&authority, &policy(&more, ""), &[address])).await;
+            let other = Backend::tls_at(address, "other", authority.sign(&["abc.example.com"]).server(alpn)).await;
+            assert_eq!(get(world.at(80), "a", "/").await.status, 502);
+            let left = other.leave().await;
+            let web = Backend::tls_at(address, "web", authority.sign(&[SPIFFE]).server(alpn)).await;
+            assert_eq!(get(world.at(80), "a", "/").await.status, 200, "{:?}", world.record(2).await.fault);
+            assert_eq!((left.asked(), web.asked()), (0, 1));
+            web.stop().await;
+        }
+    });
+}
+
 #[test]
 fn another_policy_never_meets_a_connection_of_the_former() {
     run(async {
