@@ -194,7 +194,7 @@ fn who_begins_with_what_cannot_be_answered_is_told_so_by_an_alert() {
         let world = World::of(&(gateway(&[("a", "a.example", &["a"])]) + &certificate + &web(&backend))).await;
         // The hello of a client that knows TLS 1.1 at most: it says nothing of the algorithms that it can check signatures by.
         let mut old = hello("a.example");
-        let at = old.windows(2).position(|kind| kind == [0x00, 0x0d]).expect("signature_algorithms");
+        let at = extension(&old, SIGNATURE_ALGORITHMS);
         old[at] = 0xff;
         for (first, told) in [(old, HANDSHAKE_FAILURE), (b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec(), DECODE_ERROR)] {
             let mut stream = TcpStream::connect(world.at(443)).await.unwrap();
@@ -206,6 +206,22 @@ fn who_begins_with_what_cannot_be_answered_is_told_so_by_an_alert() {
     });
 }
 
+/// Where an extension of a hello of one record begins (RFC 8446 4.1.2).
+fn extension(hello: &[u8], kind: u16) -> usize {
+    let number = |at: usize| usize::from(u16::from_be_bytes([hello[at], hello[at + 1]]));
+    // After the heads of record and message, the version and the random bytes: session, suites, methods of compression, extensions.
+    let mut at = 5 + 4 + 2 + 32;
+    at += 1 + usize::from(hello[at]);
+    at += 2 + number(at);
+    at += 1 + usize::from(hello[at]);
+    at += 2;
+    while number(at) != usize::from(kind) {
+        at += 4 + number(at + 2);
+    }
+    at
+}
+
+const SIGNATURE_ALGORITHMS: u16 = 13;
 const ALERT: u8 = 21;
 const FATAL: u8 = 2;
 const HANDSHAKE_FAILURE: u8 = 40;
