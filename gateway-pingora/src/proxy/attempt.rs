@@ -10,6 +10,7 @@
 //! Invariants: **what an endpoint may have processed is sent to no other**, but for a status that the rule lists; a pooled connection
 //! that the endpoint had just closed is no attempt, and what may be repeated is sent again at once.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -186,7 +187,9 @@ impl Proxy {
         }
         let can_replay = session.response_written().is_none() && !session.as_ref().retry_buffer_truncated();
         let is_not_processed = error.retry == RetryType::Decided(true);
-        let is_stale = reused && error.retry == RetryType::ReusedOnly && session.req_header().method.is_idempotent();
+        let is_stale = reused
+            && (error.retry == RetryType::ReusedOnly || is_bare_end(&error))
+            && session.req_header().method.is_idempotent();
         error.set_retry(false);
         let expired = passage.deadlines.expired(Instant::now()).filter(|_| is_wait(&error) || passage.gate.is_some());
         let reopens = passage.forward.as_ref().is_some_and(|forward| forward.rule.repick || forward.rule.retry.is_some());
@@ -297,6 +300,13 @@ enum Again {
 /// Whether an endpoint did not prove who it is, or TLS with it failed otherwise.
 fn is_tls(error: &Error) -> bool {
     matches!(error.etype(), ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert)
+}
+
+/// Whether a connection over HTTP/2 ended without TLS saying so. Pingora tells it apart from other ends, which it lets be tried again:
+/// where nothing of a response has come, there is none that could have been cut off.
+fn is_bare_end(error: &Error) -> bool {
+    let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.and_then(h2::Error::get_io).is_some_and(|error| error.kind() == ErrorKind::UnexpectedEof)
 }
 
 /// Whether it was waited for in vain.

@@ -191,6 +191,26 @@ impl Backend {
         .await
     }
 
+    /// Echoes over HTTP/2 and TLS, but that its first connection ends at its second request, without a word of either.
+    pub(crate) async fn leaving(config: rustls::ServerConfig) -> Self {
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Self::accepting((Ipv4Addr::LOCALHOST, 0).into(), move |stream, number, asked| {
+            let acceptor = acceptor.clone();
+            async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                if number > 1 {
+                    return converse_h2(stream, json!({}), asked).await;
+                }
+                let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+                let Some(Ok((_, mut respond))) = connection.accept().await else { return };
+                let _ = respond.send_response(http::Response::new(()), true);
+                let _ = connection.accept().await;
+                asked.fetch_add(2, Ordering::SeqCst);
+            }
+        })
+        .await
+    }
+
     async fn accepting<F, T>(address: SocketAddr, serve: F) -> Self
     where
         F: Fn(TcpStream, usize, Arc<AtomicUsize>) -> T + Send + 'static,

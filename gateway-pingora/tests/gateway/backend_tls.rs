@@ -161,6 +161,22 @@ fn a_certificate_that_was_replaced_is_looked_at_again() {
     });
 }
 
+/// An end without `close_notify`, which many servers leave out, says as little of a request as any other.
+#[test]
+fn a_request_that_met_the_end_of_a_kept_connection_is_sent_again_where_that_is_harmless() {
+    run(async {
+        let authority = Authority::new("one");
+        for (method, status, asked) in [("GET", 200, 3), ("POST", 502, 2)] {
+            let web = Backend::leaving(authority.sign(&["abc.example.com"]).server(BOTH)).await;
+            let world = World::of(&front(&authority, &policy("", ""), &[web.address])).await;
+            assert_eq!(get(world.at(80), "a", "/").await.status, 200);
+            let mut client = Client::connect(world.at(80)).await;
+            client.send(format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")).await;
+            assert_eq!((client.response().await.status, web.asked()), (status, asked), "{:?}", world.record(2).await.fault);
+        }
+    });
+}
+
 /// The backend goes on answering where it was kept, under a certificate that proves nothing: that connection is not met again.
 #[test]
 fn a_kept_connection_that_proves_nothing_gives_way_to_a_new_one() {
