@@ -13,7 +13,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{StatusCode, Version};
 use pingora_core::protocols::Digest;
@@ -73,6 +73,11 @@ impl Proxy {
             let mut peer = self.parts.upstreams.peer(&forward.backend, &attempt);
             peer.options.read_timeout = patience;
             peer.options.write_timeout = patience;
+            if passage.is_repeated {
+                // A connection that was kept may be as dead as the last: this one is new, and not kept.
+                peer.group_key = draw();
+                peer.options.idle_timeout = Some(Duration::ZERO);
+            }
             peer
         };
         if let Some(left) = passage.deadlines.left(now) {
@@ -170,7 +175,7 @@ impl Proxy {
     /// An exchange broke off after its connection was there.
     pub(super) fn broken_off(&self, session: &Session, passage: &mut Passage, mut error: Box<Error>, reused: bool) -> Box<Error> {
         if is_tls(&error) && error.retry == RetryType::Decided(true) {
-            // Nothing was sent, and the next connection is none that was kept.
+            // Nothing was sent.
             passage.is_repeated = true;
             passage.attempts -= 1;
             return error;

@@ -130,13 +130,14 @@ fn what_may_have_been_processed_is_not_sent_again() {
 #[test]
 fn an_expired_attempt_is_retried_where_504_is_listed_and_no_attempt_outlives_the_request() {
     run(async {
-        let rows = [("504", "", 3, 504), ("503", "", 1, 504), ("504", "request: 250ms, ", 3, 504)];
-        for (code, request, asked, status) in rows {
+        // How many attempts fit into the time of the request depends on how busy the machine is.
+        for (code, request, asked) in [("504", "", 3..=3), ("503", "", 1..=1), ("504", "request: 250ms, ", 1..=3)] {
             let silent = Backend::answering(|_| Reply::Hang).await;
             let retry = format!("attempts: {}, codes: [{code}], backoff: 1ms", if request.is_empty() { 2 } else { 50 });
             let rules = rules(&retry, &format!("timeouts: {{{request}backendRequest: 100ms}}, "));
             let world = World::of(&(gateway("") + &route("all", &rules) + &service("web", &[silent.address]))).await;
-            assert_eq!((get(world.at(80), "a", "/").await.status, silent.asked()), (status, asked), "{code} {request}");
+            assert_eq!(get(world.at(80), "a", "/").await.status, 504, "{code} {request}");
+            assert!(asked.contains(&silent.asked()), "{code} {request}: {}", silent.asked());
         }
     });
 }
