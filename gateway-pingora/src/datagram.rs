@@ -103,7 +103,7 @@ impl Flows {
                 limit = told(&mut closing), if !self.is_closing => self.close(limit),
                 Some(ended) = self.tasks.join_next() => self.forget(ended.ok()),
                 _ = sweep.tick(), if self.is_leaving => self.see_off(),
-                Ok(()) = self.socket.readable(), if !self.is_closing => self.take_in(&mut tray),
+                Ok(()) = self.socket.readable(), if !self.is_closing => self.take_in(&mut tray, &mut changed),
             }
             if (self.listener.is_none() || self.is_closing) && self.tasks.is_empty() {
                 return;
@@ -112,10 +112,15 @@ impl Flows {
     }
 
     /// Takes what is there, up to a bound, so that changes are not held up.
-    fn take_in(&mut self, tray: &mut Tray) {
+    fn take_in(&mut self, tray: &mut Tray, changed: &mut watch::Receiver<u64>) {
         for _ in 0..BURST {
             match self.socket.try_receive(tray) {
                 Ok((datagram, ends)) => {
+                    // It may have come after what was published since the first of this burst.
+                    if changed.has_changed().unwrap_or(false) {
+                        changed.mark_unchanged();
+                        self.follow();
+                    }
                     self.shared.counters.datagrams_received.add();
                     if !self.pass_on(datagram, ends) {
                         self.shared.counters.datagrams_dropped.add();
