@@ -133,9 +133,15 @@ fn a_drained_gateway_closes_its_ports_and_says_when_nobody_is_left() {
         until("it is asked", || world.gateway.counters().requests_open() == 1).await;
         let gateway = world.gateway.clone();
         let drained = tokio::spawn(async move { gateway.drain(Duration::from_secs(20)).await });
-        until("the port is closed", || std::net::TcpStream::connect(world.at(80)).is_err()).await;
         // A request on its way is still served, and told that it was the last.
-        assert_eq!(idle.get("a", "/").await.header("connection"), "close");
+        loop {
+            let response = idle.get("a", "/").await;
+            assert_eq!(response.status, 200);
+            if response.header("connection") == "close" {
+                break;
+            }
+        }
+        until("the port is closed", || std::net::TcpStream::connect(world.at(80)).is_err()).await;
         assert!(!drained.is_finished());
         go.send(()).unwrap();
         assert_eq!(busy.response().await.header("connection"), "close");
