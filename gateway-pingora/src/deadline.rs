@@ -56,6 +56,16 @@ impl Deadlines {
         [self.left(now), self.per_attempt].into_iter().flatten().min()
     }
 
+    /// The limit for which something was waited in vain: timers may be a moment early, and count from a moment before.
+    pub(crate) fn waited(&self, now: Instant) -> Option<Expired> {
+        let nearest = match (self.request, self.attempt) {
+            (Some(request), Some(attempt)) if attempt < request => Some(Expired::Attempt),
+            (Some(_), _) => Some(Expired::Request),
+            (None, attempt) => attempt.map(|_| Expired::Attempt),
+        };
+        self.expired(now).or(nearest)
+    }
+
     /// The limit that has passed, the request's own before that of the attempt.
     pub(crate) fn expired(&self, now: Instant) -> Option<Expired> {
         let is_over = |limit: Option<Instant>| limit.is_some_and(|limit| limit <= now);
@@ -82,6 +92,7 @@ mod tests {
         assert_eq!(deadlines.patience(arrived + ms(600)), Some(ms(100)));
         deadlines.started(arrived + ms(200));
         assert_eq!(deadlines.expired(arrived + ms(499)), None);
+        assert_eq!(deadlines.waited(arrived + ms(499)), Some(Expired::Attempt));
         assert_eq!(deadlines.expired(arrived + ms(500)), Some(Expired::Attempt));
         assert_eq!(deadlines.expired(arrived + ms(700)), Some(Expired::Request));
         deadlines.prepare();
@@ -95,6 +106,7 @@ mod tests {
             let mut deadlines = Deadlines::of(timeouts, now);
             deadlines.started(now);
             assert_eq!((deadlines.patience(now), deadlines.expired(now + Duration::from_secs(1 << 30))), (None, None));
+            assert_eq!(deadlines.waited(now), None);
         }
         let forever = Timeouts { request: Timeout::After(Duration::MAX), backend_request: Timeout::Unstated };
         assert_eq!(Deadlines::of(forever, now).left(now), None);

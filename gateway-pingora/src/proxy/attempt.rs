@@ -196,9 +196,8 @@ impl Proxy {
             && (error.retry == RetryType::ReusedOnly || is_bare_end(&error))
             && session.req_header().method.is_idempotent();
         error.set_retry(false);
-        // Pingora's clock may run ahead by a little, and waits for nothing but these.
-        let now = if is_wait(&error) { Instant::now() + AHEAD } else { Instant::now() };
-        let expired = passage.deadlines.expired(now).filter(|_| is_wait(&error) || passage.gate.is_some());
+        let is_wait = is_wait(&error) || passage.gate.as_ref().is_some_and(|gate| gate.has_expired());
+        let expired = if is_wait { passage.deadlines.waited(Instant::now()) } else { None };
         let reopens = passage.forward.as_ref().is_some_and(|forward| forward.rule.repick || forward.rule.retry.is_some());
         if expired.is_none() && can_replay && (is_stale || is_not_processed) && reopens && !passage.is_repeated {
             passage.is_repeated = true;
@@ -323,7 +322,5 @@ fn is_wait(error: &Error) -> bool {
 
 /// How many endpoints a request is offered to while none can be connected to, and its rule states no retries.
 const MOST_ENDPOINTS: usize = 4;
-/// By how much a wait may end before its time.
-const AHEAD: Duration = Duration::from_millis(10);
 /// `UNAVAILABLE` of gRPC.
 const UNAVAILABLE: &str = "14";

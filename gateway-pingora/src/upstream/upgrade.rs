@@ -32,16 +32,22 @@ pub(crate) struct Gate {
     state: AtomicU8,
     is_upgraded: AtomicBool,
     until: Option<Instant>,
+    has_expired: AtomicBool,
 }
 
 impl Gate {
     pub(crate) fn new(until: Option<Instant>) -> Self {
-        Self { state: AtomicU8::new(CLOSED), is_upgraded: AtomicBool::new(false), until }
+        Self { state: AtomicU8::new(CLOSED), is_upgraded: AtomicBool::new(false), until, has_expired: AtomicBool::new(false) }
     }
 
     /// The response's head is there: where it upgrades, what follows may take any time.
     pub(crate) fn answered(&self, is_upgrade: bool) {
         self.is_upgraded.store(is_upgrade, Ordering::Release);
+    }
+
+    /// Whether the head was waited for in vain.
+    pub(crate) fn has_expired(&self) -> bool {
+        self.has_expired.load(Ordering::Acquire)
     }
 
     /// The end of the request's body is about to be handed on, by the task that also reads the response.
@@ -126,6 +132,7 @@ impl AsyncRead for Gated {
             this.limit = None;
         }
         if this.limit.as_mut().is_some_and(|limit| limit.as_mut().poll(cx).is_ready()) {
+            this.gate.has_expired.store(true, Ordering::Release);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         if !this.gate.pass(cx) {

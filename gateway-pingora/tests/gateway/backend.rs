@@ -23,8 +23,17 @@ pub(crate) struct Backend {
     pub(crate) accepted: Arc<AtomicUsize>,
     /// Requests read.
     pub(crate) asked: Arc<AtomicUsize>,
-    leaves: watch::Sender<bool>,
+    stage: watch::Sender<Stage>,
     task: JoinHandle<()>,
+}
+
+/// How far a backend has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Serves,
+    /// It goes on with the connections that it has.
+    Leaves,
+    Stops,
 }
 
 /// A request as it arrived.
@@ -220,21 +229,22 @@ impl Backend {
         let address = listener.local_addr().unwrap();
         let (accepted, asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (count, requests) = (Arc::clone(&accepted), Arc::clone(&asked));
-        let (leaves, mut left) = watch::channel(false);
+        let (stage, mut stages) = watch::channel(Stage::Serves);
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             loop {
                 let stream = tokio::select! {
                     Ok((stream, _)) = listener.accept() => stream,
-                    _ = left.changed() => break,
+                    _ = stages.changed() => break,
                 };
                 let number = count.fetch_add(1, Ordering::SeqCst) + 1;
                 connections.spawn(serve(stream, number, Arc::clone(&requests)));
             }
             drop(listener);
-            connections.join_all().await;
+            let _ = stages.wait_for(|stage| *stage == Stage::Stops).await;
+            connections.shutdown().await;
         });
-        Self { address, accepted, asked, leaves, task }
+        Self { address, accepted, asked, stage, task }
     }
 
     pub(crate) fn accepted(&self) -> usize {
@@ -247,14 +257,14 @@ impl Backend {
 
     /// Goes on with the connections it has; the address refuses others when this returns.
     pub(crate) async fn leave(self) -> Self {
-        self.leaves.send_replace(true);
+        self.stage.send_replace(Stage::Leaves);
         until("it has left", || std::net::TcpStream::connect(self.address).is_err()).await;
         self
     }
 
-    /// Closes everything; the address refuses connections when this returns.
+    /// Closes everything: the address refuses connections when this returns, and nothing is answered any more.
     pub(crate) async fn stop(mut self) {
-        self.task.abort();
+        self.stage.send_replace(Stage::Stops);
         let _ = (&mut self.task).await;
     }
 }
