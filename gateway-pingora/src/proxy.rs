@@ -83,6 +83,7 @@ impl Proxy {
         let path = admitted.path(head);
         let path = (path != head.uri.path() || !head.raw_path().starts_with(b"/")).then(|| path.to_owned());
         let prepared = path.map_or(Ok(()), |path| edit::set_path(head, &path));
+        let prepared = prepared.and_then(|()| checks::join_cookies(head));
         let prepared = prepared.and_then(|()| forwarded::mark(head, connection, admitted.listener()));
         Self::edited(prepared).map_err(Undecided::Failed)?;
         Ok(admitted)

@@ -3,7 +3,9 @@
 //! In: a parsed head. Out: a status to refuse it with, or a head without fields that concern only the client's connection. Messages
 //! that another server could frame differently are refused, never repaired.
 
-use http::{HeaderMap, HeaderName, StatusCode, Version, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use pingora_error::{ErrorType, OrErr, Result};
 use pingora_http::RequestHeader;
 
 use gateway_core::admit::Reason;
@@ -88,7 +90,18 @@ pub(super) fn strip(head: &mut RequestHeader) -> Result<(), Flaw> {
     Ok(())
 }
 
-/// The fields that `Connection` names, apart from those that Pingora needs to see itself.
+/// Puts a cookie together that HTTP/2 carried in pieces, each a field of its own: nobody else reads them so (RFC 9113, section 8.2.3).
+pub(super) fn join_cookies(head: &mut RequestHeader) -> Result<()> {
+    let pieces = head.headers.get_all(header::COOKIE);
+    if head.version != Version::HTTP_2 || pieces.iter().nth(1).is_none() {
+        return Ok(());
+    }
+    let whole = pieces.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b"; "[..]);
+    let whole = HeaderValue::from_maybe_shared(Bytes::from(whole)).or_err(ErrorType::InvalidHTTPHeader, "a cookie in pieces")?;
+    head.insert_header(header::COOKIE, whole)
+}
+
+/// The fields that `Connection` names, apart from one that Pingora needs to see itself.
 fn named_by_connection(headers: &HeaderMap) -> Result<Option<Vec<HeaderName>>, Flaw> {
     if !headers.contains_key(header::CONNECTION) {
         return Ok(None);

@@ -146,6 +146,32 @@ fn http2_by_prior_knowledge_reaches_http1_backends() {
     });
 }
 
+#[test]
+fn cookies_that_http2_carries_in_pieces_arrive_and_are_matched_as_one_field() {
+    run(async {
+        let (plain, known) = (Backend::echo("plain").await, Backend::echo("known").await);
+        let rules = "
+  - {matches: [{headers: [{name: Cookie, value: a=1; b=2}]}], backendRefs: [{name: known, port: 80}]}
+  - {backendRefs: [{name: plain, port: 80}]}
+";
+        let services = service("plain", &[plain.address]) + &service("known", &[known.address]);
+        let world = World::of(&(gateway("") + &route("all", rules) + &services)).await;
+        let send = h2(world.at(80)).await;
+        for (pieces, backend) in [(vec!["a=1", "b=2"], "known"), (vec!["a=1; b=2"], "known"), (vec!["a=1", "b=2; c=3"], "plain")]
+        {
+            let mut asked = request("http://a.example/");
+            for piece in &pieces {
+                asked.headers_mut().append("cookie", piece.parse().unwrap());
+            }
+            let (_, body, _) = ask(&send, asked).await.unwrap();
+            let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let fields = json["headers"].as_array().unwrap().iter().filter(|field| field[0] == "cookie");
+            let cookies: Vec<_> = fields.map(|field| field[1].as_str().unwrap()).collect();
+            assert_eq!((json["backend"].as_str().unwrap(), cookies), (backend, vec![pieces.join("; ").as_str()]));
+        }
+    });
+}
+
 async fn futures<T, const N: usize>(all: [impl Future<Output = T>; N]) -> Vec<T> {
     let mut done = Vec::new();
     for one in all {
