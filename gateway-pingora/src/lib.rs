@@ -57,6 +57,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alive;
 mod answer;
 mod aside;
 mod auth;

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{client, server};
@@ -24,6 +24,7 @@ use gateway_core::admit::{Reason, Refusal};
 use gateway_core::decide::StreamForward;
 use gateway_core::snapshot::Transport;
 
+use crate::alive;
 use crate::observe::{Counters, Fault, Sink, StreamRecord};
 use crate::tls::Aim;
 use crate::upstream::{Attempt, Unfit, Upstreams};
@@ -127,8 +128,8 @@ impl Streams {
         };
         self.counters.streams_forwarded.add();
         let _open = Open::count(&self.counters);
-        keep_alive(client.socket());
-        keep_alive(endpoint.socket());
+        // The client is by its listener.
+        alive::probe(endpoint.socket());
         let Passed { received, sent, ended } = copy(client, endpoint, &begun, self.idle, &self.pipes).await;
         story.record.received_bytes = received;
         story.record.sent_bytes = sent;
@@ -235,15 +236,5 @@ fn reset(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// Lets the system notice a peer that is gone without a word.
-fn keep_alive(stream: &TcpStream) {
-    let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY);
-    // Best effort: the idle time is a bound too.
-    let _ = SockRef::from(stream).set_tcp_keepalive(&probes);
-}
-
 /// Endpoints tried for one connection at most.
 const MOST_ENDPOINTS: usize = 4;
-/// Silence after which the system asks whether a peer is still there, and how often then.
-const PROBE_AFTER: Duration = Duration::from_secs(60);
-const PROBE_EVERY: Duration = Duration::from_secs(15);

@@ -29,6 +29,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 
 use gateway_core::snapshot::{Backend, BackendName, BackendProtocol, Fingerprint, Listener, Security, Snapshot};
 
+use crate::alive;
 use crate::observe::Counters;
 use crate::tls::BackendHandshakes;
 use budget::Ledger;
@@ -151,6 +152,7 @@ impl Upstreams {
                 peer
             }
         };
+        alive::probe_peer(&mut peer.options);
         peer.options.max_h2_streams = H2_STREAMS;
         peer.options.idle_timeout = Some(POOLED);
         peer.options.total_connection_timeout = Some(self.connect_timeout);

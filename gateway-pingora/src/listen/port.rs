@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, Type};
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::heritage::Inherited;
+use crate::alive;
 use crate::datagram::DatagramSocket;
 
 /// Ports to bind instead of those that listeners name, as a NAT before the process would do.
@@ -36,6 +37,7 @@ impl PortMap {
     pub(super) fn bind(&self, socket: &Socket, inherited: &Inherited) -> io::Result<TcpListener> {
         self.at(socket, |address| match inherited.take(address) {
             Some(left) => {
+                alive::probe(&left);
                 left.set_nonblocking(true)?;
                 TcpListener::from_std(left)
             }
@@ -91,6 +93,7 @@ pub(super) struct Bound {
 fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = open(address, Type::STREAM, Protocol::TCP)?;
     socket.set_reuse_address(true)?;
+    alive::probe(&socket);
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())

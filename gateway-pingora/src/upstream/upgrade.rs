@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until, timeout};
 use tokio_rustls::client::TlsStream;
 
+use crate::alive;
 use crate::tls::{Aim, BackendHandshake};
 
 /// Holds a response back until the request has been handed on, and waits for its head until a moment.
@@ -87,6 +88,7 @@ impl Connect {
     async fn reach(&self, address: std::net::SocketAddr) -> Result<Wire> {
         let stream = TcpStream::connect(address).await;
         let stream = stream.map_err(|error| Error::because(ErrorType::ConnectError, "connecting for an upgrade", error))?;
+        alive::probe(&stream);
         let Some(handshake) = &self.handshake else { return Ok(Wire::Clear(stream)) };
         let stream = handshake.shake(stream, Aim::Upgrade).await;
         let stream = stream.map_err(|error| Error::because(ErrorType::TLSHandshakeFailure, "TLS for an upgrade", error))?;

@@ -13,6 +13,7 @@ use crate::client::{Client, get};
 use crate::world::{World, gateway, route, run, service, speaking, until};
 
 const ALL: &str = "[{backendRefs: [{name: web, port: 80}]}]";
+const SWITCHED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
 
 async fn world(endpoint: SocketAddr) -> World {
     World::of(&(gateway("") + &route("all", ALL) + &service("web", &[endpoint]))).await
@@ -321,6 +322,41 @@ fn a_websocket_is_a_tunnel() {
         }
         drop(client);
         assert_eq!(world.record(1).await.status, 101);
+    });
+}
+
+/// A peer that is gone without a word is noticed by the system's probes, however long nothing has to be said.
+#[cfg(target_os = "linux")]
+#[test]
+fn peers_that_are_gone_are_noticed_on_both_sides() {
+    /// Whether probes are due on the socket between these two ports of this process.
+    fn is_probed(local: Option<u16>, remote: u16) -> bool {
+        let port = |end: &str| end.rsplit_once(':').map(|(_, port)| u16::from_str_radix(port, 16).unwrap());
+        ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|file| {
+            std::fs::read_to_string(file).unwrap_or_default().lines().any(|line| {
+                let fields: Vec<&str> = line.split_whitespace().collect();
+                let [_, at, to, "01", _, timer, ..] = fields[..] else { return false };
+                local.is_none_or(|local| port(at) == Some(local)) && port(to) == Some(remote) && timer.starts_with("02:")
+            })
+        })
+    }
+
+    const CHAT: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    run(async {
+        for asked in [CHAT, "GET /events HTTP/1.1\r\nHost: a\r\n\r\n"] {
+            let backend = Backend::answering(|asked| match asked.target.as_str() {
+                "/chat" => Reply::Mirror(SWITCHED.to_vec()),
+                _ => Reply::Hang,
+            })
+            .await;
+            let world = world(backend.address).await;
+            let stream = TcpStream::connect(world.at(80)).await.unwrap();
+            let port = stream.local_addr().unwrap().port();
+            let mut client = Client::over(stream);
+            client.send(asked).await;
+            until("the client is watched", || is_probed(Some(world.port(80)), port)).await;
+            until("the backend is watched", || is_probed(None, backend.address.port())).await;
+        }
     });
 }
 
