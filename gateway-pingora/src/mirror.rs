@@ -7,8 +7,8 @@
 //!
 //! Requests for an upgrade are not copied: what follows them is a conversation, and a copy has no say in it.
 //!
-//! Invariants: **a copy is sent once**, however often its request is; copies under way are bounded in number, and each in what waits
-//! for it.
+//! Invariants: **a copy is sent once**, however often its request is; copies under way are bounded in number, and in what waits for
+//! each and for all of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,22 +30,43 @@ pub(crate) struct Mirrors {
     asides: Arc<Asides>,
     counters: Arc<Counters>,
     room: Arc<Semaphore>,
+    store: Store,
 }
+
+/// Bytes that may wait for copies, one permit for each.
+#[derive(Clone, Debug)]
+struct Store(Arc<Semaphore>);
 
 /// The way by which the body of a request reaches a copy of it; dropped before the end, the copy is broken off.
 #[derive(Debug)]
-pub(crate) struct Tap(Sender<Piece>);
+pub(crate) struct Tap {
+    pieces: Sender<Piece>,
+    store: Store,
+}
 
 /// What passes by.
 #[derive(Debug)]
 enum Piece {
-    Bytes(Bytes),
+    /// With the room that they take until they are sent.
+    Bytes(Bytes, OwnedSemaphorePermit),
     End,
+}
+
+impl Store {
+    fn new() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_STORED)))
+    }
+
+    /// The way to a copy.
+    fn tap(&self) -> (Tap, Receiver<Piece>) {
+        let (sender, pieces) = mpsc::channel(WAITING);
+        (Tap { pieces: sender, store: self.clone() }, pieces)
+    }
 }
 
 impl Mirrors {
     pub(crate) fn new(asides: Arc<Asides>, counters: Arc<Counters>) -> Self {
-        Self { asides, counters, room: Arc::new(Semaphore::new(MOST_COPIES)) }
+        Self { asides, counters, room: Arc::new(Semaphore::new(MOST_COPIES)), store: Store::new() }
     }
 
     /// Sends a copy of a request. Where a body follows, it is wanted by the tap that is returned.
@@ -57,8 +78,8 @@ impl Mirrors {
         self.counters.mirrors_sent.add();
         let (tap, pieces) = match body {
             Body::Follows => {
-                let (sender, pieces) = mpsc::channel(WAITING);
-                (Some(Tap(sender)), Some(pieces))
+                let (tap, pieces) = self.store.tap();
+                (Some(tap), Some(pieces))
             }
             Body::None => (None, None),
         };
@@ -78,9 +99,15 @@ impl Mirrors {
 impl Tap {
     /// Shows a piece of the body to the copy, and whether it was the last. False when the copy is over.
     pub(crate) fn show(&self, body: Option<&Bytes>, is_end: bool) -> bool {
-        let bytes = body.filter(|bytes| !bytes.is_empty()).map(|bytes| Piece::Bytes(bytes.clone()));
-        let end = is_end.then_some(Piece::End);
-        bytes.into_iter().chain(end).all(|piece| self.0.try_send(piece).is_ok())
+        let goes_on = body.filter(|bytes| !bytes.is_empty()).is_none_or(|bytes| self.keep(bytes));
+        goes_on && (!is_end || self.pieces.try_send(Piece::End).is_ok())
+    }
+
+    /// Keeps a piece until the copy is ready for it. False where there is no room.
+    fn keep(&self, bytes: &Bytes) -> bool {
+        let Ok(size) = u32::try_from(bytes.len()) else { return false };
+        let Ok(room) = Arc::clone(&self.store.0).try_acquire_many_owned(size) else { return false };
+        self.pieces.try_send(Piece::Bytes(bytes.clone(), room)).is_ok()
     }
 }
 
@@ -103,7 +130,7 @@ async fn exchange(aside: &mut Aside, head: RequestHeader, pieces: Option<Receive
     if let Some(mut pieces) = pieces {
         loop {
             match pieces.recv().await {
-                Some(Piece::Bytes(bytes)) => within(aside.send(bytes)).await?,
+                Some(Piece::Bytes(bytes, _room)) => within(aside.send(bytes)).await?,
                 Some(Piece::End) => break,
                 None => return Err(Error::explain(ErrorType::WriteError, "the request was cut short, or the copy too slow")),
             }
@@ -133,7 +160,32 @@ async fn within<T>(step: impl Future<Output = Result<T>>) -> Result<T> {
 const MOST_COPIES: usize = 1024;
 /// Pieces of a body, of 64 KiB at most, that may wait for a copy.
 const WAITING: usize = 32;
+/// Bytes that may wait for all copies. When they do, a piece that comes ends its copy.
+const MOST_STORED: usize = 32 << 20;
 /// How long a copy waits for its endpoint, at each step.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// What is read of an answer for the sake of its connection.
 const SMALL_ANSWER: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_all_copies_is_bounded_and_what_was_sent_makes_room() {
+        let store = Store::new();
+        let piece = Bytes::from(vec![b'x'; 64 * 1024]);
+        let mut copies: Vec<_> = (0..MOST_COPIES).map(|_| store.tap()).collect();
+        let kept = |tap: &Tap| (0..WAITING).take_while(|_| tap.show(Some(&piece), false)).count();
+        let waiting: usize = copies.iter().map(|(tap, _)| kept(tap) * piece.len()).sum();
+        assert_eq!(waiting, MOST_STORED);
+        let (last, mut pieces) = store.tap();
+        assert!(!last.show(Some(&piece), false), "the next one is too much, whoever wants it");
+        assert!(last.show(None, true), "an end takes no room");
+        assert!(matches!(pieces.try_recv(), Ok(Piece::End)));
+        assert!(copies[0].1.try_recv().is_ok());
+        assert!(last.show(Some(&piece), false) && !last.show(Some(&piece), false));
+        copies.clear();
+        assert_eq!(store.0.available_permits(), MOST_STORED - piece.len(), "what is broken off waits for nothing");
+    }
+}
