@@ -1,7 +1,7 @@
 //! The byte stream under every HTTP connection: what Pingora reads requests from and writes responses to.
 //!
 //! In: an accepted stream, in clear or after its TLS handshake. Out: the same bytes, with small writes gathered until they are
-//! flushed, and with the limits that Pingora leaves to its streams: the time a request head may take in all, its size, the time
+//! flushed or nothing follows at once, and with the limits that Pingora leaves to its streams: the time a request head may take in all, its size, the time
 //! between requests, frames of HTTP/2 that carry nothing, clients that do not read, and the end of idle connections when their
 //! listener goes.
 //!
@@ -109,6 +109,10 @@ struct Head {
 struct Gathered {
     bytes: Vec<u8>,
     sent: usize,
+    /// Something was written since the last flush.
+    is_due: bool,
+    /// How much waited when this was last looked at.
+    seen: usize,
 }
 
 /// Bytes read to recognise HTTP/2, waiting to be read again.
@@ -191,6 +195,9 @@ impl<S: AsyncRead + AsyncWrite + Cut + Unpin> Wire<S> {
     /// Reads while a request of HTTP/1 is in progress.
     fn poll_read_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if read.is_pending() {
+            self.send_rest(cx);
+        }
         if self.connection.awaits_body() {
             let this = self.connection.begun();
             let since = self.awaited.filter(|(request, _)| *request == this);
@@ -303,6 +310,7 @@ impl<S: AsyncRead + AsyncWrite + Cut + Unpin> Wire<S> {
 
     /// Writes what comes whole, or as much of it as is taken.
     fn poll_pass(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.out.is_due = true;
         let written = Pin::new(&mut self.inner).poll_write(cx, data);
         let written = ready!(self.poll_patience(cx, written))?;
         self.saw(data.get(..written).unwrap_or(data));
@@ -312,6 +320,7 @@ impl<S: AsyncRead + AsyncWrite + Cut + Unpin> Wire<S> {
     /// Keeps small writes for later.
     fn gather(&mut self, data: &[u8]) {
         self.saw(data);
+        self.out.is_due = true;
         self.out.bytes.extend_from_slice(data);
     }
 
@@ -341,6 +350,30 @@ impl<S: AsyncRead + AsyncWrite + Cut + Unpin> Wire<S> {
                 _ => return Poll::Ready(()),
             }
         }
+    }
+
+    /// Sends what waits once nothing follows at once. Pingora does not flush a response of stated length before its end, however
+    /// long that takes; it reads from here whenever it waits, to learn whether the client is still there.
+    fn send_rest(&mut self, cx: &mut Context<'_>) {
+        if !self.out.is_due {
+            return;
+        }
+        let waits = self.out.bytes.len();
+        if std::mem::replace(&mut self.out.seen, waits) != waits {
+            // What follows may be ready already, in the other half of this task.
+            return cx.waker().wake_by_ref();
+        }
+        // What goes wrong is told to the next write.
+        let _ = self.poll_flushed(cx);
+    }
+
+    fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
+        let flushed = Pin::new(&mut self.inner).poll_flush(cx);
+        ready!(self.poll_patience(cx, flushed))?;
+        self.out.is_due = false;
+        self.out.seen = 0;
+        Poll::Ready(Ok(()))
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -437,9 +470,7 @@ impl<S: AsyncRead + AsyncWrite + Cut + Unpin> AsyncWrite for Wire<S> {
         if this.dismissed.is_some() {
             return Poll::Ready(Ok(()));
         }
-        ready!(this.poll_send(cx))?;
-        let flushed = Pin::new(&mut this.inner).poll_flush(cx);
-        this.poll_patience(cx, flushed)
+        this.poll_flushed(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -322,6 +323,28 @@ fn a_websocket_is_a_tunnel() {
         }
         drop(client);
         assert_eq!(world.record(1).await.status, 101);
+    });
+}
+
+#[test]
+fn an_answer_of_stated_length_is_passed_on_as_it_comes() {
+    run(async {
+        let begun = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nabc".to_vec();
+        let backend = Backend::answering(move |_| Reply::Trickle(begun.clone(), b"d", Duration::from_secs(600))).await;
+        let world = world(backend.address).await;
+        let mut client = Client::connect(world.at(80)).await;
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"\r\n\r\nabcd") {
+            heard.extend(client.bytes(1).await);
+        }
+        let mut send = h2(world.at(80)).await.ready().await.unwrap();
+        let (response, _) = send.send_request(http::Request::get("http://a.example/").body(()).unwrap(), true).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        let mut heard = Vec::new();
+        while heard != b"abcd" {
+            heard.extend_from_slice(&body.data().await.unwrap().unwrap());
+        }
     });
 }
 
