@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, StatusCode, Version, header};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::protocols::http::ServerSession;
@@ -163,7 +163,10 @@ impl ProxyHttp for Proxy {
             connection.await_body(has_body);
         }
         passage.enter(connection, session.req_header());
+        let is_http10 = session.req_header().version == Version::HTTP_10;
         let downstream = session.as_downstream_mut();
+        // Such a client knows no answers before the answer (RFC 9110, section 15.2).
+        downstream.set_ignore_info_resp(is_http10);
         downstream.set_pipelining_enabled(true);
         if let ServerSession::H2(stream) = downstream {
             // Under the flow control of HTTP/2 the connection below may be well while a stream is stuck.
@@ -447,14 +450,27 @@ fn judge(error: &Error) -> (Option<StatusCode>, Fault) {
     }
 }
 
-/// Removes what concerned only the backend's connection.
+/// Removes what concerned only the backend's connection, and a length of nothing.
 fn strip_response(head: &mut ResponseHeader) {
+    let connection = head.headers.get_all(header::CONNECTION).iter();
+    let tokens = connection.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let named = tokens.filter_map(|token| HeaderName::from_bytes(token).ok());
+    let named: Vec<HeaderName> = named.filter(|name| !OF_A_RESPONSE.contains(name) && head.headers.contains_key(name)).collect();
+    for name in &named {
+        head.remove_header(name);
+    }
     for name in ["keep-alive", "proxy-connection", "proxy-authenticate", "trailer"] {
         if head.headers.contains_key(name) {
             head.remove_header(name);
         }
     }
+    if head.status == StatusCode::NO_CONTENT {
+        head.remove_header(&header::CONTENT_LENGTH);
+    }
     if head.status != StatusCode::SWITCHING_PROTOCOLS {
         head.remove_header(&header::UPGRADE);
     }
 }
+
+/// What is never of a connection alone, whatever names it so: Pingora looks at these itself.
+const OF_A_RESPONSE: [HeaderName; 4] = [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::UPGRADE];

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{StatusCode, Version};
+use http::{HeaderValue, StatusCode, Version, header};
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorSource, ErrorType, Result, RetryType};
@@ -228,6 +228,9 @@ impl Proxy {
     /// The backend answered: what its status says of the endpoint, and whether another attempt follows all the same.
     pub(super) fn heard(&self, session: &Session, head: &ResponseHeader, passage: &mut Passage) -> Result<()> {
         let Some(attempt) = &passage.attempt else { return Ok(()) };
+        if let Some(flaw) = flaw(head, passage.gate.is_some()) {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, flaw).into_up());
+        }
         match head.status.as_u16() {
             100 | 102..=199 => return Ok(()),
             502..=504 => self.parts.upstreams.failed(attempt),
@@ -313,6 +316,17 @@ fn is_tls(error: &Error) -> bool {
 fn is_bare_end(error: &Error) -> bool {
     let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<h2::Error>());
     cause.and_then(h2::Error::get_io).is_some_and(|error| error.kind() == ErrorKind::UnexpectedEof)
+}
+
+/// Why a response cannot be passed on. `is_asked` says whether an upgrade was asked for.
+fn flaw(head: &ResponseHeader, is_asked: bool) -> Option<&'static str> {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS && !is_asked {
+        return Some("an upgrade that nobody asked for");
+    }
+    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    let is_plain = codings.next().is_none_or(is_chunked) && codings.next().is_none();
+    (!is_plain).then_some("a transfer coding other than chunked")
 }
 
 /// Whether it was waited for in vain.

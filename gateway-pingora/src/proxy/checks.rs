@@ -73,13 +73,16 @@ fn has_form(head: &RequestHeader) -> bool {
 /// Removes what concerns only the client's connection, so that no later edit can be undone by a `Connection` field that names it. A
 /// WebSocket upgrade stays one.
 pub(super) fn strip(head: &mut RequestHeader) -> Result<(), Flaw> {
+    let mut is_asked = false;
     if let Some(named) = named_by_connection(&head.headers)? {
-        for name in &named {
+        is_asked = named.contains(&header::UPGRADE);
+        for name in named.iter().filter(|name| **name != header::UPGRADE) {
             head.remove_header(name);
         }
         head.remove_header(&header::CONNECTION);
     }
-    let is_websocket = head.version == Version::HTTP_11
+    let is_websocket = is_asked
+        && head.version == Version::HTTP_11
         && head.headers.get(header::UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
     if !is_websocket {
         head.remove_header(&header::UPGRADE);
@@ -116,7 +119,7 @@ fn named_by_connection(headers: &HeaderMap) -> Result<Option<Vec<HeaderName>>, F
                 is_framing: true,
             });
         };
-        if name != header::UPGRADE && name != header::TE {
+        if name != header::TE {
             named.push(name);
         }
     }

@@ -103,6 +103,10 @@ fn http10_gets_what_it_can_read() {
     run(async {
         let backend = Backend::answering(|asked| match asked.target.as_str() {
             "/chunked" => Reply::Bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".to_vec()),
+            "/hinted" => {
+                let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n";
+                Reply::Bytes(format!("{hints}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").into_bytes())
+            }
             _ => Reply::text("abc"),
         })
         .await;
@@ -115,6 +119,8 @@ fn http10_gets_what_it_can_read() {
         let mut client = Client::connect(world.at(80)).await;
         client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await;
         assert_eq!(client.response().await.header("connection"), "keep-alive");
+        client.send("GET /hinted HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await;
+        assert_eq!(client.response().await.status, 200, "it knows no answers before the answer");
         client.send("GET / HTTP/1.0\r\n\r\n").await;
         assert_eq!(client.response().await.text(), "abc");
         assert!(client.ends().await);
@@ -302,7 +308,7 @@ fn a_websocket_is_a_tunnel() {
         let backend = Backend::answering(|asked| {
             let upgrade = asked.headers.iter().any(|(name, value)| name.eq_ignore_ascii_case("upgrade") && value == "websocket");
             assert!(upgrade, "{asked:?}");
-            Reply::Mirror(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n".to_vec())
+            Reply::Mirror(SWITCHED.to_vec())
         })
         .await;
         let yaml = gateway("") + &route("all", ALL) + &speaking("web", "kubernetes.io/ws", &[backend.address]);
@@ -323,6 +329,48 @@ fn a_websocket_is_a_tunnel() {
         }
         drop(client);
         assert_eq!(world.record(1).await.status, 101);
+    });
+}
+
+#[test]
+fn nothing_is_upgraded_that_did_not_ask_for_it() {
+    run(async {
+        let backend =
+            Backend::answering(|asked| match asked.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade")) {
+                false if asked.target == "/plain" => Reply::text("plain"),
+                _ => Reply::Mirror(SWITCHED.to_vec()),
+            })
+            .await;
+        let world = world(backend.address).await;
+        let mut client = Client::connect(world.at(80)).await;
+        // A field that `Connection` does not name is of no connection that we know (RFC 9110, section 7.8).
+        client.send("GET /plain HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n").await;
+        assert_eq!(client.response().await.text(), "plain");
+        assert_eq!(client.get("a", "/").await.status, 502, "what a backend changes to by itself");
+        assert_eq!(ask(&h2(world.at(80)).await, request("http://a.example/")).await.unwrap().0.status, 502);
+    });
+}
+
+#[test]
+fn an_answer_that_cannot_be_passed_on_whole_is_none() {
+    run(async {
+        let backend = Backend::answering(|asked| {
+            Reply::Bytes(match asked.target.as_str() {
+                // The coding would be lost over HTTP/2, and what it did to the body not.
+                "/coded" => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".to_vec(),
+                // There is no body that the length could be of.
+                _ => b"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n".to_vec(),
+            })
+        })
+        .await;
+        let world = world(backend.address).await;
+        assert_eq!(get(world.at(80), "a", "/coded").await.status, 502);
+        let response = get(world.at(80), "a", "/empty").await;
+        assert_eq!((response.status, response.has("content-length")), (204, false));
+        let send = h2(world.at(80)).await;
+        assert_eq!(ask(&send, request("http://a.example/coded")).await.unwrap().0.status, 502);
+        let (head, ..) = ask(&send, request("http://a.example/empty")).await.unwrap();
+        assert_eq!((head.status.as_u16(), head.headers.contains_key("content-length")), (204, false));
     });
 }
 
