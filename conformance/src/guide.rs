@@ -9,9 +9,9 @@
 use std::fmt;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::manifest::{Manifest, is_route, kind, name};
+use crate::manifest::{Manifest, is_route, kind, list, name, parents, services, text};
 
 mod cases;
 mod scene;
@@ -108,10 +108,13 @@ impl Outcome {
     }
 }
 
-/// The whole folder as it stands, each Gateway on an address of its own: every Gateway serves, and every route has a word
-/// said about it, whether its kind is served or not.
+/// The whole folder as it stands, given what it lacks, each Gateway on an address of its own: every Gateway serves, and so does every
+/// route that a listener admits; the others are told that none does.
 fn together(guide: &Guide) -> Result<()> {
-    let scene = Scene::of(guide.files.iter().collect()).labelled(Labels::AsSelected).start()?;
+    let files = guide.files.iter().collect();
+    let scene = Scene::of(files).labelled(Labels::AsSelected).with_missing_gateways().with_secrets().start()?;
+    let routes = || guide.files.iter().flat_map(|file| &file.objects).filter(|object| is_route(object));
+    let mut served = 0;
     let statuses = scene.running.statuses()?;
     for object in guide.files.iter().flat_map(|file| &file.objects) {
         let full = name(object);
@@ -119,9 +122,21 @@ fn together(guide: &Guide) -> Result<()> {
             let answer = scene.get(&full, "nobody.example", "/nothing/here")?;
             ensure!(answer.status == 404, "Gateway {full} answered {} where no route is", answer.status);
         } else if is_route(object) {
-            ensure!(statuses.entry(kind(object), &full).is_some(), "nothing is said of {} {full}", kind(object));
+            let said = statuses.of(kind(object), &full).with_context(|| format!("nothing is said of {} {full}", kind(object)))?;
+            let accepted = list(said, "/parents/0/conditions").iter().find(|condition| text(condition, "/type") == "Accepted");
+            match accepted.map(|condition| text(condition, "/reason")) {
+                // Several match the same requests at one Gateway; which of them goes first is judged file by file.
+                Some("Accepted") => {
+                    let rivals = routes().filter(|other| kind(other) == kind(object) && parents(other) == parents(object));
+                    cases::expect_served(&scene, object, &rivals.flat_map(services).collect())?;
+                    served += 1;
+                }
+                Some("NotAllowedByListeners") => {}
+                _ => bail!("{} {full} is neither accepted nor refused: {said}", kind(object)),
+            }
         }
     }
+    ensure!(served * 2 > routes().count(), "only {served} of {} routes are served", routes().count());
     let alive = scene.running.admin("/healthz").context("after all were asked");
     alive.map(drop)
 }

@@ -1,7 +1,8 @@
 //! Manifests: those read from a folder, and those made up around them.
 //!
 //! In: YAML files, taken as text (the program shall have them as they stand) and as JSON values (to know what to ask). Out: the
-//! objects that such a folder leaves out, because a cluster would have them: Namespaces, Services, EndpointSlices, Gateways.
+//! objects that such a folder leaves out, because a cluster would have them: Namespaces, Services, EndpointSlices, Secrets,
+//! Gateways.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,6 +10,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 /// One file.
@@ -130,6 +133,15 @@ pub fn a_service_over(transport: &str, name: &str, port: u16, endpoints: &[Socke
             "endpoints": listed, "ports": [{"name": "", "port": target, "protocol": transport}],
         }),
     ]
+}
+
+/// A Secret with a certificate and its key, both in PEM.
+pub fn a_secret(name: &str, certificate: &str, key: &str) -> Value {
+    let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"namespace": namespace, "name": name},
+        "data": {"tls.crt": STANDARD.encode(certificate), "tls.key": STANDARD.encode(key)},
+    })
 }
 
 /// A Gateway with these listeners, each a protocol and a port, open to routes of every namespace.

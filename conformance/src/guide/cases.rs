@@ -3,15 +3,15 @@
 //! In: the guide and the file. Out: nothing, or the first expectation that does not hold. Names, paths and weights come from the
 //! file's objects, so a guide may call its things as it likes; what is odd about a file is what its number stands for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::Guide;
-use super::scene::{Labels, Scene, Served};
+use super::scene::{Labels, NAME, Scene, Served};
 use crate::echo::Heard;
-use crate::http::Request;
+use crate::http::{Request, Response};
 use crate::manifest::{Manifest, is_route, kind, list, name, namespace, parents, referred, services, text};
 
 /// How a file is judged.
@@ -52,7 +52,7 @@ fn class_with_unknown_parameters(guide: &Guide, file: &Manifest) -> Result<()> {
     Ok(())
 }
 
-/// The listener whose Secret is missing says so; the others serve.
+/// The listener whose Secret is missing says so; the others serve, and once it is there so does that one.
 fn listener_without_its_secret(guide: &Guide, file: &Manifest) -> Result<()> {
     let gateway = first(file, "Gateway")?;
     let full = name(gateway);
@@ -68,7 +68,17 @@ fn listener_without_its_secret(guide: &Guide, file: &Manifest) -> Result<()> {
             scene.expect_condition(("Gateway", &full), &conditions, ("Programmed", "True", "Programmed"))?;
         }
     }
-    scene.expect_status(&full, &Request::get("nobody.example", "/"), 404)
+    scene.expect_status(&full, &Request::get("nobody.example", "/"), 404)?;
+    drop(scene);
+
+    let whole = Scene::of(guide.base_and(file)).with_secrets().start()?;
+    for at in 0..list(gateway, "/spec/listeners").len() {
+        let conditions = format!("/listeners/{at}/conditions");
+        whole.expect_condition(("Gateway", &full), &conditions, ("Programmed", "True", "Programmed"))?;
+    }
+    let answer = whole.send_tls(&full, &Request::get(NAME, "/"))?;
+    ensure!(answer.status == 404, "over TLS it answered {}", answer.status);
+    Ok(())
 }
 
 /// One path prefix of one host goes to one backend, and nothing else does.
@@ -310,24 +320,66 @@ fn canary_by_header_then_by_weight(guide: &Guide, file: &Manifest) -> Result<()>
     route.expect_shares(&scene, route.rule(1)?, route.path(1)?)
 }
 
-/// Without `namespaces`, a listener takes routes of its Gateway's namespace only; the refusal says so. Once open to all, the HTTPRoute
-/// is served.
+/// Without `namespaces`, a listener takes routes of its Gateway's namespace only; the refusals say so. Once open to all, requests, bytes
+/// and datagrams are served side by side.
 fn routes_from_elsewhere_on_a_gateway_for_its_own(guide: &Guide, file: &Manifest) -> Result<()> {
     let route = Route::first(file)?;
     let closed = Scene::of(guide.base_and(file)).start()?;
     let refusal = ("Accepted", "False", "NotAllowedByListeners");
-    let message = closed.expect_condition(("HTTPRoute", &route.name), "/parents/0/conditions", refusal)?;
-    for word in ["own namespace", route.namespace, "All"] {
-        ensure!(message.contains(word), "the message does not say {word:?}: {message}");
+    for refused in file.objects.iter().filter(|object| is_route(object)) {
+        let message = closed.expect_condition((kind(refused), &name(refused)), "/parents/0/conditions", refusal)?;
+        for word in ["own namespace", namespace(refused), "All"] {
+            ensure!(message.contains(word), "the message does not say {word:?}: {message}");
+        }
     }
     closed.expect_status(&route.gateway, &route.get("/"), 404)?;
     drop(closed);
 
     let open = Scene::of(guide.base_and(file)).with_open_listeners().start()?;
-    let heard = open.heard(&route.gateway, &route.get("/"))?;
-    let expected = route.backend(route.rule(0)?, 0)?;
-    ensure!(heard.backend == expected, "went to {} instead of {expected}", heard.backend);
+    for route in file.objects.iter().filter(|object| is_route(object)) {
+        expect_served(&open, route, &services(route))?;
+    }
     Ok(())
+}
+
+/// What a route of any kind is for reaches one of its Services. Requests that an HTTPRoute matches may be of other routes too: of these
+/// one with one of `services` answers.
+pub(super) fn expect_served(scene: &Served, route: &Value, services: &BTreeSet<(String, u16)>) -> Result<()> {
+    let gateway = parents(route).into_iter().next().context("the route names no Gateway")?;
+    let host = list(route, "/spec/hostnames").first().and_then(Value::as_str).unwrap_or("any.example");
+    let port = || ends(route).map(|(_, (_, port))| port);
+    let backend = match kind(route) {
+        "TCPRoute" => met(&scene.send_to(&gateway, port()?, &Request::get(host, "/bytes"))?)?,
+        "TLSRoute" => met(&scene.send_tls(&gateway, &Request::get(host, "/bytes"))?)?,
+        "UDPRoute" => String::from_utf8_lossy(&scene.datagram(&gateway, port()?, b"?")?).trim_end_matches(" ?").to_owned(),
+        "GRPCRoute" => {
+            let asked = list(route, "/spec/rules").first().and_then(|rule| rule.pointer("/matches/0/method"));
+            let asked = asked.context("the first rule matches by method")?;
+            let path = format!("/{}/{}", text(asked, "/service"), text(asked, "/method"));
+            scene.call(&gateway, host, &path)?.said.trim_end_matches(&path).trim_end().to_owned()
+        }
+        _ => {
+            let route = Route::new(route)?;
+            let rule = route.rule(0)?;
+            let path = Some(text(rule, "/matches/0/path/value")).filter(|path| !path.is_empty()).unwrap_or("/");
+            let headers = list(rule, "/matches/0/headers").iter().map(|header| (text(header, "/name"), text(header, "/value")));
+            let request = headers.fold(route.get(path), |request, (name, value)| request.with(name, value));
+            if let Some(status) = rule.pointer("/filters/0/directResponse/statusCode").and_then(Value::as_u64) {
+                let answer = scene.send(&gateway, &request)?;
+                ensure!(u64::from(answer.status) == status, "{} answered {}", route.name, answer.status);
+                return Ok(());
+            }
+            scene.heard(&gateway, &request)?.backend
+        }
+    };
+    let is_expected = services.iter().any(|(service, _)| *service == backend);
+    ensure!(is_expected, "{} {} is served by {backend:?} instead of one of {services:?}", kind(route), name(route));
+    Ok(())
+}
+
+/// The backend that an answer is of.
+fn met(answer: &Response) -> Result<String> {
+    Ok(Heard::read(answer).context("no backend was met")?.backend)
 }
 
 /// An HTTPRoute as the cases look at it.

@@ -8,6 +8,7 @@ use std::fs;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail, ensure};
+use rcgen::CertifiedKey;
 use rustls::RootCertStore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -17,10 +18,13 @@ use crate::datagram::{self, DatagramEcho};
 use crate::echo::{Echo, Heard};
 use crate::http::{Connection, Request, Response, ask};
 use crate::manifest::{
-    self, Manifest, a_gateway, a_namespace, a_service_over, is_route, kind, list, listener_for, name, namespace, parents,
-    services, text,
+    self, Manifest, a_gateway, a_namespace, a_secret, a_service_over, is_route, kind, list, listener_for, name, namespace,
+    parents, referred, services, text,
 };
 use crate::program::{Program, Running};
+
+/// Whom certificates that are made up are for.
+pub(super) const NAME: &str = "made-up.example";
 
 /// Which labels the Namespaces get that the files' routes are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +41,14 @@ pub(super) struct Scene<'a> {
     files: Vec<&'a Manifest>,
     labels: Labels,
     gateways: bool,
+    secrets: bool,
     open: bool,
 }
 
 impl<'a> Scene<'a> {
     /// These files, with Services and bare Namespaces.
     pub(super) fn of(files: Vec<&'a Manifest>) -> Self {
-        Self { files, labels: Labels::Bare, gateways: false, open: false }
+        Self { files, labels: Labels::Bare, gateways: false, secrets: false, open: false }
     }
 
     /// Labels the Namespaces.
@@ -55,6 +60,12 @@ impl<'a> Scene<'a> {
     /// Adds the Gateways that routes name and no file has.
     pub(super) fn with_missing_gateways(mut self) -> Self {
         self.gateways = true;
+        self
+    }
+
+    /// Adds the Secrets that listeners name, each with a certificate for [`NAME`].
+    pub(super) fn with_secrets(mut self) -> Self {
+        self.secrets = true;
         self
     }
 
@@ -105,6 +116,13 @@ impl<'a> Scene<'a> {
             }
         }
         made_up.extend(missing.iter().map(|(parent, listeners)| a_gateway(parent, listeners)));
+        if self.secrets {
+            for secret in self.secrets_named() {
+                let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed([NAME.to_owned()])?;
+                roots.add(cert.der().clone())?;
+                made_up.push(a_secret(&secret, &cert.pem(), &signing_key.serialize_pem()));
+            }
+        }
         fs::write(folder.path().join("made-up.yaml"), manifest::file_of(&made_up))?;
 
         let of_missing = missing.values().flatten().map(|(_, port)| *port);
@@ -112,6 +130,16 @@ impl<'a> Scene<'a> {
         let ports: Vec<_> = ports.into_iter().collect();
         let running = Program::serving(&[folder.path()]).addresses(shown.len() + missing.len()).ports(&ports).start()?;
         Ok(Served { running, roots, _backends: backends, _folder: folder })
+    }
+
+    fn secrets_named(&self) -> BTreeSet<String> {
+        let gateways = self.objects().filter(|object| kind(object) == "Gateway");
+        let named = gateways.flat_map(|gateway| {
+            let listeners = list(gateway, "/spec/listeners").iter();
+            let references = listeners.flat_map(|listener| list(listener, "/tls/certificateRefs"));
+            references.map(|reference| referred(gateway, reference))
+        });
+        named.collect()
     }
 
     fn namespaces(&self) -> Vec<Value> {
@@ -150,7 +178,7 @@ fn listener_ports(gateway: &Value) -> impl Iterator<Item = u16> {
 #[derive(Debug)]
 pub(super) struct Served {
     pub(super) running: Running,
-    /// What those backends show that end TLS themselves.
+    /// What those backends show that end TLS themselves, and listeners whose Secrets were made up.
     roots: RootCertStore,
     _backends: Vec<Backend>,
     _folder: TempDir,
