@@ -1,6 +1,7 @@
 //! What lasts, while everything changes: WebSockets, gRPC streams, connections of bytes and flows of datagrams, in clear and over TLS, go
 //! on while routes come and go, endpoints go from three to none and back, listeners are added and removed, and certificates rotate,
-//! their own routes and endpoints included. New requests, handshakes, connections and flows meet what stands.
+//! their own routes and endpoints included; of a flow the route alone, as it goes where its endpoint is. New requests, handshakes,
+//! connections and flows meet what stands.
 //!
 //! What changes has a version that the editor counts up, and settles once it was seen served. A request is judged by the versions that
 //! stood between the one settled before it was sent and the last one written when its answer was there: these may be what it met, nothing
@@ -40,6 +41,8 @@ const FIRST_SERIAL: u64 = 64;
 const NAME: &str = "lasting.example";
 /// The same of connections of bytes, whose TLS ends at the gateway.
 const ENDED: &str = "ended.example";
+/// The same of those whose route and endpoint come and go.
+const KEPT: &str = "kept.example";
 /// What takes longer never comes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -53,7 +56,7 @@ fn changes_cut_nothing_that_lasts_and_new_traffic_meets_what_stands() {
             world.write(part, 1);
         }
         let folder = world.root.path().join("served");
-        let program = Program::serving(&[&folder]).ports(&[80, 443, 9000, 9001, 8088, 9002]).start().unwrap();
+        let program = Program::serving(&[&folder]).ports(&[80, 443, 9000, 9001, 8088, 9002, 9003, 9004]).start().unwrap();
         let at = Sockets::of(&program);
         let ends = Instant::now() + FOR;
 
@@ -72,12 +75,12 @@ fn changes_cut_nothing_that_lasts_and_new_traffic_meets_what_stands() {
                 )),
                 2 => tasks.push(lasting(
                     "a connection of bytes over TLS",
-                    world.tls(at.https, ENDED, b"bytes").await.unwrap().0,
+                    world.tls(at.https, KEPT, b"bytes").await.unwrap().0,
                     ends,
                     said,
                 )),
-                3 => tasks.push(lasting("a connection of bytes", TcpStream::connect(at.tcp).await.unwrap(), ends, said)),
-                _ => tasks.push(tokio::spawn(flow(at.udp, ends, said))),
+                3 => tasks.push(lasting("a connection of bytes", TcpStream::connect(at.kept_tcp).await.unwrap(), ends, said)),
+                _ => tasks.push(tokio::spawn(flow(at.kept_udp, ends, said))),
             }
         }
         for tls in [false, true] {
@@ -97,14 +100,22 @@ fn changes_cut_nothing_that_lasts_and_new_traffic_meets_what_stands() {
         tasks.push(tokio::spawn(opening_streams(Arc::clone(&world), at.https, ends)));
         tasks.push(tokio::spawn(connecting(at.tcp, at.udp, ends)));
 
-        let editing = Arc::clone(&world);
-        let edits = tokio::task::spawn_blocking(move || editing.edit_until(ends, at)).await.unwrap();
+        let meeting = tokio::spawn(meeting_bytes(Arc::clone(&world), at.kept_tcp, ends));
+        let edit = |parts: Vec<Part>| {
+            let world = Arc::clone(&world);
+            tokio::task::spawn_blocking(move || world.edit_until(&parts, ends, at))
+        };
+        // A route is toggled all the time, whatever else is edited meanwhile.
+        let (toggling, editing) = (edit(vec![Part::Toggled]), edit(Part::ALL[1..].to_vec()));
+        let (toggles, edits) = (toggling.await.unwrap(), editing.await.unwrap());
         for task in tasks {
             task.await.unwrap();
         }
+        let (met, refused) = meeting.await.unwrap();
         let said = said.load(Ordering::SeqCst);
-        println!("{edits} edits, {said} words over what lasts");
-        assert!(edits >= 12 && said >= 150, "{edits} edits, {said} words");
+        println!("{toggles} toggles, {edits} other edits, {said} words over what lasts, {met} met and {refused} refused");
+        assert!(toggles >= 15 && edits >= 12 && said >= 150, "{toggles} toggles, {edits} other edits, {said} words");
+        assert!(met > 0 && refused > 0, "{met} connections of bytes met an endpoint, {refused} none");
     });
 }
 
@@ -125,14 +136,22 @@ enum Part {
     LastingRoutes,
 }
 
+/// What has to be there for new connections of bytes by a route that comes and goes.
+const OF_BYTES: [Part; 2] = [Part::LastingRoutes, Part::LastingEndpoints];
+
 impl Part {
     const ALL: [Self; 6] =
         [Self::Toggled, Self::Churn, Self::Certificate, Self::Coming, Self::LastingEndpoints, Self::LastingRoutes];
 
+    /// Whether what comes and goes is there in this version.
+    fn is_there(version: u64) -> bool {
+        version % 2 == 1
+    }
+
     /// The status that a request meets when this version is served.
     fn status(self, version: u64) -> u16 {
-        match (self, version % 2) {
-            (_, 1) | (Self::Certificate, _) => 200,
+        match (self, Self::is_there(version)) {
+            (_, true) | (Self::Certificate, _) => 200,
             (Self::Churn | Self::LastingEndpoints, _) => 503,
             (Self::Toggled | Self::LastingRoutes | Self::Coming, _) => 404,
         }
@@ -154,13 +173,16 @@ struct Sockets {
     https: SocketAddr,
     tcp: SocketAddr,
     udp: SocketAddr,
+    kept_tcp: SocketAddr,
+    kept_udp: SocketAddr,
     coming: SocketAddr,
 }
 
 impl Sockets {
     fn of(program: &Running) -> Self {
         let at = |port| program.socket(port);
-        Self { http: at(80), https: at(443), tcp: at(9000), udp: at(9001), coming: at(8088) }
+        let (kept_tcp, kept_udp) = (at(9003), at(9004));
+        Self { http: at(80), https: at(443), tcp: at(9000), udp: at(9001), kept_tcp, kept_udp, coming: at(8088) }
     }
 }
 
@@ -266,6 +288,7 @@ struct World {
     web: Vec<SocketAddr>,
     lasting: SocketAddr,
     calls: SocketAddr,
+    bytes: SocketAddr,
     written: [AtomicU64; 6],
     settled: [AtomicU64; 6],
     issuer: Issuer<'static, KeyPair>,
@@ -283,10 +306,10 @@ impl World {
         let root = TempDir::new().unwrap();
         fs::create_dir(root.path().join("served")).unwrap();
         let ones = || std::array::from_fn(|_| AtomicU64::new(1));
-        let Backends { web, lasting, calls, .. } = backends;
+        let Backends { web, lasting, calls, bytes, .. } = backends;
         let issuer = Issuer::new(authority, key);
-        let (web, lasting, calls) = (web.clone(), *lasting, *calls);
-        let world = Self { root, web, lasting, calls, written: ones(), settled: ones(), issuer, roots };
+        let (web, lasting, calls, bytes) = (web.clone(), *lasting, *calls, *bytes);
+        let world = Self { root, web, lasting, calls, bytes, written: ones(), settled: ones(), issuer, roots };
         let mut fixed = vec![a_namespace("default", &[].into()), route("HTTPRoute", "churn", Some("churn.example"), "churn", 80)];
         fixed.extend(a_service("default/web", 80, &world.web));
         fixed.extend(a_service("default/bytes", 9000, &[backends.bytes]));
@@ -309,9 +332,9 @@ impl World {
     }
 
     /// Edits one part after another until then, each seen served before the next; says how often.
-    fn edit_until(&self, ends: Instant, at: Sockets) -> usize {
+    fn edit_until(&self, parts: &[Part], ends: Instant, at: Sockets) -> usize {
         let mut edits = 0;
-        for part in Part::ALL.into_iter().cycle() {
+        for part in parts.iter().copied().cycle() {
             if Instant::now() >= ends {
                 return edits;
             }
@@ -336,7 +359,7 @@ impl World {
                 let shown = tokio::runtime::Handle::current().block_on(self.tls(at.https, NAME, b"http/1.1"));
                 shown.is_ok_and(|(_, certificate)| is_of(&certificate, version))
             }
-            Part::Coming => status(at.coming).is_some() == (version % 2 == 1),
+            Part::Coming => status(at.coming).is_some() == Part::is_there(version),
             Part::LastingRoutes | Part::LastingEndpoints => {
                 let stands = |part: Part| part.status(self.written[part as usize].load(Ordering::SeqCst));
                 let due = [Part::LastingRoutes, Part::LastingEndpoints].map(stands).into_iter().find(|status| *status != 200);
@@ -347,7 +370,7 @@ impl World {
     }
 
     fn write(&self, part: Part, version: u64) {
-        let is_there = version % 2 == 1;
+        let is_there = Part::is_there(version);
         match part {
             Part::Toggled => {
                 let routes = [route("HTTPRoute", "toggled", Some("toggled.example"), "web", 80)];
@@ -359,7 +382,7 @@ impl World {
             }
             Part::Certificate => {
                 let key = KeyPair::generate().unwrap();
-                let mut params = CertificateParams::new([NAME, ENDED].map(str::to_owned)).unwrap();
+                let mut params = CertificateParams::new([NAME, ENDED, KEPT].map(str::to_owned)).unwrap();
                 params.serial_number = Some(SerialNumber::from(FIRST_SERIAL + version));
                 let certificate = params.signed_by(&key, &self.issuer).unwrap();
                 let data =
@@ -375,12 +398,16 @@ impl World {
                 let endpoints = |address: SocketAddr| if is_there { vec![address] } else { Vec::new() };
                 let mut objects = Vec::from(a_service("default/lasting", 80, &endpoints(self.lasting)));
                 objects.extend(a_service("default/calls", 80, &endpoints(self.calls)));
+                objects.extend(a_service("default/kept", 9003, &endpoints(self.bytes)));
                 self.replace("lasting-endpoints.yaml", &objects);
             }
             Part::LastingRoutes => {
                 let routes = [
                     route("HTTPRoute", "lasting", Some("lasting.example"), "lasting", 80),
                     route("GRPCRoute", "calls", Some("lasting.example"), "calls", 80),
+                    route("TCPRoute", "kept", None, "kept", 9003),
+                    route("TLSRoute", "kept-ended", Some(KEPT), "kept", 9003),
+                    route("UDPRoute", "kept-datagrams", None, "datagrams", 9001),
                 ];
                 self.replace("lasting-routes.yaml", if is_there { &routes } else { &[] });
             }
@@ -419,6 +446,10 @@ fn gateway(coming: bool) -> Value {
         json!({"name": "https", "protocol": "HTTPS", "port": 443, "tls": {"certificateRefs": [{"name": "certificate"}]}}),
         json!({"name": "ended", "protocol": "TLS", "port": 443, "hostname": ENDED,
             "tls": {"mode": "Terminate", "certificateRefs": [{"name": "certificate"}]}}),
+        json!({"name": "kept-ended", "protocol": "TLS", "port": 443, "hostname": KEPT,
+            "tls": {"mode": "Terminate", "certificateRefs": [{"name": "certificate"}]}}),
+        json!({"name": "kept", "protocol": "TCP", "port": 9003}),
+        json!({"name": "kept-datagrams", "protocol": "UDP", "port": 9004}),
         json!({"name": "bytes", "protocol": "TCP", "port": 9000}),
         json!({"name": "datagrams", "protocol": "UDP", "port": 9001}),
     ];
@@ -594,6 +625,37 @@ async fn opening_streams(world: Arc<World>, at: SocketAddr, ends: Instant) {
         timeout(PATIENCE, stream.read_exact(&mut heard)).await.expect("a new stream").unwrap();
         sleep(Duration::from_millis(30)).await;
     }
+}
+
+/// Opens connections of bytes by a route, and to an endpoint, that come and go: each is answered while both are there, and else it
+/// ends at once. Says how many did which.
+async fn meeting_bytes(world: Arc<World>, at: SocketAddr, ends: Instant) -> (usize, usize) {
+    let (mut met, mut refused) = (0, 0);
+    while Instant::now() < ends {
+        let since = OF_BYTES.map(|part| world.since(part));
+        let spoken = async {
+            // Whoever is refused may learn it as early as here.
+            let mut stream = TcpStream::connect(at).await?;
+            stream.write_all(b"hi").await?;
+            stream.read_exact(&mut [0; 2]).await
+        };
+        let is_met = timeout(PATIENCE, spoken).await.expect("an answer, or an end").is_ok();
+        if is_met {
+            met += 1;
+            for (part, since) in OF_BYTES.into_iter().zip(since) {
+                world.judge(part, since, "an answer", Part::is_there);
+            }
+        } else {
+            refused += 1;
+            let was_gone = OF_BYTES.into_iter().zip(since).any(|(part, since)| {
+                let until = world.written[part as usize].load(Ordering::SeqCst);
+                (since..=until).any(|version| !Part::is_there(version))
+            });
+            assert!(was_gone, "a connection was refused while route and endpoint stood");
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    (met, refused)
 }
 
 /// Whether a certificate is that of a version: its serial number, which has one byte, says so.
