@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use gateway_core::compile::Bound;
 use gateway_core::name::{Kind, ObjectId, ObjectName};
 use gateway_core::resource::{Gateway, HttpMatch, HttpRoute, Listener, ListenerSet, Object, PathMatchType, Protocol};
-use gateway_core::snapshot::Socket;
+use gateway_core::snapshot::{Socket, Transport};
 
 use crate::board::{Board, Verdict, attaches, is_route};
 use crate::files::Files;
@@ -97,7 +97,7 @@ impl Scene<'_> {
 
     fn listener(&self, gateway: &Gateway, holder: &ObjectId, listener: &Listener) -> [String; 5] {
         let mut doors = Vec::new();
-        for (socket, bound) in self.sockets_of(gateway, listener.port) {
+        for (socket, bound) in self.sockets_of(gateway, listener) {
             doors.push(match bound {
                 Bound::Yes => self.real(socket),
                 Bound::Refused(reason) => format!("{} refused: {reason}", self.real(socket)),
@@ -114,12 +114,15 @@ impl Scene<'_> {
         [listener.name.clone(), listener.protocol.to_string(), doors.join(", "), hostname, routes]
     }
 
-    /// The sockets of a listener's port on the addresses of its Gateway.
-    fn sockets_of(&self, gateway: &Gateway, port: u16) -> impl Iterator<Item = (&Socket, &Bound)> {
+    /// The sockets of a listener on the addresses of its Gateway.
+    fn sockets_of(&self, gateway: &Gateway, listener: &Listener) -> impl Iterator<Item = (&Socket, &Bound)> {
+        let transport = if listener.protocol == Protocol::Udp { Transport::Udp } else { Transport::Tcp };
+        let port = listener.port;
         let id = ObjectId::new(Kind::Gateway, gateway.meta.name.clone());
         let shown = self.board.addresses(&id);
         self.sockets.iter().filter(move |(socket, _)| {
-            socket.port == port && socket.address.is_none_or(|address| shown.contains(&address.to_string()))
+            (socket.port, socket.transport) == (port, transport)
+                && socket.address.is_none_or(|address| shown.contains(&address.to_string()))
         })
     }
 
@@ -234,7 +237,7 @@ impl Scene<'_> {
                     && parent.port.is_none_or(|port| port == listener.port)
             };
             for listener in listeners.iter().filter(fits) {
-                let open = self.sockets_of(gateway, listener.port).find(|(_, bound)| **bound == Bound::Yes);
+                let open = self.sockets_of(gateway, listener).find(|(_, bound)| **bound == Bound::Yes);
                 let Some((socket, _)) = open else { continue };
                 let address = socket.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
                 let port = self.ports.get(&socket.port).copied().unwrap_or(socket.port);

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::scene::{Folder, GATEWAY, ask, fresh_address, route, start};
+use crate::scene::{Folder, GATEWAY, ask, fresh_address, route, run, start};
 
 fn two_gateways() -> Folder {
     let folder = Folder::new();
@@ -33,4 +33,21 @@ fn on_one_shared_address_the_first_by_name_has_the_port() {
     let running = start(&[folder.root()], Stdio::null());
     running.until_body("/", "other");
     running.until_said("Gateway x/web: listener http: not accepted: ");
+}
+
+#[test]
+fn where_streams_and_datagrams_share_a_port_number_each_listener_is_told_with_its_own_socket() {
+    let folder = Folder::new();
+    let more = "  - {name: bytes, port: 8053, protocol: TCP}\n  - {name: names, port: 8053, protocol: UDP}\n";
+    folder.write("all.yaml", format!("{GATEWAY}{more}"));
+    let running = run(&[folder.root()]);
+    running.until_said("names");
+    let said = running.said();
+    let row = |name: &str| -> Vec<_> {
+        let mut rows = said.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        rows.find(|row| row.first() == Some(&name)).unwrap_or_default()
+    };
+    let socket = format!("{}:8053", running.address);
+    assert_eq!(row("bytes")[..4], ["bytes", "TCP", &socket, "any"], "{said}");
+    assert_eq!(row("names")[..4], ["names", "UDP", &format!("{socket}/udp"), "any"], "{said}");
 }
