@@ -380,7 +380,7 @@ pub(crate) enum FieldValidation {
 pub(crate) enum HostNames {
     /// Services of type ExternalName nowhere, XBackends as with `elsewhere`
     Refused,
-    /// To addresses that are not of this machine or its network segment
+    /// To addresses that are neither loopback nor link-local
     Elsewhere,
     /// To any address
     Anywhere,

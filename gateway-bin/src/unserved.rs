@@ -1,8 +1,8 @@
 //! Which backends that are referred to nobody serves.
 //!
 //! In: the objects in force. Out: Services, with the port, that are missing or have no endpoint, and the flag that would serve each.
-//! Routes of every kind count, with the targets of their filters, and the filters of listeners. Advice for people: what requests meet
-//! is the compiler's to say.
+//! Routes of every kind count, with the targets of their filters, and the filters of listeners. A Service that is found by its name has
+//! endpoints, as far as can be told. Advice for people: what requests meet is the compiler's to say.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -20,9 +20,9 @@ pub(crate) struct ServicePort {
     port: u16,
 }
 
-/// The backends that nobody serves.
-pub(crate) fn unserved(objects: &HashMap<ObjectId, Object>) -> BTreeSet<ServicePort> {
-    let served = served(objects);
+/// The backends that nobody serves. `by_name` says whether Services without EndpointSlices are found by their names.
+pub(crate) fn unserved(objects: &HashMap<ObjectId, Object>, by_name: bool) -> BTreeSet<ServicePort> {
+    let served = served(objects, by_name);
     let mut unserved = BTreeSet::new();
     for object in objects.values() {
         let namespace = object.meta().name.namespace();
@@ -120,22 +120,25 @@ fn of_listeners(listeners: &[Listener]) -> Vec<&BackendObjectRef> {
     filters.filter_map(|filter| filter.external_auth.as_ref()).map(|auth| &auth.backend_ref).collect()
 }
 
-fn served(objects: &HashMap<ObjectId, Object>) -> HashSet<(ServicePort, Transport)> {
+fn served(objects: &HashMap<ObjectId, Object>, by_name: bool) -> HashSet<(ServicePort, Transport)> {
     let mut slices: HashMap<(&str, &str), Vec<&EndpointSlice>> = HashMap::new();
     for object in objects.values() {
         if let Object::EndpointSlice(slice) = object
             && let Some(service) = slice.service()
-            && slice.endpoints.iter().any(|endpoint| endpoint.conditions.is_ready() || endpoint.conditions.is_draining())
         {
-            slices.entry((slice.meta.name.namespace(), service)).or_default().push(slice);
+            let of_service = slices.entry((slice.meta.name.namespace(), service)).or_default();
+            if slice.endpoints.iter().any(|endpoint| endpoint.conditions.is_ready() || endpoint.conditions.is_draining()) {
+                of_service.push(slice);
+            }
         }
     }
     let mut served = HashSet::new();
     for object in objects.values() {
         let Object::Service(service) = object else { continue };
         let name = &service.meta.name;
-        let own = slices.get(&(name.namespace(), name.name())).map_or(&[][..], Vec::as_slice);
-        let elsewhere = service.spec.service_type == ServiceType::ExternalName;
+        let own = slices.get(&(name.namespace(), name.name()));
+        let elsewhere = service.spec.service_type == ServiceType::ExternalName || (by_name && own.is_none());
+        let own = own.map_or(&[][..], Vec::as_slice);
         for port in &service.spec.ports {
             let transport = match port.protocol {
                 TransportProtocol::Tcp => Transport::Tcp,

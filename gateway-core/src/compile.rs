@@ -139,10 +139,17 @@ pub enum ExternalNames {
     /// Such Services do not. XBackends, which are made for it, lead to addresses elsewhere.
     #[default]
     Refused,
-    /// They do, and like XBackends to addresses elsewhere: not of this machine, the local network segment, or Services of the cluster.
+    /// They do, and like XBackends to addresses elsewhere: neither loopback nor link-local ones, nor those of Services of the cluster.
     Elsewhere,
     /// They do, and all may lead to any address.
     Anywhere,
+}
+
+impl ExternalNames {
+    /// Whether requests may go to an address that a host name resolves to, as far as that can be told of the address alone.
+    pub fn admits(self, address: IpAddr) -> bool {
+        self == Self::Anywhere || endpoints::is_elsewhere(address, None)
+    }
 }
 
 /// How many listeners a Gateway and its ListenerSets hold together. Those beyond get `TooManyListeners`: the Gateway's own go first,

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use gateway_core::compile::{Change, Compiler, Fact};
+use gateway_core::compile::{Change, Compiler, ExternalNames, Fact};
 use gateway_core::name::Kind;
 use gateway_core::resource::{Gateway, Object};
 use tokio::sync::oneshot;
@@ -61,6 +61,11 @@ pub(crate) struct Follower {
     /// When to look for changes without being told.
     poll_at: Option<Instant>,
     alarm: Alarm,
+    /// Services without EndpointSlices are found by their names.
+    by_name: bool,
+    external_names: ExternalNames,
+    /// Host names of which it was said that nothing is sent where they lead.
+    barred: BTreeSet<Arc<str>>,
     /// When the summary is printed at the latest; none once it is.
     summary_by: Option<Instant>,
 }
@@ -71,7 +76,9 @@ impl Follower {
         let extensions = place.gateway.extensions();
         let reading = &flags.given.reading;
         let files = Files::new(&flags.given.paths, setup::reader(reading, extensions), &place.backends, &reading.secrets);
-        let compiler = Compiler::new(setup::options(&flags.given.reading, extensions, setup::settings(flags)));
+        let options = setup::options(reading, extensions, setup::settings(flags));
+        let (by_name, external_names) = (options.service_names.is_some(), options.external_names);
+        let compiler = Compiler::new(options);
         // The thread may be gone when the last events come.
         let told = move |sighting| drop(tell.send(Event::Sighting(sighting)));
         let watch = match flags.poll {
@@ -88,6 +95,9 @@ impl Follower {
             problems: BTreeSet::new(),
             poll_at,
             alarm: Alarm::default(),
+            by_name,
+            external_names,
+            barred: BTreeSet::new(),
             summary_by: None,
             place,
         }
@@ -139,7 +149,10 @@ impl Follower {
         for event in events {
             match event {
                 Event::Sighting(sighting) => self.notices.note(sighting, self.files.scan(), Instant::now()),
-                Event::Fact(fact) => changes.push(self.place.state.remember(fact)),
+                Event::Fact(fact) => {
+                    self.tell_barred(&fact);
+                    changes.push(self.place.state.remember(fact));
+                }
                 Event::Reread => everything = Some(true),
             }
         }
@@ -208,6 +221,21 @@ impl Follower {
         lines.iter().for_each(|line| say(line));
     }
 
+    /// Says of a host name that nothing is sent where it leads, once.
+    fn tell_barred(&mut self, fact: &Fact) {
+        let Fact::Resolved(host, found) = fact else { return };
+        let found = found.as_deref().unwrap_or_default();
+        if found.is_empty() || found.iter().any(|address| self.external_names.admits(*address)) {
+            self.barred.remove(host);
+        } else if self.barred.insert(Arc::clone(host)) {
+            let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+            let found = found.join(", ");
+            say(&format!(
+                "{host} leads to {found}, where nothing is sent unless the program is run with --external-names anywhere"
+            ));
+        }
+    }
+
     fn tell_problems(&mut self) {
         if self.files.take_changed() {
             let now = self.files.problems();
@@ -237,6 +265,7 @@ impl Follower {
             ports: &self.place.ports,
             homeless: self.allotment.without().map(|(name, reason)| (name.clone(), reason)).collect(),
             admin: self.place.admin,
+            by_name: self.by_name,
         };
         let summary = scene.summary();
         drop(known);

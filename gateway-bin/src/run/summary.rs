@@ -26,6 +26,8 @@ pub(crate) struct Scene<'a> {
     /// Gateways that got no address, and why.
     pub(crate) homeless: Vec<(ObjectName, String)>,
     pub(crate) admin: Option<SocketAddr>,
+    /// Services without EndpointSlices are found by their names.
+    pub(crate) by_name: bool,
 }
 
 impl Scene<'_> {
@@ -173,7 +175,7 @@ impl Scene<'_> {
     }
 
     fn unserved(&self, text: &mut String) {
-        let unserved = unserved(self.objects());
+        let unserved = unserved(self.objects(), self.by_name);
         if unserved.is_empty() {
             return;
         }

@@ -41,10 +41,14 @@ fn a_service_without_slices_is_reached_by_the_name_that_the_template_gives_it() 
     folder.write("a.yaml", route(&format!("name: cart, port: {port}")) + &service);
     let template = ["--resolve-services", "{name}.localhost"];
     let refused = run(&[folder.root(), template[0], template[1]]);
-    refused.until_said("cart");
+    refused.until_said("cart.localhost leads to 127.0.0.1");
+    refused.until_said("--external-names anywhere");
     refused.until_status("/", 503);
     let running = run(&[folder.root(), template[0], template[1], "--external-names", "anywhere"]);
     running.until_body("/", "by name");
+    running.until_said("HTTPRoutes: 1 of 1 in order");
+    let said = running.said();
+    assert!(!said.contains("without endpoints") && !said.contains("leads to"), "{said}");
     let elsewhere = "apiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: x}\nspec: {type: ExternalName, externalName: gone.invalid}\n";
     folder.write("a.yaml", route(&format!("name: cart, port: {port}")) + elsewhere);
     running.until_status("/", 503);

@@ -70,8 +70,8 @@ pub(super) fn behind_name(host: &str, port: u16, facts: &Facts, names: ExternalN
     in_order(addresses.map(|address| SocketAddr::new(address.to_canonical(), port)).collect()).into()
 }
 
-/// Whether an address is not of this machine, the local network segment, or a Service of the cluster.
-fn is_elsewhere(address: IpAddr, services: Option<&[Network]>) -> bool {
+/// Whether an address is neither loopback nor link-local, nor of a Service of the cluster.
+pub(super) fn is_elsewhere(address: IpAddr, services: Option<&[Network]>) -> bool {
     let address = address.to_canonical();
     let is_here = match address {
         IpAddr::V4(it) => it.is_loopback() || it.is_link_local() || it.is_multicast() || it.is_broadcast() || it.octets()[0] == 0,
