@@ -127,6 +127,8 @@ pub enum Reason {
     MethodNotServed,
     /// 404: nobody listens for this host here.
     NoListener,
+    /// 404: the listener has nothing to show on TLS; the text says why.
+    Closed(Arc<str>),
     /// 421: another listener of the socket answers for this host, or asks for other client certificates than the connection's.
     Misdirected,
     /// 404: no rule of the listener matches.
@@ -143,8 +145,8 @@ pub enum Reason {
     Unfiltered,
     /// 500: the rule cannot forward; the text says why.
     Rule(Arc<str>),
-    /// 500: the share of an invalid backendRef.
-    InvalidBackend,
+    /// 500: the share of an invalid backendRef; the text says why.
+    InvalidBackend(Arc<str>),
     /// 500: the backend should be spoken to over TLS and cannot; the text says why.
     BrokenBackend(Arc<str>),
     /// 503: the backend has no endpoint.
@@ -168,11 +170,11 @@ impl Reason {
         match self {
             Self::BadHost | Self::BadTarget | Self::QueryTooLong => StatusCode::BAD_REQUEST,
             Self::MethodNotServed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NoListener | Self::NoRule => StatusCode::NOT_FOUND,
+            Self::NoListener | Self::Closed(_) | Self::NoRule => StatusCode::NOT_FOUND,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::PathTooLong => StatusCode::URI_TOO_LONG,
             Self::HeaderTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Listener(_) | Self::Unfiltered | Self::Rule(_) | Self::InvalidBackend | Self::BrokenBackend(_) => {
+            Self::Listener(_) | Self::Unfiltered | Self::Rule(_) | Self::InvalidBackend(_) | Self::BrokenBackend(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
             Self::NoEndpoint | Self::NoAuthority => StatusCode::SERVICE_UNAVAILABLE,
@@ -183,13 +185,13 @@ impl Reason {
     pub fn grpc_status(&self) -> GrpcStatus {
         match self {
             Self::BadHost | Self::BadTarget | Self::Unfiltered => GrpcStatus::Internal,
-            Self::MethodNotServed | Self::NoListener | Self::NoRule => GrpcStatus::Unimplemented,
+            Self::MethodNotServed | Self::NoListener | Self::Closed(_) | Self::NoRule => GrpcStatus::Unimplemented,
             Self::PathTooLong | Self::HeaderTooLong | Self::QueryTooLong => GrpcStatus::ResourceExhausted,
             // On a connection of its own the call may be served.
             Self::Misdirected => GrpcStatus::Unavailable,
             Self::Listener(_)
             | Self::Rule(_)
-            | Self::InvalidBackend
+            | Self::InvalidBackend(_)
             | Self::BrokenBackend(_)
             | Self::NoEndpoint
             | Self::NoAuthority => GrpcStatus::Unavailable,
@@ -209,9 +211,9 @@ impl fmt::Display for Reason {
             Self::PathTooLong => "the path is too long",
             Self::HeaderTooLong => "a header value is too long",
             Self::QueryTooLong => "a query value is too long",
-            Self::Listener(why) | Self::Rule(why) | Self::BrokenBackend(why) => why,
+            Self::Listener(why) | Self::Rule(why) | Self::InvalidBackend(why) | Self::BrokenBackend(why) => why,
+            Self::Closed(why) => return write!(f, "the listener is closed: {why}"),
             Self::Unfiltered => "the filters of the listener did not run",
-            Self::InvalidBackend => "the backend reference is invalid",
             Self::NoEndpoint => "the backend has no endpoint",
             Self::NoAuthority => "the backend that authorizes requests has no endpoint",
         })
@@ -287,7 +289,11 @@ fn select<'a>(listeners: &'a Listeners, tls: Option<&Handshake>, host: Option<&s
             return Err(Reason::Misdirected);
         }
     }
-    if best.listener.is_open() && best.listener.protocol.is_http() { Ok(best) } else { Err(Reason::NoListener) }
+    match &best.listener.certificates {
+        Err(why) => Err(Reason::Closed(Arc::clone(why))),
+        Ok(_) if best.listener.protocol.is_http() => Ok(best),
+        Ok(_) => Err(Reason::NoListener),
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::admit::{Admitted, Reason, Refusal};
 use crate::name::ObjectName;
 use crate::snapshot::filters::{Reply, Step};
 use crate::snapshot::matching::{Match, PathPattern};
-use crate::snapshot::{Action, Backend, Listener, Persistence, Rule, Snapshot, Split, Target, Turn, cors};
+use crate::snapshot::{Action, Backend, Listener, Persistence, Rule, Snapshot, Split, Target, TargetAction, Turn, cors};
 
 mod course;
 mod fields;
@@ -72,8 +72,13 @@ impl Answer {
     /// What to do first, in order. What concerns responses is left out: edits are for those of backends, and what other origins
     /// are told stands among `headers`.
     pub fn tasks(&self) -> impl Iterator<Item = Task<'_>> {
-        let tasks = self.course.iter().flat_map(|course| course.tasks(&self.rule));
-        tasks.filter(|task| !matches!(task, Task::EditResponse(_) | Task::Cors(..)))
+        self.steps().filter_map(|(_, task)| task)
+    }
+
+    /// All steps of the rule and the chosen target, each with its task, where there is one for this request.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = (&Step, Option<Task<'_>>)> {
+        let steps = self.course.iter().flat_map(|course| course.steps(&self.rule));
+        steps.map(|(step, task)| (step, task.filter(|task| !matches!(task, Task::EditResponse(_) | Task::Cors(..)))))
     }
 }
 
@@ -99,6 +104,11 @@ impl Forward {
     /// What to do, in order: the rule's steps, then the chosen target's.
     pub fn tasks(&self) -> impl Iterator<Item = Task<'_>> {
         self.course.tasks(&self.rule)
+    }
+
+    /// All steps of the rule and the chosen target, each with its task, where there is one for this request.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = (&Step, Option<Task<'_>>)> {
+        self.course.steps(&self.rule)
     }
 }
 
@@ -169,7 +179,7 @@ impl<'a> Case<'a> {
         if let Some(answer) = self.preflight(&target.steps) {
             return Ok(answer);
         }
-        if let Some(reply) = &target.reply {
+        if let TargetAction::Reply(reply) = &target.action {
             return self.reply(reply, Some(at), turns);
         }
         let backend = Arc::clone(backend(&self.admitted.snapshot, target, &self.admitted.listener().gateway)?);
@@ -223,7 +233,7 @@ fn choose<'a>(split: &'a Split, turns: &mut impl FnMut(&Turn) -> u64) -> Result<
         Some(turn) if split.targets().len() > 1 => split.pick(turns(turn)),
         _ => 0,
     };
-    split.targets().get(at).map(|target| (at, target)).ok_or(Reason::InvalidBackend)
+    split.targets().get(at).map(|target| (at, target)).ok_or_else(|| Reason::Rule("the rule has no backend".into()))
 }
 
 /// The backend of a target, where it can be used.
@@ -234,7 +244,15 @@ fn backend<'a>(snapshot: &'a Snapshot, target: &Target, gateway: &ObjectName) ->
 
 /// The backend of a target, whatever is known of it.
 fn found<'a>(snapshot: &'a Snapshot, target: &Target) -> Result<&'a Arc<Backend>, Reason> {
-    target.backend.and_then(|id| snapshot.backend(id)).ok_or(Reason::InvalidBackend)
+    match &target.action {
+        TargetAction::Forward(id) => snapshot.backend(*id).ok_or_else(|| invalid("nothing is known of the backend")),
+        TargetAction::Fail(why) => Err(Reason::InvalidBackend(Arc::clone(why))),
+        TargetAction::Reply(_) => Err(invalid("only HTTP can be answered")),
+    }
+}
+
+fn invalid(why: &str) -> Reason {
+    Reason::InvalidBackend(why.into())
 }
 
 /// A refusal after the listener is known.

@@ -5,6 +5,7 @@
 //!
 //! Candidates whose host name or whose exact path, prefix, service or method does not hold are not met at all, and are not listed.
 
+mod shares;
 mod tasks;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use crate::snapshot::{Tier, Turn};
 
 mod stream;
 
+pub use shares::Share;
 pub use stream::{StreamExplanation, StreamOutcome, Tls, explain_datagram, explain_stream};
 pub(crate) use tasks::{edited, limits, repeated, stays};
 
@@ -39,6 +41,9 @@ pub struct Explanation {
     pub candidates: Vec<Candidate>,
     /// What is done.
     pub outcome: Outcome,
+    /// What is done with the requests of the rule, where it shares them among several backendRefs; `outcome` is that of the one whose
+    /// turn comes next.
+    pub shares: Vec<Share<Outcome>>,
     /// What is done before, in order: edits, copies, questions to others.
     pub steps: Vec<String>,
     /// On which terms it is forwarded: time limits, retries, sessions.
@@ -117,11 +122,11 @@ pub fn explain(admitted: &Admitted, head: &Parts) -> Explanation {
     let authority = admitted.authority();
     let mut record = Record { head, authority, candidates: Vec::new(), winner: None };
     let walked = walk(admitted, head, &mut record);
-    let decision = match (record.winner, walked) {
+    let (decision, shares) = match (record.winner, walked) {
         // What comes after the winner is only for show, and may end as it likes.
-        (Some(winner), _) => perform(admitted, head, winner, Turn::peek),
-        (None, Ok(())) => refuse(admitted, None, Reason::NoRule),
-        (None, Err(reason)) => refuse(admitted, None, reason),
+        (Some(winner), _) => (perform(admitted, head, winner, Turn::peek), shares::of_request(admitted, head, winner)),
+        (None, Ok(())) => (refuse(admitted, None, Reason::NoRule), Vec::new()),
+        (None, Err(reason)) => (refuse(admitted, None, reason), Vec::new()),
     };
     Explanation {
         listener: admitted.listener().id.to_string(),
@@ -129,7 +134,8 @@ pub fn explain(admitted: &Admitted, head: &Parts) -> Explanation {
         path: admitted.path(head).to_owned(),
         candidates: record.candidates,
         outcome: outcome(&decision, is_grpc(head)),
-        steps: admitted.guards().iter().map(tasks::guard).chain(tasks::first(&decision)).collect(),
+        shares,
+        steps: admitted.guards().iter().map(tasks::guard).chain(tasks::first(&decision, admitted, 0)).collect(),
         terms: tasks::terms(&decision, head),
     }
 }
@@ -237,7 +243,7 @@ impl fmt::Display for Explanation {
         for candidate in &self.candidates {
             writeln!(f, "  {candidate}")?;
         }
-        write!(f, "{}", self.outcome)?;
+        shares::write(f, &self.outcome, &self.shares)?;
         self.steps.iter().try_for_each(|step| write!(f, "\n  first: {step}"))?;
         self.terms.iter().try_for_each(|term| write!(f, "\n  terms: {term}"))
     }
@@ -333,7 +339,7 @@ refused with 500: a marker";
                 {"route": "HTTPRoute test/long", "rule": 0, "index": 0, "host": "*", "asks": "expression /long.*",
                  "verdict": "missed", "because": "path does not match"},
             ],
-            "outcome": {"does": "refuse", "status": 500, "because": "a marker"}, "steps": [], "terms": [],
+            "outcome": {"does": "refuse", "status": 500, "because": "a marker"}, "shares": [], "steps": [], "terms": [],
         });
         assert_eq!(json, expected);
         let explanation = explained(candidates, &format!("GET shop.example/long{}", "g".repeat(9000)));

@@ -55,7 +55,7 @@ pub(crate) use names::Tier;
 pub use persistence::{Carrier, Cookie, Persistence, Source};
 pub use retry::{Failure, Retry};
 pub(crate) use rule::cors;
-pub use rule::{Action, Rule, RuleId, Target};
+pub use rule::{Action, Rule, RuleId, Target, TargetAction};
 pub use split::{Split, Turn};
 pub(crate) use table::{Asks, Bucket, Candidate, Columns, Gate, HEADER_COLUMNS, Print, QUERY_COLUMNS};
 pub use timeouts::{Timeout, Timeouts};

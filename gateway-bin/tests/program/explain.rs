@@ -153,6 +153,37 @@ fn what_is_done_beside_forwarding_is_told() {
 }
 
 #[test]
+fn shares_that_fail_and_listeners_that_are_closed_are_explained() {
+    let folder = everything();
+    let split = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: split, namespace: x}
+spec:
+  parentRefs: [{name: web}]
+  hostnames: [split.example]
+  rules: [{backendRefs: [{name: cart, port: 80, weight: 9}, {name: missing, port: 80}]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: closed, namespace: x}
+spec:
+  gatewayClassName: any
+  listeners: [{name: https, port: 8443, protocol: HTTPS, tls: {certificateRefs: [{name: missing}]}}]
+";
+    folder.write("split.yaml", split);
+    let (status, text) = explained(&folder, "http://split.example/", &[]);
+    let expected = "next: forwarded to x/cart:80, which has one endpoint
+  share: 9 of 10 forwarded to x/cart:80, which has one endpoint
+  share: 1 of 10 refused with 500: the backend reference is invalid: Service x/missing does not exist (BackendNotFound)
+  endpoints: 127.0.0.1:9
+";
+    assert!(status == 0 && text.ends_with(expected), "{text}");
+    let (status, text) = explained(&folder, "https://any.example:8443/", &[]);
+    assert!(status == 1 && text.ends_with("refused: the listener is closed: Secret x/missing does not exist\n"), "{text}");
+}
+
+#[test]
 fn connections_and_datagrams_are_explained_as_json() {
     let folder = everything();
     let json = |url: &str| -> Value { serde_json::from_str(&explained(&folder, url, &["-o", "json"]).1).unwrap() };
@@ -161,7 +192,10 @@ fn connections_and_datagrams_are_explained_as_json() {
     assert_eq!((&passed["socket"], &passed["serverName"]), (&"*:443".into(), &"db.example".into()));
     assert_eq!((&passed["candidates"][0]["verdict"], &passed["endpoints"]), (&"won".into(), &json!(["127.0.0.1:9"])));
     assert_eq!(json("udp://:53")["outcome"]["tls"], "unseen");
-    assert_eq!(json("tcp://:80"), json!({"socket": "*:80", "candidates": [], "outcome": {"does": "http"}, "endpoints": []}));
+    assert_eq!(
+        json("tcp://:80"),
+        json!({"socket": "*:80", "candidates": [], "outcome": {"does": "http"}, "shares": [], "endpoints": []})
+    );
     let refused = json("grpc://other.example/a/b");
     assert_eq!(refused["outcome"], json!({"does": "refuse", "status": 404, "grpcStatus": 12, "because": "no rule matches"}));
 }

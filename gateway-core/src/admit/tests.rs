@@ -95,7 +95,7 @@ fn a_host_that_no_listener_matches_is_404_over_tls_too() {
 
 #[test]
 fn a_closed_listener_keeps_its_name() {
-    let closed = Listener { certificates: None, ..tls_listener("closed", Some("a.example")) };
+    let closed = Listener { certificates: Err("no Secret".into()), ..tls_listener("closed", Some("a.example")) };
     let snapshot = snapshot([tls_listener("any", None), closed], []);
     let status = |server_name| {
         let refused = admit(&snapshot, &tls_arrival(Some(server_name)), &head("GET a.example/"));

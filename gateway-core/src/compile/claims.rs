@@ -80,8 +80,8 @@ pub(super) fn claims_of(first: &Rank, gateway: &ObjectName, ground: &Ground, lis
 
 /// What the certificates that a listener shows are valid for, each name once.
 fn names(listener: &ListenerState) -> Arc<[Box<str>]> {
-    let set = listener.certificates.as_ref().filter(|_| listener.closed.is_none());
-    match set.map(|set| &*set.certificates) {
+    let set = listener.certificates.as_ref().ok().filter(|_| listener.closed.is_none());
+    match set.and_then(Option::as_ref).map(|set| &*set.certificates) {
         None => Arc::default(),
         Some([only]) => Arc::clone(&only.names),
         Some(several) => {

@@ -381,16 +381,15 @@ fn note_ports(
 
 /// A listener as traffic meets it. `host` is the Gateway that it belongs to.
 fn traffic(holder: &ObjectId, host: &GatewayState, listener: &ListenerState, protocol: Protocol) -> Listener {
-    // One that is closed passes no bytes through either: it stands like one that has no certificate.
-    let is_closed = listener.closed.is_some();
-    let protocol = if is_closed && protocol == Protocol::TlsPassthrough { Protocol::TlsTerminate } else { protocol };
+    // One that is closed stands like one that has no certificate, and passes no bytes through either.
+    let closed = listener.closed.as_ref().map(|(_, why)| why.as_str().into());
     Listener {
         id: ListenerId { parent: holder.clone(), name: listener.surface.name.clone() },
         gateway: host.object.meta.name.clone(),
         hostname: listener.surface.hostname.clone().filter(|_| Family::of(protocol).has_names()),
         protocol,
         port: listener.surface.port,
-        certificates: if is_closed { None } else { listener.certificates.clone() },
+        certificates: closed.map_or_else(|| listener.certificates.clone(), Err),
         tls: listener.tls.clone(),
         validation: listener.validation.clone(),
         filters: listener.filters.clone(),

@@ -115,8 +115,8 @@ pub(super) struct ListenerState {
     pub(super) unfiltered: Option<Fault>,
     /// Why a reference of it is broken.
     pub(super) reference: Option<Fault>,
-    /// What it serves on TLS.
-    pub(super) certificates: Option<Arc<CertificateSet>>,
+    /// What it serves on TLS; or why it has nothing to serve.
+    pub(super) certificates: Result<Option<Arc<CertificateSet>>, Arc<str>>,
     /// How it speaks TLS.
     pub(super) tls: TlsOptions,
     /// What it asks of its clients.
@@ -140,7 +140,7 @@ impl ListenerState {
 
     /// Whether it can carry traffic when its sockets are bound.
     pub(super) fn is_usable(&self) -> bool {
-        self.is_accepted() && self.filters.is_ok() && (!self.ends_tls() || self.certificates.is_some())
+        self.is_accepted() && self.filters.is_ok() && self.certificates.is_ok()
     }
 
     /// Takes a fault. Where it `has_place`, a listener for names keeps its own, so that no other answers to them.
@@ -160,14 +160,9 @@ impl ListenerState {
         self.protocol.map(Family::of)
     }
 
-    /// Whether its TLS ends here.
-    pub(super) fn ends_tls(&self) -> bool {
-        self.protocol.is_some_and(snapshot::Protocol::ends_tls)
-    }
-
     /// When time alone will change a verdict on it, in seconds since 1970.
     pub(super) fn moments(&self) -> impl Iterator<Item = i64> {
-        self.certificates.iter().flat_map(|set| &set.certificates).flat_map(|found| moments(found))
+        self.certificates.iter().flatten().flat_map(|set| &set.certificates).flat_map(|found| moments(found))
     }
 }
 
@@ -205,10 +200,10 @@ fn judge(holder: Holder<'_>, listener: &Listener, sources: &mut Sources<'_>, tie
     let (tls, unknown) = options(listener, terminates, support);
     let unperformed = unperformed(listener, support).or(unknown);
     let mut references = Vec::new();
-    let (mut certificates, mut demand) = (None, Demand::default());
+    let (mut certificates, mut demand) = (Ok(None), Demand::default());
     if terminates {
         let refs = listener.tls.as_ref().map_or(&[][..], |tls| &tls.certificate_refs);
-        (certificates, references) = certificate_set(holder, refs, sources, ties);
+        certificates = certificate_set(holder, refs, sources, ties, &mut references);
     }
     if protocol == Some(snapshot::Protocol::Https) {
         demand = client_validation::demand(holder.gateway, listener.port, sources, ties);
@@ -252,7 +247,7 @@ pub(super) fn refuse(listener: &Listener, support: Support, why: &str) -> Listen
         filters: Ok(Arc::default()),
         unfiltered: None,
         reference: None,
-        certificates: None,
+        certificates: Ok(None),
         tls: TlsOptions::default(),
         validation: None,
         conflict: None,
@@ -404,22 +399,27 @@ fn namespaces(stated: &RouteNamespaces) -> Namespaces {
     }
 }
 
-/// What a listener serves on TLS, and what is wrong with the certificates it names.
+/// What a listener serves on TLS, or why it has nothing to serve. What is wrong with the certificates it names joins `faults`.
 fn certificate_set(
     holder: Holder<'_>,
     refs: &[SecretObjectRef],
     sources: &mut Sources<'_>,
     ties: &mut Ties,
-) -> (Option<Arc<CertificateSet>>, Vec<Fault>) {
+    faults: &mut Vec<Fault>,
+) -> Result<Option<Arc<CertificateSet>>, Arc<str>> {
     if refs.is_empty() {
-        return (None, vec![(Reason::InvalidCertificateRef, "tls.certificateRefs names no certificate".to_owned())]);
+        faults.push((Reason::InvalidCertificateRef, "tls.certificateRefs names no certificate".to_owned()));
     }
     let namespace = holder.name.namespace();
-    let (mut usable, mut faults) = (Vec::new(), Vec::new());
+    let mut usable = Vec::new();
     for reference in refs {
         let found = sources.certificate(reference, holder.kind, namespace, Reason::InvalidCertificateRef, ties);
         usable.extend(found.certificate);
         faults.extend(found.fault);
     }
-    ((!usable.is_empty()).then(|| Certificates::set(usable)), faults)
+    if usable.is_empty() {
+        let why: Vec<&str> = faults.iter().map(|(_, why)| why.as_str()).collect();
+        return Err(why.join("; ").into());
+    }
+    Ok(Some(Certificates::set(usable)))
 }

@@ -59,7 +59,7 @@ impl Course {
         for step in steps(rule, target) {
             match step {
                 Step::Mirror(mirror) => {
-                    let backend = find(mirror.backend);
+                    let backend = mirror.backend.as_ref().ok().and_then(|id| find(*id));
                     let is_due = |_: &&Arc<Backend>| mirror.share.as_ref().is_none_or(|share| share.has(turns(share.turn())));
                     course.asides.push(backend.filter(is_due).cloned());
                 }
@@ -73,15 +73,23 @@ impl Course {
 
     /// The tasks, in order.
     pub(super) fn tasks<'a>(&'a self, rule: &'a Rule) -> impl Iterator<Item = Task<'a>> {
+        self.steps(rule).filter_map(|(_, task)| task)
+    }
+
+    /// The steps in order, each with its task; those of mirrors may have none.
+    pub(super) fn steps<'a>(&'a self, rule: &'a Rule) -> impl Iterator<Item = (&'a Step, Option<Task<'a>>)> {
         let mut asides = self.asides.iter();
-        steps(rule, self.target).filter_map(move |step| match step {
-            Step::EditRequest(edits) => Some(Task::EditRequest(edits)),
-            Step::EditResponse(edits) => Some(Task::EditResponse(edits)),
-            Step::Rewrite(rewrite) => Some(Task::Rewrite(rewrite)),
-            Step::Mirror(mirror) => asides.next()?.as_ref().map(|backend| Task::Mirror(mirror, backend)),
-            Step::Cors(cors) => Some(Task::Cors(cors, self.origin.as_ref())),
-            Step::Auth(auth) => asides.next()?.as_ref().map(|backend| Task::Auth(auth, backend)),
-            Step::Extension(extension) => Some(Task::Extension(extension)),
+        steps(rule, self.target).map(move |step| {
+            let task = match step {
+                Step::EditRequest(edits) => Some(Task::EditRequest(edits)),
+                Step::EditResponse(edits) => Some(Task::EditResponse(edits)),
+                Step::Rewrite(rewrite) => Some(Task::Rewrite(rewrite)),
+                Step::Mirror(mirror) => asides.next().and_then(Option::as_ref).map(|backend| Task::Mirror(mirror, backend)),
+                Step::Cors(cors) => Some(Task::Cors(cors, self.origin.as_ref())),
+                Step::Auth(auth) => asides.next().and_then(Option::as_ref).map(|backend| Task::Auth(auth, backend)),
+                Step::Extension(extension) => Some(Task::Extension(extension)),
+            };
+            (step, task)
         })
     }
 }

@@ -100,8 +100,8 @@ pub(crate) fn meet<'a>(snapshot: &'a Snapshot, arrival: &'a StreamArrival) -> Re
     let name = arrival.server_name.as_deref().filter(|name| name.parse::<IpAddr>().is_err());
     let site = listeners.site(name).ok_or_else(|| refusal(None, None, Reason::NoListener))?;
     let listener = &site.listener;
-    if !listener.is_open() {
-        return Err(refusal(Some(listener), None, Reason::NoListener));
+    if let Err(why) = &listener.certificates {
+        return Err(refusal(Some(listener), None, Reason::Closed(Arc::clone(why))));
     }
     match (listener.protocol, name) {
         (Protocol::Https, _) => Ok(Met::Http(Some(listener))),

@@ -8,7 +8,9 @@ use crate::admit::fixture::{arrival, head, tls_arrival};
 use crate::snapshot::filters::{DirectResponse, PathRewrite, Redirect};
 use crate::snapshot::fixture::{listener, marker, path, rule, snapshot, socket, tls_listener};
 use crate::snapshot::matching::Match;
-use crate::snapshot::{BackendId, BackendName, BackendProtocol, Carrier, Place, Snapshot, Source, Split, Target, Writer};
+use crate::snapshot::{
+    BackendId, BackendName, BackendProtocol, Carrier, Place, Snapshot, Source, Split, Target, TargetAction, Writer,
+};
 
 fn decided(snapshot: &Arc<Snapshot>, head: &Parts) -> Decision {
     decide(&admit(snapshot, &arrival(), head).unwrap(), head, Turn::take)
@@ -354,7 +356,8 @@ fn forwarding(targets: &[(Option<usize>, u32)], turn: Option<Arc<Turn>>) -> Arc<
                 retry_budget: None,
             }));
         }
-        split.push((Target::to(endpoints.map(|_| id)), *weight));
+        let action = endpoints.map_or_else(|| TargetAction::Fail("no Service".into()), |_| TargetAction::Forward(id));
+        split.push((Target::new(action), *weight));
     }
     let rule = Arc::new(rule("forward", 0, Action::Forward(Split::new(split, turn))));
     let (place, candidate) = path("/a", &rule).at("a", None);
@@ -376,7 +379,7 @@ fn the_sessions_of_an_xbackend_go_before_those_of_the_rule_and_those_before_a_po
         (Some(Source::Rule), Some(Source::Backend), Some(Source::Backend)),
     ];
     for (rule, of_backend, wins) in rows {
-        let target = Target { persistence: rule.and_then(stated), ..Target::to(Some(BackendId(0))) };
+        let target = Target { persistence: rule.and_then(stated), ..Target::new(TargetAction::Forward(BackendId(0))) };
         let known = Backend::clone(snapshot.backend(BackendId(0)).unwrap());
         let backend = Backend { persistence: of_backend.and_then(stated), ..known };
         assert_eq!(
@@ -398,7 +401,7 @@ fn requests_are_shared_by_weight_and_an_invalid_reference_takes_its_share_of_500
                 assert_eq!((forward.matched_prefix, forward.tasks().count()), (2, 0));
                 seen[0] += 1;
             }
-            Decision::Refuse(refusal) if refusal.reason == Reason::InvalidBackend => seen[1] += 1,
+            Decision::Refuse(refusal) if refusal.reason == Reason::InvalidBackend("no Service".into()) => seen[1] += 1,
             Decision::Refuse(refusal) if refusal.reason == Reason::NoEndpoint => seen[2] += 1,
             Decision::Refuse(refusal) => panic!("{refusal:?}"),
             Decision::Answer(answer) => panic!("{answer:?}"),

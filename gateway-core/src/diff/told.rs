@@ -162,10 +162,13 @@ fn of_listener(snapshot: &Snapshot, listener: &Listener) -> Words {
         settings,
     } = listener;
     let TlsOptions { minimum_version, cipher_suites } = tls;
-    let certificates = certificates.as_ref().map(|set| {
-        let named = set.certificates.iter().map(|one| format!("Secret {} ({})", one.secret, one.fingerprint));
-        named.collect::<Vec<_>>().join(", ")
-    });
+    let certificates = certificates.as_ref().map_or_else(
+        |why| Some(format!("none, so it is closed: {why}")),
+        |set| {
+            let named = set.as_ref()?.certificates.iter().map(|one| format!("Secret {} ({})", one.secret, one.fingerprint));
+            Some(named.collect::<Vec<_>>().join(", "))
+        },
+    );
     let validation = validation.as_ref().map(|asked| {
         let optional = if asked.is_optional { "may" } else { "must" };
         format!("clients {optional} hold a certificate of {}", asked.trust.fingerprint)

@@ -15,7 +15,7 @@ use crate::admit::{Admitted, GrpcStatus, Reason, Refusal, admit, is_grpc};
 use crate::decide::{
     Answer, Decision, Forward, StreamArrival, StreamDecision, StreamForward, decide, decide_datagram, decide_stream,
 };
-use crate::snapshot::{Action, Listener, Protocol, Rule, Snapshot, Socket, Split, Turn};
+use crate::snapshot::{Listener, Protocol, Rule, Snapshot, Socket, Turn};
 
 use super::request::{Probe, Request};
 use super::words;
@@ -110,19 +110,22 @@ pub(super) struct Found {
 impl Found {
     /// Whether a client or a backend could tell one from the other.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        self.treatment.shares == other.treatment.shares && self.leads == other.leads
+        self.treatment.shares == other.treatment.shares && self.leads == other.leads || self.seen() == other.seen()
+    }
+
+    /// What a client or a backend sees: not why something is refused.
+    fn seen(&self) -> BTreeMap<Done, u64> {
+        let shares = self.treatment.shares.iter().zip(&self.leads).map(|(share, lead)| {
+            let Share { weight, fate, steps, terms } = share.clone();
+            (weight, Done { fate: fate.unreasoned(), steps, terms, lead: lead.clone() })
+        });
+        joined(shares)
     }
 
     fn new(listener: Option<&Listener>, rule: Option<&Rule>, shares: Vec<(u64, Done)>) -> Self {
-        let mut joined: BTreeMap<Done, u64> = BTreeMap::new();
-        for (weight, done) in shares {
-            let sum = joined.entry(done).or_default();
-            *sum = sum.saturating_add(weight);
-        }
-        let divisor = joined.values().copied().fold(0, gcd).max(1);
-        let (shares, leads) = joined
+        let (shares, leads) = joined(shares.into_iter())
             .into_iter()
-            .map(|(Done { fate, steps, terms, lead }, weight)| (Share { weight: weight / divisor, fate, steps, terms }, lead))
+            .map(|(Done { fate, steps, terms, lead }, weight)| (Share { weight, fate, steps, terms }, lead))
             .unzip();
         let listener = listener.map(|listener| listener.id.to_string());
         Self { treatment: Treatment { listener, rule: rule.map(|rule| rule.id.to_string()), shares }, leads }
@@ -130,6 +133,30 @@ impl Found {
 
     fn nothing(because: &str) -> Self {
         Self::new(None, None, vec![(1, Done::of(Fate::Nothing { because: because.to_owned() }))])
+    }
+}
+
+/// Shares of the same together, their weights without a divisor in common.
+fn joined(shares: impl Iterator<Item = (u64, Done)>) -> BTreeMap<Done, u64> {
+    let mut joined: BTreeMap<Done, u64> = BTreeMap::new();
+    for (weight, done) in shares {
+        let sum = joined.entry(done).or_default();
+        *sum = sum.saturating_add(weight);
+    }
+    let divisor = joined.values().copied().fold(0, gcd).max(1);
+    joined.values_mut().for_each(|weight| *weight /= divisor);
+    joined
+}
+
+impl Fate {
+    /// The same without the reason of an answer that is the same for all reasons.
+    fn unreasoned(self) -> Self {
+        let because = String::new();
+        match self {
+            Self::Refuse { status, grpc, .. } => Self::Refuse { status, grpc, because },
+            Self::Close { .. } => Self::Close { because },
+            Self::Nothing { .. } | Self::Forward { .. } | Self::Pass { .. } | Self::Http | Self::Answer { .. } => self,
+        }
     }
 }
 
@@ -199,14 +226,9 @@ fn treat_request(snapshot: &Arc<Snapshot>, request: &Request) -> Found {
 
 /// The weight of each target of a rule with a turn that falls to it; one without turn where there are not several.
 fn turns(rule: &Rule) -> Vec<(u64, Option<(&Turn, u64)>)> {
-    let several = |split: &&Split| split.targets().len() > 1;
-    let split = match &rule.action {
-        Action::Forward(split) => Some(split).filter(several),
-        Action::Reply(_) | Action::Fail(_) => None,
-    };
-    let Some((split, turn)) = split.and_then(|split| split.turn().map(|turn| (split, turn))) else { return vec![(1, None)] };
+    let Some((split, turn)) = rule.shared() else { return vec![(1, None)] };
     let weights = split.weights().iter().enumerate();
-    weights.map(|(target, weight)| (u64::from(*weight), Some((&**turn, split.turn_of(target))))).collect()
+    weights.map(|(target, weight)| (u64::from(*weight), Some((turn, split.turn_of(target))))).collect()
 }
 
 /// The turn of whoever asks: the one that was chosen for a split; for a mirror the first, which is due unless none ever is.

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Candidate, Verdict};
+use super::{Candidate, Share, Verdict, shares};
 use crate::admit::Refusal;
 use crate::decide::stream::{Met, candidates, forward, meet, meet_flow};
 use crate::decide::{StreamArrival, StreamForward};
@@ -29,6 +29,9 @@ pub struct StreamExplanation {
     pub candidates: Vec<Candidate>,
     /// What is done.
     pub outcome: StreamOutcome,
+    /// What is done with all that the rule takes, where it shares them among several backendRefs; `outcome` is that of the one whose
+    /// turn comes next.
+    pub shares: Vec<Share<StreamOutcome>>,
 }
 
 /// What is done with a connection or a flow.
@@ -85,19 +88,13 @@ pub fn explain_datagram(snapshot: &Snapshot, socket: &Socket) -> StreamExplanati
 }
 
 fn explain_site(snapshot: &Snapshot, socket: &Socket, site: &Site, name: Option<&str>) -> StreamExplanation {
-    let outcome = match forward(snapshot, site, candidates(site, name).next(), Turn::peek) {
-        Ok(StreamForward { backend, listener, .. }) => StreamOutcome::Forward {
-            backend: backend.name.to_string(),
-            endpoints: backend.endpoints.len(),
-            tls: match listener.protocol {
-                Protocol::TlsTerminate => Tls::Ends,
-                Protocol::TlsPassthrough => Tls::Passes,
-                Protocol::Http | Protocol::Https | Protocol::Tcp | Protocol::Udp => Tls::Unseen,
-            },
-        },
-        Err(refusal) => StreamOutcome::Refuse { because: refusal.reason.to_string() },
-    };
+    let winner = candidates(site, name).next();
+    let outcome = StreamOutcome::of(forward(snapshot, site, winner, Turn::peek));
     let mut explanation = StreamExplanation::new(socket, name, Some(&site.listener), outcome);
+    if let Some((_, matched)) = winner {
+        let done = |turns: &dyn Fn(&Turn) -> u64| (StreamOutcome::of(forward(snapshot, site, winner, turns)), Vec::new());
+        explanation.shares = shares::of(&matched.rule, done);
+    }
     let verdicts = std::iter::once(Verdict::Won).chain(std::iter::repeat(Verdict::RankedLower));
     let met = candidates(site, name).zip(verdicts);
     explanation.candidates = met.map(|((tier, matched), verdict)| Candidate::new(tier, matched, verdict)).collect();
@@ -107,12 +104,30 @@ fn explain_site(snapshot: &Snapshot, socket: &Socket, site: &Site, name: Option<
 impl StreamExplanation {
     fn new(socket: &Socket, name: Option<&str>, listener: Option<&Listener>, outcome: StreamOutcome) -> Self {
         let (socket, server_name) = (socket.to_string(), name.map(str::to_owned));
-        Self { socket, server_name, listener: listener.map(|found| found.id.to_string()), candidates: Vec::new(), outcome }
+        let listener = listener.map(|found| found.id.to_string());
+        Self { socket, server_name, listener, candidates: Vec::new(), outcome, shares: Vec::new() }
     }
 
     fn refused(socket: &Socket, name: Option<&str>, refusal: &Refusal) -> Self {
         let outcome = StreamOutcome::Refuse { because: refusal.reason.to_string() };
         Self::new(socket, name, refusal.listener.as_deref(), outcome)
+    }
+}
+
+impl StreamOutcome {
+    fn of(decided: Result<StreamForward, Refusal>) -> Self {
+        match decided {
+            Ok(StreamForward { backend, listener, .. }) => Self::Forward {
+                backend: backend.name.to_string(),
+                endpoints: backend.endpoints.len(),
+                tls: match listener.protocol {
+                    Protocol::TlsTerminate => Tls::Ends,
+                    Protocol::TlsPassthrough => Tls::Passes,
+                    Protocol::Http | Protocol::Https | Protocol::Tcp | Protocol::Udp => Tls::Unseen,
+                },
+            },
+            Err(refusal) => Self::Refuse { because: refusal.reason.to_string() },
+        }
     }
 }
 
@@ -127,7 +142,7 @@ impl fmt::Display for StreamExplanation {
         for Candidate { route, host, verdict, .. } in &self.candidates {
             writeln!(f, "  {route}, host {host}: {verdict}")?;
         }
-        write!(f, "{}", self.outcome)
+        shares::write(f, &self.outcome, &self.shares)
     }
 }
 

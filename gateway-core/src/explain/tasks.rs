@@ -7,17 +7,40 @@ use std::time::Duration;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ORIGIN};
 use http::request::Parts;
 
-use crate::admit::Guard;
+use crate::admit::{Admitted, Guard, Reason};
 use crate::decide::{Decision, Task};
-use crate::snapshot::filters::{Auth, AuthProtocol, HeaderEdit, HeaderEdits, PathRewrite, Rewrite};
+use crate::snapshot::filters::{Auth, AuthProtocol, HeaderEdit, HeaderEdits, Mirror, PathRewrite, Rewrite, Step};
 use crate::snapshot::{Backend, Carrier, Cookie, Persistence, Retry, Rule, Timeout, Timeouts};
 
-/// What is done first, a line for each task.
-pub(super) fn first(decision: &Decision) -> Vec<String> {
+/// What is done first, a line for each step from the one with this index on.
+pub(super) fn first(decision: &Decision, admitted: &Admitted, from: usize) -> Vec<String> {
+    let told = |(step, task): (&Step, Option<Task<'_>>)| match (step, task) {
+        (_, Some(task)) => Some(line(task)),
+        (Step::Mirror(mirror), None) => Some(withheld(mirror, admitted)),
+        (_, None) => None,
+    };
     match decision {
-        Decision::Forward(forward) => forward.tasks().map(line).collect(),
-        Decision::Answer(answer) => answer.tasks().map(line).collect(),
+        Decision::Forward(forward) => forward.steps().skip(from).filter_map(told).collect(),
+        Decision::Answer(answer) => answer.steps().skip(from).filter_map(told).collect(),
         Decision::Refuse(_) => Vec::new(),
+    }
+}
+
+/// Why a request is not copied, though a filter says so.
+fn withheld(mirror: &Mirror, admitted: &Admitted) -> String {
+    let backend = match &mirror.backend {
+        Ok(id) => admitted.snapshot.backend(*id),
+        Err(why) => return format!("not copied: {why}"),
+    };
+    let Some(backend) = backend else { return "not copied: nothing is known of the backend".to_owned() };
+    let to = &backend.name;
+    match (Reason::against(backend, &admitted.listener().gateway), &mirror.share) {
+        (Some(reason), _) => format!("not copied to {to}: {reason}"),
+        (None, Some(share)) => {
+            let (some, of) = share.fraction();
+            format!("not copied to {to}: {some} of {of} requests are, and this one is not among them")
+        }
+        (None, None) => format!("not copied to {to}"),
     }
 }
 

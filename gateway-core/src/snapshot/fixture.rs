@@ -31,7 +31,7 @@ pub(crate) fn listener(name: &str, hostname: Option<&str>) -> Listener {
         hostname: hostname.map(Into::into),
         protocol: Protocol::Http,
         port: 80,
-        certificates: None,
+        certificates: Ok(None),
         validation: None,
         filters: Ok(Arc::default()),
         tls: crate::snapshot::TlsOptions::default(),
@@ -43,7 +43,8 @@ pub(crate) fn listener(name: &str, hostname: Option<&str>) -> Listener {
 
 /// A listener that ends TLS on port 443.
 pub(crate) fn tls_listener(name: &str, hostname: Option<&str>) -> Listener {
-    let certificates = Some(Arc::new(CertificateSet { certificates: Box::default(), fingerprint: Fingerprint::of([b"1"]) }));
+    let set = CertificateSet { certificates: Box::default(), fingerprint: Fingerprint::of([b"1"]) };
+    let certificates = Ok(Some(Arc::new(set)));
     Listener { protocol: Protocol::Https, port: 443, certificates, ..listener(name, hostname) }
 }
 

@@ -67,7 +67,7 @@ impl Protocol {
 }
 
 /// A listener. One that cannot serve (no usable certificate, no usable authority to check clients with) keeps its place in the name
-/// table with `certificates` set to `None`, so that no other listener answers in its name; connections to it are closed.
+/// table with `certificates` saying why, so that no other listener answers in its name; connections to it are closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Which one.
@@ -80,8 +80,8 @@ pub struct Listener {
     pub protocol: Protocol,
     /// `port`, of which redirects speak.
     pub port: u16,
-    /// What to serve where TLS ends here; `None` elsewhere, and on a listener that is closed.
-    pub certificates: Option<Arc<CertificateSet>>,
+    /// What to serve where TLS ends here, `None` elsewhere; or why connections are closed.
+    pub certificates: Result<Option<Arc<CertificateSet>>, Arc<str>>,
     /// How TLS is spoken where it ends here (`tls.options` under our domain).
     pub tls: TlsOptions,
     /// The client certificates to ask for; `None` for none (`spec.tls.frontend`, GEP-91).
@@ -100,7 +100,7 @@ pub struct Listener {
 impl Listener {
     /// Whether the listener can carry traffic.
     pub fn is_open(&self) -> bool {
-        !self.protocol.ends_tls() || self.certificates.is_some()
+        self.certificates.is_ok()
     }
 }
 

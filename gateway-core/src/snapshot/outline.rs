@@ -7,7 +7,7 @@ use std::fmt::Write;
 use super::filters::{Auth, ListenerFilter, Share, Step};
 use super::listeners::Listeners;
 use super::matching::Match;
-use super::rule::{Action, Rule, Target};
+use super::rule::{Action, Rule, Target, TargetAction};
 use super::table::Table;
 use super::{Backend, BackendId, Fingerprint, Rate, Sampling, Security, Snapshot, Spans, Tracing};
 
@@ -31,7 +31,7 @@ impl Snapshot {
         for site in sites {
             let listener = &*site.listener;
             let hostname = listener.hostname.as_deref().unwrap_or("*");
-            let certificates = listener.certificates.as_ref().map(|set| set.fingerprint);
+            let certificates = listener.certificates.as_ref().map(|set| set.as_ref().map(|set| set.fingerprint));
             let validation = listener.validation.as_ref().map(|validation| validation.fingerprint);
             let filters = listener.filters.as_ref().map(|filters| self.outline_filters(filters));
             let own = listener.client_certificate.as_ref().map(|certificate| certificate.fingerprint);
@@ -64,9 +64,13 @@ impl Snapshot {
             Action::Fail(why) => write!(line, "fail: {why}"),
             Action::Forward(split) => {
                 let targets = split.targets().iter().zip(split.weights());
-                let targets = targets.map(|(Target { backend, steps, reply, persistence }, weight)| {
-                    let backend = backend.map_or_else(|| "invalid".to_owned(), |id| self.name_of(id));
-                    format!("{weight} x {backend} {} {reply:?} {persistence:?}", self.outline_steps(steps))
+                let targets = targets.map(|(Target { action, steps, persistence }, weight)| {
+                    let action = match action {
+                        TargetAction::Reply(reply) => format!("{reply:?}"),
+                        TargetAction::Forward(id) => self.name_of(*id),
+                        TargetAction::Fail(why) => format!("fail: {why}"),
+                    };
+                    format!("{weight} x {action} {} {persistence:?}", self.outline_steps(steps))
                 });
                 write!(line, "forward {}", targets.collect::<Vec<_>>().join(", "))
             }
@@ -112,7 +116,8 @@ impl Snapshot {
         let told = steps.iter().map(|step| match step {
             Step::Mirror(mirror) => {
                 let share = mirror.share.as_ref().map(Share::fraction);
-                format!("Mirror({}, {share:?})", self.name_of(mirror.backend))
+                let backend = mirror.backend.as_ref().map_or_else(|why| format!("nobody: {why}"), |id| self.name_of(*id));
+                format!("Mirror({backend}, {share:?})")
             }
             Step::Auth(auth) => self.outline_auth(auth),
             Step::EditRequest(_) | Step::EditResponse(_) | Step::Rewrite(_) | Step::Cors(_) | Step::Extension(_) => {

@@ -10,7 +10,7 @@ use super::backend::BackendId;
 use super::filters::{Cors, Reply, Step};
 use super::persistence::Persistence;
 use super::retry::Retry;
-use super::split::Split;
+use super::split::{Split, Turn};
 use super::timeouts::Timeouts;
 use crate::name::ObjectId;
 
@@ -75,6 +75,14 @@ impl Rule {
         }
     }
 
+    /// The split of a rule that has several targets, and its counter of turns.
+    pub(crate) fn shared(&self) -> Option<(&Split, &Turn)> {
+        match &self.action {
+            Action::Forward(split) if split.targets().len() > 1 => split.turn().map(|turn| (split, &**turn)),
+            Action::Forward(_) | Action::Reply(_) | Action::Fail(_) => None,
+        }
+    }
+
     /// Whether preflights are answered for the rule, or for a target of it: they match it by what they ask about.
     pub(crate) fn has_cors(&self) -> bool {
         self.has_cors
@@ -108,19 +116,28 @@ pub enum Action {
 /// One `backendRef` of a rule.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The backend; `None` where the reference is invalid, and its share of requests is answered 500, or where `reply` answers.
-    pub backend: Option<BackendId>,
+    /// What answers the requests that fall to it.
+    pub action: TargetAction,
     /// The reference's own filters, performed after the rule's.
     pub steps: Box<[Step]>,
-    /// What answers in place of the backend.
-    pub reply: Option<Reply>,
     /// How clients stay with an endpoint of the backend, where the rule says so.
     pub persistence: Option<Arc<Persistence>>,
 }
 
+/// What answers a request that falls to a `backendRef`.
+#[derive(Debug, PartialEq, Eq)]
+pub enum TargetAction {
+    /// A filter of the reference, in place of the backend.
+    Reply(Reply),
+    /// The backend.
+    Forward(BackendId),
+    /// 500: the reference or a filter of it is invalid. The text says which and why.
+    Fail(Arc<str>),
+}
+
 impl Target {
-    /// A backend, without more.
-    pub fn to(backend: Option<BackendId>) -> Self {
-        Self { backend, steps: Box::new([]), reply: None, persistence: None }
+    /// What answers, without more.
+    pub fn new(action: TargetAction) -> Self {
+        Self { action, steps: Box::new([]), persistence: None }
     }
 }

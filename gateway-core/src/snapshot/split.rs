@@ -196,10 +196,15 @@ fn wide_remainder(turn: u64, stride: u64, sum: u64) -> u64 {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::rule::TargetAction;
     use super::*;
 
+    fn target() -> Target {
+        Target::new(TargetAction::Fail("nothing".into()))
+    }
+
     fn split(weights: &[u32]) -> Split {
-        Split::new(weights.iter().map(|weight| (Target::to(None), *weight)).collect(), None)
+        Split::new(weights.iter().map(|weight| (target(), *weight)).collect(), None)
     }
 
     fn longest_run(weights: &[u32]) -> usize {
@@ -227,7 +232,7 @@ mod tests {
     fn a_following_split_shares_alike() {
         let (targets, weights) = ([(); 3], [3, 2, 9]);
         let former = split(&weights);
-        let targets = targets.map(|()| Target::to(None));
+        let targets = targets.map(|()| target());
         let following = Split::following(&former, targets.into_iter().zip(weights).collect(), None);
         assert_eq!(following, former);
         assert_eq!(following.cycle, former.cycle);

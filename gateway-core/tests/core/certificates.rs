@@ -116,7 +116,7 @@ fn a_rotated_secret_is_read_again() {
     let mut world = World::of(&format!("{}{}", gateway("[{name: cert}]"), secret("infra", "cert", "a.example.com")));
     let fingerprint = |world: &World| {
         let listeners = world.snapshot.sockets().find(|(socket, _)| socket.port == 443).map(|(_, listeners)| listeners).unwrap();
-        listeners.find(Some("a")).unwrap().certificates.as_ref().map(|set| set.fingerprint)
+        listeners.find(Some("a")).unwrap().certificates.clone().unwrap().map(|set| set.fingerprint)
     };
     let before = fingerprint(&world);
     world.put(&secret("infra", "cert", "a.example.com"));
@@ -184,7 +184,7 @@ fn several_certificate_refs_of_rsa_and_ecdsa_are_served_together_and_a_bad_one_a
         data("infra", "odd", "Opaque", ECDSA, include_str!("pem/ecdsa.pkcs8.key")),
     ));
     let listener = https(&world);
-    let served: Vec<_> = listener.certificates.iter().flat_map(|set| &set.certificates).collect();
+    let served: Vec<_> = listener.certificates.iter().flatten().flat_map(|set| &set.certificates).collect();
     let names: Vec<_> = served.iter().map(|certificate| (certificate.secret.name(), &*certificate.names[0])).collect();
     assert_eq!(names, [("rsa", "rsa.example.com"), ("ecdsa", "ecdsa.example.com")], "in the order of the references");
     assert_eq!(world.condition("Gateway infra/gw#https", "ResolvedRefs"), "!InvalidCertificateRef");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gateway_core::admit::{Admitted, admit};
+use gateway_core::admit::{Admitted, Reason, admit, is_grpc};
 use gateway_core::compile::{Change, Compiler};
 use gateway_core::decide::{
     Decision, StreamArrival, StreamDecision, StreamForward, Task, decide, decide_datagram, decide_stream,
@@ -188,8 +188,19 @@ fn weights_are_compared_as_shares() {
     let lines = requests(&rules(&split(1, 1), broken));
     assert_eq!(
         lines[2],
-        "now:    HTTPRoute shop/cart rule 0: 1 of 2 → shop/cart:80, 1 of 2 500: the backend reference is invalid"
+        "now:    HTTPRoute shop/cart rule 0: 1 of 2 → shop/cart:80, 1 of 2 500: \
+         the backend reference is invalid: Service shop/gone does not exist (BackendNotFound)"
     );
+}
+
+#[test]
+fn what_is_refused_for_another_reason_is_answered_alike() {
+    let to = |name: &str| format!("{{backendRefs: [{{name: {name}, port: 80}}]}}");
+    let difference = rules(&to("gone"), &to("lost"));
+    assert!(difference.traffic.is_empty() && !difference.statuses.is_empty(), "{difference}");
+    let shared = "{backendRefs: [{name: gone, port: 80}, {name: lost, port: 80}, {name: cart, port: 80, weight: 2}]}";
+    let half = "{backendRefs: [{name: cart, port: 80}, {name: gone, port: 80}]}";
+    assert!(rules(shared, half).traffic.is_empty(), "half of them get 500 on both sides");
 }
 
 #[test]
@@ -540,17 +551,17 @@ fn told(snapshot: &Arc<Snapshot>, probe: &Probe) -> BTreeMap<String, usize> {
                 match decide_stream(snapshot, &arrival, |_| turn) {
                     StreamDecision::Http(_) => requested(snapshot, request, turn),
                     StreamDecision::Forward(forward) => streamed(&forward),
-                    StreamDecision::Refuse(refusal) => format!("closed {}", refusal.reason),
+                    StreamDecision::Refuse(_) => "closed".to_owned(),
                 }
             }
             Probe::Connection(arrival) => match decide_stream(snapshot, arrival, |_| turn) {
                 StreamDecision::Http(_) => "http".to_owned(),
                 StreamDecision::Forward(forward) => streamed(&forward),
-                StreamDecision::Refuse(refusal) => refusal.reason.to_string(),
+                StreamDecision::Refuse(_) => "closed".to_owned(),
             },
             Probe::Flow(socket) => match decide_datagram(snapshot, socket, |_| turn) {
                 Ok(forward) => streamed(&forward),
-                Err(refusal) => refusal.reason.to_string(),
+                Err(_) => "dropped".to_owned(),
             },
         };
         *counted.entry(line).or_default() += 1;
@@ -576,13 +587,18 @@ fn requested(snapshot: &Arc<Snapshot>, request: &Request, turn: u64) -> String {
     let head = request.head().expect("probes can be asked");
     match admit(snapshot, &request.arrival(snapshot), &head) {
         Ok(admitted) => decided(&admitted, &head, turn),
-        Err(refusal) => refusal.reason.to_string(),
+        Err(refusal) => refused(&refusal.reason, request.is_call),
     }
+}
+
+/// What a client sees of a refusal.
+fn refused(reason: &Reason, is_call: bool) -> String {
+    if is_call { reason.grpc_status().to_string() } else { reason.status().to_string() }
 }
 
 fn decided(admitted: &Admitted, head: &Parts, turn: u64) -> String {
     match decide(admitted, head, |_| turn) {
-        Decision::Refuse(refusal) => refusal.reason.to_string(),
+        Decision::Refuse(refusal) => refused(&refusal.reason, is_grpc(head)),
         Decision::Answer(answer) => {
             let tasks: Vec<_> = answer.tasks().map(task).collect();
             format!("{} {:?} {:?} {tasks:?}", answer.status, answer.headers, answer.body)

@@ -14,6 +14,7 @@ mod default_gateways;
 mod dependencies;
 mod diff;
 mod direct_policies;
+mod explanations;
 mod external_auth;
 mod filters;
 mod gateway_rows;

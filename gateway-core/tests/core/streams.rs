@@ -100,6 +100,13 @@ fn refused(refusal: &Refusal) -> String {
     format!("refused, {by}{}", refusal.reason)
 }
 
+/// A share that leads nowhere, with what the route's condition says of it.
+fn unresolved(world: &World, route: &str) -> String {
+    let (name, condition) = (&route[route.len() - 1..], world.condition(route, "ResolvedRefs"));
+    let reason = condition.strip_prefix('!').expect("ResolvedRefs is False");
+    format!("refused, {name}: the backend reference is invalid: {} ({reason})", world.message(route, "ResolvedRefs"))
+}
+
 const NOBODY: &str = "refused, no listener answers for this host";
 const NO_ROUTE: &str = "refused, no rule matches";
 const PASSTHROUGH: &str = "  - {name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}}";
@@ -175,14 +182,14 @@ fn tls_route_hostname_intersection() {
 fn tls_route_invalid_backend_ref_nonexistent() {
     let world = world(PASSTHROUGH, &tls("r", "[abc.example.com]", "[{name: none, port: 80}]"));
     assert_eq!(conditions(&world, "TLSRoute infra/r"), is("Accepted", "!BackendNotFound"));
-    assert_eq!(connect(&world, 443, Some("abc.example.com")), "refused, r: the backend reference is invalid");
+    assert_eq!(connect(&world, 443, Some("abc.example.com")), unresolved(&world, "TLSRoute infra/r"));
 }
 
 #[test]
 fn tls_route_invalid_backend_ref_unknown_kind() {
     let world = world(PASSTHROUGH, &tls("r", "[abc.example.com]", "[{group: odd.example, kind: Odd, name: s, port: 80}]"));
     assert_eq!(conditions(&world, "TLSRoute infra/r"), is("Accepted", "!InvalidKind"));
-    assert_eq!(connect(&world, 443, Some("abc.example.com")), "refused, r: the backend reference is invalid");
+    assert_eq!(connect(&world, 443, Some("abc.example.com")), unresolved(&world, "TLSRoute infra/r"));
 }
 
 #[test]
@@ -233,7 +240,7 @@ fn tls_route_invalid_reference_grant() {
     let route = tls("r", "[abc.example.com]", "[{name: s, namespace: other, port: 80}]");
     let mut world = world(PASSTHROUGH, &(route + &grant("TCPRoute") + &service("other", "s", "10.0.0.1")));
     assert_eq!(conditions(&world, "TLSRoute infra/r"), is("Accepted", "!RefNotPermitted"));
-    assert_eq!(connect(&world, 443, Some("abc.example.com")), "refused, r: the backend reference is invalid");
+    assert_eq!(connect(&world, 443, Some("abc.example.com")), unresolved(&world, "TLSRoute infra/r"));
     world.put(&grant("TLSRoute"));
     assert_eq!(conditions(&world, "TLSRoute infra/r"), is("Accepted", "ResolvedRefs"));
     assert_eq!(connect(&world, 443, Some("abc.example.com")), "passed on, other/s");
@@ -403,14 +410,14 @@ fn udp_route_multiple_routes_attachment() {
 fn tcp_route_invalid_backend_ref_nonexistent() {
     let world = world(TCP, &route("TCPRoute", "t", "", "[{name: none, port: 80}]"));
     assert_eq!(conditions(&world, "TCPRoute infra/t"), is("Accepted", "!BackendNotFound"));
-    assert_eq!(connect(&world, 9000, None), "refused, t: the backend reference is invalid");
+    assert_eq!(connect(&world, 9000, None), unresolved(&world, "TCPRoute infra/t"));
 }
 
 #[test]
 fn udp_route_invalid_backend_ref_nonexistent() {
     let world = world(UDP, &route("UDPRoute", "u", "", "[{name: none, port: 80}]"));
     assert_eq!(conditions(&world, "UDPRoute infra/u"), is("Accepted", "!BackendNotFound"));
-    assert_eq!(send(&world, 5300), "refused, u: the backend reference is invalid");
+    assert_eq!(send(&world, 5300), unresolved(&world, "UDPRoute infra/u"));
 }
 
 /// While a grant permits it, and not before nor after.
@@ -420,13 +427,13 @@ fn reference_grant(kind: &str, listener: &str) {
     let arrive = |world: &World| if kind == "TCPRoute" { connect(world, 9000, None) } else { send(world, 5300) };
     let what = format!("{kind} infra/r");
     assert_eq!(conditions(&world, &what), is("Accepted", "!RefNotPermitted"));
-    assert_eq!(arrive(&world), "refused, r: the backend reference is invalid");
+    assert_eq!(arrive(&world), unresolved(&world, &what));
     world.put(&grant(kind));
     assert_eq!(conditions(&world, &what), is("Accepted", "ResolvedRefs"));
     assert_eq!(arrive(&world), "other/s");
     world.remove("ReferenceGrant other/grant");
     assert_eq!(conditions(&world, &what), is("Accepted", "!RefNotPermitted"));
-    assert_eq!(arrive(&world), "refused, r: the backend reference is invalid");
+    assert_eq!(arrive(&world), unresolved(&world, &what));
 }
 
 #[test]
@@ -449,7 +456,7 @@ fn invalid_cross_namespace_backend_ref(kind: &str, listener: &str) {
         }
         assert_eq!(conditions(&world, &format!("{kind} infra/r")), is("Accepted", "!RefNotPermitted"));
         let arrived = if kind == "TCPRoute" { connect(&world, 9000, None) } else { send(&world, 5300) };
-        assert_eq!(arrived, "refused, r: the backend reference is invalid");
+        assert_eq!(arrived, unresolved(&world, &format!("{kind} infra/r")));
     }
 }
 
@@ -507,7 +514,8 @@ fn weighted_routing(kind: &str, listener: &str) {
     assert_eq!([count(&world, "s1"), count(&world, "s2"), count(&world, "s3")], [350, 150, 0], "{kind}");
     world.put(&shared(&[("s1", 3), ("none", 1), ("s2", 1)]));
     assert_eq!(world.condition(&format!("{kind} infra/r"), "ResolvedRefs"), "!BackendNotFound");
-    assert_eq!([count(&world, "s1"), count(&world, "refused, r: the backend reference is invalid")], [300, 100], "{kind}");
+    let refused = unresolved(&world, &format!("{kind} infra/r"));
+    assert_eq!([count(&world, "s1"), count(&world, &refused)], [300, 100], "{kind}");
     world.put(&shared(&[("s1", 0), ("s2", 0)]));
     assert_eq!(count(&world, "refused, r: all backendRefs of the rule have weight 0"), 500);
 }
@@ -574,7 +582,7 @@ ports: [{name: t, port: 8053}, {name: u, port: 9053, protocol: UDP}]
     assert_eq!(endpoints, [(Usage::Stream, 8053), (Usage::Datagram, 9053)]);
     world.put(&(routes("web") + &services(&["web"])));
     assert_eq!(connect(&world, 9000, None), "web");
-    assert_eq!(send(&world, 9000), "refused, u: the backend reference is invalid");
+    assert_eq!(send(&world, 9000), unresolved(&world, "UDPRoute infra/u"));
     assert_eq!(world.condition("UDPRoute infra/u", "ResolvedRefs"), "!BackendNotFound");
     assert!(world.message("UDPRoute infra/u", "ResolvedRefs").contains("no UDP port 80"));
 }
@@ -598,7 +606,8 @@ fn a_terminate_listener_without_a_certificate_is_closed_for_its_name() {
   - {name: open, port: 443, protocol: TLS, tls: {mode: Passthrough}}";
     let world = world(listeners, &(tls("r", "['*.example.com']", "[{name: s, port: 80}]") + &services(&["s"])));
     assert_eq!(world.attached("infra/gw", "closed"), 1, "it counts its routes all the same");
-    assert_eq!(connect(&world, 443, Some("a.example.com")), NOBODY);
+    let closed = "refused, the listener is closed: Secret infra/none does not exist";
+    assert_eq!(connect(&world, 443, Some("a.example.com")), closed);
     assert_eq!(connect(&world, 443, Some("b.example.com")), "passed on, s");
 }
 
@@ -724,10 +733,11 @@ fn no_other_listener_answers_to_the_name_of_one_that_is_not_accepted() {
             80 => world.get(&format!("http://{name}/"), &[]),
             _ => connect(world, port, Some(name)),
         };
+        let closed = format!("refused, the listener is closed: {}", world.message("Gateway infra/gw#own", "Accepted"));
         let (refused, usual) = match port {
             80 => ("500", "infra/s:80 /"),
-            443 => (NOBODY, "https at https"),
-            _ => (NOBODY, "passed on, s"),
+            443 => (&*closed, "https at https"),
+            _ => (&*closed, "passed on, s"),
         };
         assert_eq!(ask(&world, "own.example.com"), refused, "{own}");
         assert_eq!(ask(&world, "a.example.com"), usual, "{own}");

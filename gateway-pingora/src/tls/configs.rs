@@ -62,7 +62,7 @@ impl fmt::Debug for Configs {
 impl Configs {
     /// The configuration of a listener; `None` where it has no certificate that rustls can use.
     pub(super) fn of(&self, listener: &Listener) -> Option<Arc<ServerConfig>> {
-        let certificates = listener.certificates.as_ref()?;
+        let certificates = listener.certificates.as_ref().ok()?.as_ref()?;
         let content = content(certificates, listener);
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = made.get_mut(&content) {

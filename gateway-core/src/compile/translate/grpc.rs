@@ -50,7 +50,7 @@ fn rule(stated: &GrpcRule, making: &mut Making<'_, '_>) -> Result<Rule, Fault> {
         let backend = leads.backend.as_ref().ok().copied();
         workshop.turns.enter(Place::Target(backend));
         let own = workshop.translate_grpc(&stated.filters, &leads.filters, Level::Backend)?;
-        found.push((targets::target(backend, own, persistence), stated.weight));
+        found.push((targets::target(&leads.backend, own, persistence), stated.weight));
     }
     Ok(Rule::new((*id).clone(), steps.into(), targets::action(answer, found, turns)))
 }

@@ -39,7 +39,7 @@ fn rule(stated: &HttpRule, making: &mut Making<'_, '_>) -> Result<Rule, Fault> {
         let backend = leads.backend.as_ref().ok().copied();
         workshop.turns.enter(Place::Target(backend));
         let own = workshop.translate(&stated.filters, &leads.filters, Level::Backend)?;
-        found.push((targets::target(backend, own, persistence), stated.weight));
+        found.push((targets::target(&leads.backend, own, persistence), stated.weight));
     }
     let mut rule = Rule::new((*id).clone(), steps.into(), targets::action(answer, found, turns));
     (rule.timeouts, rule.retry, rule.repick) = (limits, repeats, retry.is_none());

@@ -17,9 +17,7 @@ pub(super) fn translate<'r>(rules: impl Iterator<Item = (Option<&'r str>, &'r [B
         let fault = (index > 0).then(|| unsupported("a route of this kind has one rule".to_owned()));
         draft.add(name, (vec![(0, Criteria::of(PathPattern::Stream))], fault), |making| {
             let leads = backends.iter().zip(&making.leads.targets);
-            let found = leads.map(|(stated, leads)| {
-                (targets::target(leads.backend.as_ref().ok().copied(), Steps::default(), None), stated.weight)
-            });
+            let found = leads.map(|(stated, leads)| (targets::target(&leads.backend, Steps::default(), None), stated.weight));
             let action = targets::action(None, found.collect(), &making.turns);
             Ok(Rule::new(making.id.clone(), Box::new([]), action))
         });

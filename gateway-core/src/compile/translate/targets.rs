@@ -6,22 +6,28 @@ use std::sync::Arc;
 
 use crate::condition::Reason;
 use crate::snapshot::filters::Reply;
-use crate::snapshot::{Action, BackendId, Persistence, Split, Target};
+use crate::snapshot::{Action, BackendId, Persistence, Split, Target, TargetAction};
 
 use super::super::fault::Fault;
 use super::filters::Steps;
 use super::turns::Turns;
 
-/// A target. `backend` is where its reference leads, if anywhere.
-pub(super) fn target(backend: Option<BackendId>, own: Steps, persistence: Option<Arc<Persistence>>) -> Target {
+/// A target. `leads` is where its reference leads.
+pub(super) fn target(leads: &Result<BackendId, Fault>, own: Steps, persistence: Option<Arc<Persistence>>) -> Target {
     // A filter that leads nowhere fails the requests of its target, and of no other; so does an invalid reference, whatever a
     // filter would answer in its place.
-    let (backend, reply) = match own.answer {
-        None => (backend, None),
-        Some(Ok(reply)) => (None, Some(reply).filter(|_| backend.is_some())),
-        Some(Err(_)) => (None, None),
+    let action = match (leads, own.answer) {
+        (Err(fault), _) => TargetAction::Fail(invalid(fault)),
+        (Ok(_), Some(Err(why))) => TargetAction::Fail(why),
+        (Ok(_), Some(Ok(reply))) => TargetAction::Reply(reply),
+        (Ok(backend), None) => TargetAction::Forward(*backend),
     };
-    Target { backend, steps: own.steps.into(), reply, persistence }
+    Target { action, steps: own.steps.into(), persistence }
+}
+
+/// Why a reference leads to no backend, as ResolvedRefs says it.
+pub(super) fn invalid((reason, why): &Fault) -> Arc<str> {
+    format!("the backend reference is invalid: {why} ({reason})").into()
 }
 
 /// Refuses backendRefs beside a filter that answers.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::snapshot::filters::Step;
-use crate::snapshot::{Action, BackendId, Rule, Split, Turn};
+use crate::snapshot::{Action, BackendId, Rule, Split, TargetAction, Turn};
 
 /// The counters of a rule's last version that are not taken over yet.
 #[derive(Debug)]
@@ -31,7 +31,10 @@ impl<'a> Turns<'a> {
             Action::Reply(_) | Action::Fail(_) => None,
         });
         let targets = split.into_iter().flat_map(Split::targets);
-        let of_targets = targets.flat_map(|target| shared(&target.steps, Place::Target(target.backend)));
+        let of_targets = targets.flat_map(|target| {
+            let backend = if let TargetAction::Forward(backend) = target.action { Some(backend) } else { None };
+            shared(&target.steps, Place::Target(backend))
+        });
         let mirrors = former.into_iter().flat_map(|rule| shared(&rule.steps, Place::Rule)).chain(of_targets).collect();
         Self { split, mirrors, place: Place::Rule }
     }
@@ -65,7 +68,10 @@ pub(super) fn has_turns(rule: &Rule) -> bool {
 
 fn shared(steps: &[Step], place: Place) -> impl Iterator<Item = (Place, BackendId, &Arc<Turn>)> {
     steps.iter().filter_map(move |step| match step {
-        Step::Mirror(mirror) => mirror.share.as_ref().map(|share| (place, mirror.backend, share.turn())),
+        Step::Mirror(mirror) => {
+            let backend = *mirror.backend.as_ref().ok()?;
+            mirror.share.as_ref().map(|share| (place, backend, share.turn()))
+        }
         Step::EditRequest(_) | Step::EditResponse(_) | Step::Rewrite(_) | Step::Cors(_) | Step::Auth(_) | Step::Extension(_) => {
             None
         }

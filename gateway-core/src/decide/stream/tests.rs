@@ -6,7 +6,7 @@ use crate::snapshot::fixture::{
     listener, marker, passthrough_listener, snapshot, socket, stream, tcp_listener, terminate_listener, tls_listener,
     udp_listener,
 };
-use crate::snapshot::{Place, Split, Target};
+use crate::snapshot::{Place, Split, Target, TargetAction};
 
 fn on(listener: &str, host: Option<&str>, name: &str, created: i64) -> (Place, Arc<Match>) {
     stream(&marker(name)).with_age(created).at(listener, host)
@@ -33,7 +33,7 @@ const NO_ROUTE: &str = "no rule matches";
 
 #[test]
 fn https_and_tls_share_a_port_and_are_told_apart_by_server_name() {
-    let closed = Listener { certificates: None, ..terminate_listener("closed", Some("closed.example")) };
+    let closed = Listener { certificates: Err("no Secret".into()), ..terminate_listener("closed", Some("closed.example")) };
     let listeners = [
         tls_listener("https", Some("https.example")),
         passthrough_listener("pass", Some("*.pass.example")),
@@ -51,7 +51,7 @@ fn https_and_tls_share_a_port_and_are_told_apart_by_server_name() {
         (Some("https.example"), "https at https"),
         (Some("a.pass.example"), "pass"),
         (Some("end.example"), "end"),
-        (Some("closed.example"), NOBODY),
+        (Some("closed.example"), "the listener is closed: no Secret"),
         (Some("pass.example"), NOBODY),
         (None, NOBODY),
     ];
@@ -135,14 +135,14 @@ fn on_a_port_in_clear_http_is_spoken_and_no_tcp_route_is_met_there() {
 #[test]
 fn an_invalid_backend_refuses_its_share_of_connections() {
     let turn = Arc::new(Turn::default());
-    let target = || Target::to(None);
+    let target = || Target::new(TargetAction::Fail("no Service".into()));
     let split = Split::new(vec![(target(), 1), (target(), 1)], Some(Arc::clone(&turn)));
     let rule = Arc::new(crate::snapshot::fixture::rule("shared", 0, Action::Forward(split)));
     let snapshot = snapshot([tcp_listener("tcp", 9000)], [stream(&rule).at("tcp", None)]);
     let arrival = StreamArrival { socket: socket(9000), server_name: None };
     for _ in 0..2 {
         let StreamDecision::Refuse(refusal) = decide_stream(&snapshot, &arrival, Turn::take) else { panic!() };
-        assert_eq!(refusal.reason, Reason::InvalidBackend);
+        assert_eq!(refusal.reason, Reason::InvalidBackend("no Service".into()));
     }
     explain_stream(&snapshot, &arrival);
     assert_eq!(turn.peek(), 2, "one for each connection, none for an explanation");

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use crate::snapshot::backend::BackendId;
 use crate::snapshot::split::{Cycle, Turn};
 
-/// A `RequestMirror` whose reference is valid.
+/// A `RequestMirror`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mirror {
-    /// Where copies go.
-    pub backend: BackendId,
+    /// Where copies go; or why they go nowhere, where the reference is invalid.
+    pub backend: Result<BackendId, Arc<str>>,
     /// Of which requests; `None` for all.
     pub share: Option<Share>,
 }
