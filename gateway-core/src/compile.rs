@@ -70,6 +70,7 @@ use crate::support::Support;
 pub use allotment::{AddressValue, Addresses, Answer, Given, Outcome};
 pub use certificate::certificate_flaw;
 pub use service_names::ServiceNames;
+pub(crate) use tls_options::written_options;
 
 /// What a compiler is told once.
 #[derive(Clone, Debug)]

@@ -16,7 +16,9 @@
 //! What is not seen: requests that only differ where nothing was derived to ask. How many were left out, and which expressions no
 //! text is known for, is told.
 
+mod backends;
 mod criteria;
+mod listeners;
 mod places;
 mod request;
 mod told;
@@ -38,7 +40,7 @@ use crate::status::Status;
 use criteria::combinations;
 use places::{Omitted, hosts, places};
 pub use request::{Criteria, Probe, Request};
-pub use told::Altered;
+pub use told::{Altered, Said};
 pub use treatment::{Fate, Share, Treatment};
 use treatment::{Found, treat};
 
@@ -171,8 +173,8 @@ pub fn diff(before: Compiled<'_>, after: Compiled<'_>) -> Difference {
         traffic.compare_socket(socket, &mut omitted);
     }
     Difference {
-        listeners: told::listeners(before.snapshot, after.snapshot),
-        backends: told::backends(before.snapshot, after.snapshot),
+        listeners: listeners::listeners(before.snapshot, after.snapshot),
+        backends: backends::backends(before.snapshot, after.snapshot),
         statuses: told::statuses(before.statuses, after.statuses),
         problems: told::problems(before.problems, after.problems),
         extent: Extent {
@@ -267,6 +269,7 @@ impl<'a> Traffic<'a> {
         }
         let Found { treatment: before, leads: led } = before;
         let Found { treatment: after, leads } = after;
+        let after = after.beside(&before);
         let at = *self.known.entry((before.clone(), after.clone())).or_insert_with(|| {
             self.changes.push(Change { before, after, examples: Vec::new(), count: 0 });
             self.changes.len() - 1
@@ -361,11 +364,9 @@ impl fmt::Display for Sentence<'_> {
         }
         let mut before = if rule.is_some() || *listener != beside.listener && listener.is_some() { ": " } else { "" };
         let sum: u64 = shares.iter().map(|share| share.weight).sum();
-        let alike = |lines: fn(&Share) -> &Vec<String>| {
-            let all: Vec<_> = shares.iter().chain(&beside.shares).map(lines).collect();
-            all.windows(2).all(|pair| pair[0] == pair[1])
-        };
-        let (same_steps, same_terms) = (alike(|share| &share.steps), alike(|share| &share.terms));
+        let all: Vec<_> = shares.iter().chain(&beside.shares).collect();
+        let same_steps = all.windows(2).all(|pair| pair[0].steps == pair[1].steps);
+        let same_terms = all.windows(2).all(|pair| pair[0].terms == pair[1].terms);
         for (at, Share { weight, fate, steps, terms }) in shares.iter().enumerate() {
             f.write_str(before)?;
             if shares.len() > 1 {
@@ -377,8 +378,8 @@ impl fmt::Display for Sentence<'_> {
                 (Some(lead), _) => write!(f, " as {lead}")?,
                 (None, _) => {}
             }
-            let steps = steps.iter().filter(|_| !same_steps);
-            let terms = terms.iter().filter(|_| !same_terms);
+            let steps = steps.iter().filter(|_| !same_steps).map(|step| step.text.as_str());
+            let terms = terms.iter().filter(|_| !same_terms).map(String::as_str);
             steps.chain(terms).try_for_each(|line| write!(f, "; {line}"))?;
             before = ", ";
         }

@@ -25,7 +25,7 @@ mod stream;
 
 pub use shares::Share;
 pub use stream::{StreamExplanation, StreamOutcome, Tls, explain_datagram, explain_stream};
-pub(crate) use tasks::{edited, limits, repeated, stays};
+pub(crate) use tasks::{edited, limits, repeated, span, stays};
 
 /// Why a request is answered as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

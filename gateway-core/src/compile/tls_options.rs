@@ -33,6 +33,20 @@ pub(super) fn tls_options(field: &str, stated: &BTreeMap<String, String>) -> Res
     Ok(options)
 }
 
+/// Options as they would be stated, those that are not the defaults.
+pub(crate) fn written_options(options: &TlsOptions) -> Vec<(String, String)> {
+    let TlsOptions { minimum_version, cipher_suites } = options;
+    let version = match minimum_version {
+        TlsVersion::V1_2 => None,
+        TlsVersion::V1_3 => Some("1.3".to_owned()),
+    };
+    let name = |suite: &CipherSuite| TLS_1_3.iter().chain(TLS_1_2).find(|(_, known)| known == suite).map(|(name, _)| *name);
+    let suites: Vec<&str> = cipher_suites.iter().filter_map(name).collect();
+    let suites = (!suites.is_empty()).then(|| suites.join(","));
+    let keyed = |key: &str, value: Option<String>| value.map(|value| (format!("{OWN_GROUP}/{key}"), value));
+    keyed(VERSION, version).into_iter().chain(keyed(SUITES, suites)).collect()
+}
+
 /// The name of an option under our domain.
 pub(super) fn own(key: &str) -> Option<&str> {
     key.strip_prefix(OWN_GROUP)?.strip_prefix('/')

@@ -150,13 +150,13 @@ impl Authorities {
         } else {
             objects.trust_bundles.get(&id.name).ok_or_else(missing).map(|found| found.spec.trust_bundle.as_bytes())
         };
-        let read = pem.and_then(|pem| anchors(pem).map_err(|why| format!("{id} {why}")));
+        let read = pem.and_then(|pem| anchors(pem, id).map_err(|why| format!("{id} {why}")));
         self.0.entry(id.clone()).or_insert(read).clone()
     }
 }
 
 /// The certificates of a PEM text, each of them fit to be an authority.
-fn anchors(pem: &[u8]) -> Result<Arc<TrustSet>, String> {
+fn anchors(pem: &[u8], source: &ObjectId) -> Result<Arc<TrustSet>, String> {
     let roots = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| format!("does not hold certificates in PEM: {error}"))?;
@@ -165,31 +165,40 @@ fn anchors(pem: &[u8]) -> Result<Arc<TrustSet>, String> {
         fit.map_err(|_| format!("holds a certificate that cannot be read, number {} of {}", nth + 1, roots.len()))?;
     }
     let count = roots.len();
-    set(roots).ok_or_else(|| format!("holds {count} certificates; at least one is needed"))
+    set(roots, vec![source.clone()]).ok_or_else(|| format!("holds {count} certificates; at least one is needed"))
 }
 
 /// All authorities of several sources.
 fn joined(sets: Vec<Arc<TrustSet>>) -> Option<Arc<TrustSet>> {
     match <[Arc<TrustSet>; 1]>::try_from(sets) {
         Ok([one]) => Some(one),
-        Err(sets) => set(sets.iter().flat_map(|set| set.roots.iter().cloned()).collect()),
+        Err(sets) => {
+            let sources = sets.iter().flat_map(|set| set.sources.iter().cloned());
+            set(sets.iter().flat_map(|set| set.roots.iter().cloned()).collect(), sources.collect())
+        }
     }
 }
 
 /// Authorities as a set: their order and repetition do not matter.
-fn set(mut roots: Vec<CertificateDer<'static>>) -> Option<Arc<TrustSet>> {
+fn set(mut roots: Vec<CertificateDer<'static>>, mut sources: Vec<ObjectId>) -> Option<Arc<TrustSet>> {
     roots.sort_unstable_by(|one, other| one.as_ref().cmp(other.as_ref()));
     roots.dedup();
+    sources.sort_unstable();
+    sources.dedup();
     if roots.is_empty() {
         return None;
     }
     let fingerprint = Fingerprint::of(&roots);
-    Some(Arc::new(TrustSet { roots: roots.into(), fingerprint }))
+    Some(Arc::new(TrustSet { roots: roots.into(), sources: sources.into(), fingerprint }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn source() -> ObjectId {
+        ObjectId::new(Kind::ConfigMap, ObjectName::new("n", "ca"))
+    }
 
     fn pem(host: &str) -> String {
         rcgen::generate_simple_self_signed([host.to_owned()]).unwrap().cert.pem()
@@ -198,7 +207,7 @@ mod tests {
     #[test]
     fn a_source_is_read_whole_or_not_at_all() {
         let (one, other) = (pem("one"), pem("other"));
-        assert_eq!(anchors(format!("# who we trust\n{one}\n{other}{one}").as_bytes()).unwrap().roots.len(), 2);
+        assert_eq!(anchors(format!("# who we trust\n{one}\n{other}{one}").as_bytes(), &source()).unwrap().roots.len(), 2);
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         let rows = [
             (String::new(), "holds 0 certificates"),
@@ -208,7 +217,7 @@ mod tests {
             (format!("{one}-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----\n"), "does not hold certificates in PEM"),
         ];
         for (text, why) in rows {
-            let message = anchors(text.as_bytes()).unwrap_err();
+            let message = anchors(text.as_bytes(), &source()).unwrap_err();
             assert!(message.contains(why), "{message} should say: {why}");
         }
     }
@@ -216,7 +225,7 @@ mod tests {
     #[test]
     fn equal_authorities_have_equal_fingerprints_whatever_their_order() {
         let (one, other) = (pem("one"), pem("other"));
-        let read = |text: String| anchors(text.as_bytes()).unwrap();
+        let read = |text: String| anchors(text.as_bytes(), &source()).unwrap();
         let (forth, back) = (read(format!("{one}{other}")), read(format!("{other}{one}")));
         assert_eq!(forth, back);
         let (one, other) = (read(one), read(other));

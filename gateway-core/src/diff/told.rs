@@ -1,19 +1,17 @@
-//! What is told of things on both sides, compared: statuses, problems, listeners and backends.
+//! What is told of things on both sides, compared: statuses and problems here, and how it is done for others.
 //!
 //! In: the same kind of values from both sides. Out: what is told on one side and not, or not alike, on the other. Generations are
-//! not compared: they count edits and not what came of them.
+//! not compared: they count edits and not what came of them. Of objects whose content no words can tell it is told that it changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
 
 use crate::condition::{Condition, Truth};
 use crate::name::ObjectId;
-use crate::snapshot::{Backend, Listener, Security, Settings, Snapshot, TlsOptions};
+use crate::snapshot::Fingerprint;
 use crate::status::{ListenerStatus, Status};
-
-use super::words::filters;
 
 /// Something that is told of one thing, and not alike on both sides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,11 +30,74 @@ pub struct Altered {
     pub after: Option<String>,
 }
 
-/// Words about a thing: by part, then by what they are about.
-type Words = BTreeMap<(String, String), String>;
+/// What is said of something: in words, and by the content of objects that they name and cannot tell. Equal when both are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Said {
+    /// The words.
+    pub text: String,
+    #[serde(skip)]
+    contents: BTreeMap<String, Fingerprint>,
+}
 
-/// The words of both sides about things, compared.
-fn altered<K: Ord + fmt::Display>(before: &BTreeMap<K, Words>, after: &BTreeMap<K, Words>) -> Vec<Altered> {
+impl Said {
+    /// Words that tell all.
+    pub(super) fn of(text: impl fmt::Display) -> Self {
+        Self { text: text.to_string(), contents: BTreeMap::new() }
+    }
+
+    /// An object, or several together, with their content.
+    pub(super) fn with(object: String, content: Fingerprint) -> Self {
+        Self { text: object.clone(), contents: [(object, content)].into() }
+    }
+
+    /// One after the other.
+    pub(super) fn list(each: impl Iterator<Item = Self>) -> Self {
+        let mut all = Self::default();
+        for Self { text, contents } in each {
+            let comma = if all.text.is_empty() { "" } else { ", " };
+            all.text.push_str(&format!("{comma}{text}"));
+            all.contents.extend(contents);
+        }
+        all
+    }
+
+    /// The same after other words.
+    pub(super) fn after(mut self, words: &str) -> Self {
+        self.text.insert_str(0, words);
+        self
+    }
+
+    /// The same for whoever has read what was said before: with what changed in objects that are named there too.
+    pub(super) fn beside<'a>(mut self, before: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut known: BTreeMap<&str, BTreeSet<Fingerprint>> = BTreeMap::new();
+        for (object, content) in before.into_iter().flat_map(|said| &said.contents) {
+            known.entry(object).or_default().insert(*content);
+        }
+        let is_other = |(object, content): &(&String, &Fingerprint)| {
+            known.get(object.as_str()).is_some_and(|contents| !contents.contains(*content))
+        };
+        let changed: Vec<_> = self.contents.iter().filter(is_other).map(|(object, _)| object.as_str()).collect();
+        match changed.as_slice() {
+            [] => {}
+            [only] if *only == self.text => self.text.push_str(", changed"),
+            _ => self.text = format!("{}; changed: {}", self.text, changed.join(", ")),
+        }
+        self
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// What is said about a thing: by part, then by what it is about.
+pub(super) type Words = BTreeMap<(String, String), Said>;
+
+/// What both sides say about things, compared.
+pub(super) fn altered<K: Ord + fmt::Display>(before: &BTreeMap<K, Words>, after: &BTreeMap<K, Words>) -> Vec<Altered> {
     let none = Words::new();
     let mut all = Vec::new();
     let mut things: Vec<&K> = before.keys().chain(after.keys()).collect();
@@ -51,7 +112,9 @@ fn altered<K: Ord + fmt::Display>(before: &BTreeMap<K, Words>, after: &BTreeMap<
             let (before, after) = (before.get(key), after.get(key));
             if before != after {
                 let (part, what) = (part.clone(), what.clone());
-                all.push(Altered { of: thing.to_string(), part, what, before: before.cloned(), after: after.cloned() });
+                let after = after.map(|after| after.clone().beside(before).text);
+                let before = before.map(|before| before.text.clone());
+                all.push(Altered { of: thing.to_string(), part, what, before, after });
             }
         }
     }
@@ -75,25 +138,25 @@ fn of_status(status: &Status) -> Words {
                 Truth::Unknown => "Unknown",
             };
             let colon = if message.is_empty() { "" } else { ": " };
-            words.insert((part.to_string(), kind.to_string()), format!("{truth} {reason}{colon}{message}"));
+            words.insert((part.to_string(), kind.to_string()), Said::of(format!("{truth} {reason}{colon}{message}")));
         }
     }
     for ListenerStatus { name, supported_kinds, attached_routes, conditions: _ } in status.listeners() {
         let kinds: Vec<_> = supported_kinds.iter().map(|kind| kind.kind.as_str()).collect();
         let part = format!("listener {name}");
-        words.insert((part.clone(), "supportedKinds".to_owned()), kinds.join(", "));
-        words.insert((part, "attachedRoutes".to_owned()), attached_routes.to_string());
+        words.insert((part.clone(), "supportedKinds".to_owned()), Said::of(kinds.join(", ")));
+        words.insert((part, "attachedRoutes".to_owned()), Said::of(attached_routes));
     }
     match status {
         Status::GatewayClass(class) => {
             let features: Vec<_> = class.supported_features.iter().map(|feature| feature.name).collect();
-            words.insert(whole("supportedFeatures"), features.join(", "));
+            words.insert(whole("supportedFeatures"), Said::of(features.join(", ")));
         }
         Status::Gateway(gateway) => {
             let addresses: Vec<_> =
                 gateway.addresses.iter().map(|address| format!("{} {}", address.kind, address.value)).collect();
-            words.insert(whole("addresses"), addresses.join(", "));
-            words.insert(whole("attachedListenerSets"), gateway.attached_listener_sets.to_string());
+            words.insert(whole("addresses"), Said::of(addresses.join(", ")));
+            words.insert(whole("attachedListenerSets"), Said::of(gateway.attached_listener_sets));
         }
         Status::ListenerSet(_) | Status::Route(_) | Status::Policy(_) => {}
     }
@@ -121,113 +184,6 @@ pub(super) fn problems(before: &BTreeMap<ObjectId, Vec<String>>, after: &BTreeMa
         all.extend(only(&after, &before).into_iter().map(|new| one(None, Some(new))));
     }
     all
-}
-
-/// What connections meet at listeners before any rule, compared.
-pub(super) fn listeners(before: &Snapshot, after: &Snapshot) -> Vec<Altered> {
-    let words = |snapshot: &Snapshot| {
-        let mut words: BTreeMap<String, Words> = BTreeMap::new();
-        for (socket, listeners) in snapshot.sockets() {
-            if let Some(settings) = of_settings(&listeners.settings) {
-                words.entry(format!("socket {socket}")).or_default().insert(whole("settings"), settings);
-            }
-            for listener in listeners.iter() {
-                let of_one = words.entry(listener.id.to_string()).or_default();
-                if of_one.is_empty() {
-                    *of_one = of_listener(snapshot, listener);
-                }
-                let sockets = of_one.entry(whole("sockets")).or_default();
-                let comma = if sockets.is_empty() { "" } else { ", " };
-                sockets.push_str(&format!("{comma}{socket}"));
-            }
-        }
-        words
-    };
-    altered(&words(before), &words(after))
-}
-
-fn of_listener(snapshot: &Snapshot, listener: &Listener) -> Words {
-    let Listener {
-        id: _,
-        gateway: _,
-        hostname,
-        protocol,
-        port,
-        certificates,
-        tls,
-        validation,
-        filters: guards,
-        client_certificate,
-        tracing,
-        settings,
-    } = listener;
-    let TlsOptions { minimum_version, cipher_suites } = tls;
-    let certificates = certificates.as_ref().map_or_else(
-        |why| Some(format!("none, so it is closed: {why}")),
-        |set| {
-            let named = set.as_ref()?.certificates.iter().map(|one| format!("Secret {} ({})", one.secret, one.fingerprint));
-            Some(named.collect::<Vec<_>>().join(", "))
-        },
-    );
-    let validation = validation.as_ref().map(|asked| {
-        let optional = if asked.is_optional { "may" } else { "must" };
-        format!("clients {optional} hold a certificate of {}", asked.trust.fingerprint)
-    });
-    let own = client_certificate.as_ref().map(|one| format!("Secret {} ({})", one.secret, one.fingerprint));
-    let mut words = Words::new();
-    let mut tell = |what: &str, text: Option<String>| {
-        if let Some(text) = text {
-            words.insert(whole(what), text);
-        }
-    };
-    tell("hostname", hostname.as_deref().map(str::to_owned));
-    tell("protocol", Some(format!("{protocol:?}")));
-    tell("port", Some(port.to_string()));
-    tell("certificates", certificates);
-    tell("minimum TLS version", protocol.ends_tls().then(|| format!("{minimum_version:?}")));
-    tell("cipher suites", (!cipher_suites.is_empty()).then(|| format!("{cipher_suites:?}")));
-    tell("client validation", validation);
-    tell("filters", filters(snapshot, guards));
-    tell("certificate for backends", own);
-    tell("tracing", tracing.as_ref().map(|tracing| snapshot.outline_tracing(tracing)));
-    tell("settings", of_settings(settings));
-    words
-}
-
-fn of_settings(settings: &Settings) -> Option<String> {
-    (*settings != Settings::default()).then(|| format!("{settings:?}"))
-}
-
-/// Backends, compared by name.
-pub(super) fn backends(before: &Snapshot, after: &Snapshot) -> Vec<Altered> {
-    let words = |snapshot: &Snapshot| {
-        // The same port may be several backends, one for each use.
-        snapshot
-            .backends()
-            .map(|backend| (format!("{} for {:?}", backend.name, backend.name.usage), of_backend(backend)))
-            .collect()
-    };
-    altered(&words(before), &words(after))
-}
-
-fn of_backend(backend: &Backend) -> Words {
-    let endpoints: Vec<_> = backend.endpoints.iter().map(ToString::to_string).collect();
-    let endpoints = if endpoints.is_empty() { "none".to_owned() } else { endpoints.join(", ") };
-    [
-        (whole("endpoints"), endpoints),
-        (whole("protocol"), format!("{:?}", backend.protocol)),
-        (whole("security"), secured(&backend.security)),
-        (whole("everything but endpoints"), backend.fingerprint().to_string()),
-    ]
-    .into()
-}
-
-fn secured(security: &Security) -> String {
-    match security {
-        Security::Clear => "in clear".to_owned(),
-        Security::Tls(tls) => format!("TLS to {}", tls.identity.server_name),
-        Security::Broken(why) => format!("nothing is sent: {why}"),
-    }
 }
 
 impl fmt::Display for Altered {

@@ -18,6 +18,7 @@ use crate::decide::{
 use crate::snapshot::{Listener, Protocol, Rule, Snapshot, Socket, Turn};
 
 use super::request::{Probe, Request};
+use super::told::Said;
 use super::words;
 
 /// What is done with such requests, connections or flows.
@@ -44,7 +45,7 @@ pub struct Share {
     #[serde(flatten)]
     pub fate: Fate,
     /// What is done first, in order.
-    pub steps: Vec<String>,
+    pub steps: Vec<Said>,
     /// On which terms.
     pub terms: Vec<String>,
 }
@@ -97,6 +98,17 @@ pub enum Fate {
         /// What went wrong.
         because: String,
     },
+}
+
+impl Treatment {
+    /// The same for whoever has read the other: with which objects that are named there have changed.
+    pub(super) fn beside(mut self, before: &Self) -> Self {
+        let told = || before.shares.iter().flat_map(|share| &share.steps);
+        for step in self.shares.iter_mut().flat_map(|share| &mut share.steps) {
+            *step = std::mem::take(step).beside(told());
+        }
+        self
+    }
 }
 
 /// What is done with one probe.
@@ -164,7 +176,7 @@ impl Fate {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Done {
     fate: Fate,
-    steps: Vec<String>,
+    steps: Vec<Said>,
     terms: Vec<String>,
     lead: Option<String>,
 }
@@ -236,7 +248,7 @@ fn at(chosen: Option<(&Turn, u64)>, asked: &Turn) -> u64 {
     chosen.filter(|(turn, _)| std::ptr::eq(*turn, asked)).map_or(0, |(_, at)| at)
 }
 
-fn done(decision: &Decision, admitted: &Admitted, request: &Request, is_call: bool, guards: &[String]) -> Done {
+fn done(decision: &Decision, admitted: &Admitted, request: &Request, is_call: bool, guards: &[Said]) -> Done {
     match decision {
         Decision::Forward(forward) => forwarded(forward, admitted, request, guards),
         Decision::Answer(answer) => answered(answer, admitted, request, guards),
@@ -244,14 +256,14 @@ fn done(decision: &Decision, admitted: &Admitted, request: &Request, is_call: bo
     }
 }
 
-fn forwarded(forward: &Forward, admitted: &Admitted, request: &Request, guards: &[String]) -> Done {
+fn forwarded(forward: &Forward, admitted: &Admitted, request: &Request, guards: &[Said]) -> Done {
     let mut way = words::Way::new(&request.host, path(admitted, request), forward.matched_prefix);
     let steps = guards.iter().cloned().chain(forward.tasks().filter_map(|task| way.step(task))).collect();
     let fate = Fate::Forward { backend: forward.backend.name.to_string() };
     Done { fate, steps, terms: words::terms(forward), lead: way.lead() }
 }
 
-fn answered(answer: &Answer, admitted: &Admitted, request: &Request, guards: &[String]) -> Done {
+fn answered(answer: &Answer, admitted: &Admitted, request: &Request, guards: &[Said]) -> Done {
     let mut way = words::Way::new(&request.host, path(admitted, request), 0);
     let steps = guards.iter().cloned().chain(answer.tasks().filter_map(|task| way.step(task))).collect();
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();

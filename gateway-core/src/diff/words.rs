@@ -1,6 +1,6 @@
 //! What a rule does besides answering, in words that leave nothing out.
 //!
-//! In: the tasks and terms of a decision. Out: a line for each. Two lines are equal exactly when what they say is done alike, so all
+//! In: the tasks and terms of a decision. Out: what is said of each. Two are equal exactly when what they say is done alike, so all
 //! that a step holds is told; a rewrite is told by what it makes of this request.
 
 use std::fmt;
@@ -16,6 +16,8 @@ use crate::snapshot::filters::{
 };
 use crate::snapshot::{Backend, Snapshot};
 
+use super::told::Said;
+
 /// The host and path of a request on its way.
 pub(super) struct Way<'a> {
     host: String,
@@ -30,8 +32,8 @@ impl<'a> Way<'a> {
     }
 
     /// What a task does; `None` for a rewrite that makes no difference to this request.
-    pub(super) fn step(&mut self, task: Task<'_>) -> Option<String> {
-        match task {
+    pub(super) fn step(&mut self, task: Task<'_>) -> Option<Said> {
+        let line = match task {
             Task::EditRequest(edits) => Some(format!("request headers: {}", edited(edits))),
             Task::EditResponse(edits) => Some(format!("response headers: {}", edited(edits))),
             Task::Rewrite(rewrite) => {
@@ -47,8 +49,9 @@ impl<'a> Way<'a> {
             Task::Mirror(mirror, backend) => Some(mirrored(mirror, backend)),
             Task::Cors(cors, _) => Some(shared(cors)),
             Task::Auth(auth, backend) => Some(authorized(auth, backend)),
-            Task::Extension(extension) => Some(extended(extension)),
-        }
+            Task::Extension(extension) => return Some(extended(extension)),
+        };
+        line.map(Said::of)
     }
 
     /// As which host and path the request arrives, where that is another.
@@ -60,28 +63,29 @@ impl<'a> Way<'a> {
 }
 
 /// What the filters of a listener do; `None` where it has none.
-pub(super) fn filters(snapshot: &Snapshot, filters: &Result<Arc<[ListenerFilter]>, Arc<str>>) -> Option<String> {
+pub(super) fn filters(snapshot: &Snapshot, filters: &Result<Arc<[ListenerFilter]>, Arc<str>>) -> Option<Said> {
     let filters = match filters {
-        Err(why) => return Some(format!("all requests are refused: {why}")),
+        Err(why) => return Some(Said::of(format!("all requests are refused: {why}"))),
         Ok(filters) if filters.is_empty() => return None,
         Ok(filters) => filters,
     };
     let lines = filters.iter().map(|filter| match filter {
         ListenerFilter::Auth(auth) => match snapshot.backend(auth.backend) {
-            Some(backend) => authorized(auth, backend),
-            None => "nobody is asked".to_owned(),
+            Some(backend) => Said::of(authorized(auth, backend)),
+            None => Said::of("nobody is asked"),
         },
         ListenerFilter::Extension(extension) => extended(extension),
     });
-    Some(lines.collect::<Vec<_>>().join("; "))
+    Some(Said::list(lines))
 }
 
 /// What a filter of a listener does.
-pub(super) fn guard(guard: &Guard) -> String {
-    match guard {
-        Guard::Auth(auth, backend) => format!("at the listener: {}", authorized(auth, backend)),
-        Guard::Extension(extension) => format!("at the listener: {}", extended(extension)),
-    }
+pub(super) fn guard(guard: &Guard) -> Said {
+    let said = match guard {
+        Guard::Auth(auth, backend) => Said::of(authorized(auth, backend)),
+        Guard::Extension(extension) => extended(extension),
+    };
+    said.after("at the listener: ")
 }
 
 /// On which terms a request is forwarded.
@@ -100,13 +104,13 @@ fn mirrored(mirror: &Mirror, backend: &Backend) -> String {
 fn shared(cors: &Cors) -> String {
     let Cors { origins, credentials, methods, headers, exposed, max_age } = cors;
     let origins = match origins {
-        Origins::Any => "all".to_owned(),
-        Origins::Of(patterns) => list(patterns.iter().map(OriginPattern::to_string)),
+        Origins::Any => "*".to_owned(),
+        Origins::Of(patterns) => patterns.iter().map(OriginPattern::to_string).collect::<Vec<_>>().join(", "),
     };
-    let credentials = if *credentials { "with" } else { "without" };
-    let (methods, headers, exposed) = (Said(methods), Said(headers), Said(exposed));
+    let (methods, headers, exposed) = (Written(methods), Written(headers), Written(exposed));
     format!(
-        "answers may be read from origins {origins}, {credentials} credentials; methods {methods}; headers {headers}; exposed {exposed}; kept {max_age} s"
+        "CORS: {{allowOrigins: [{origins}], allowCredentials: {credentials}, allowMethods: [{methods}], \
+         allowHeaders: [{headers}], exposeHeaders: [{exposed}], maxAge: {max_age}}}"
     )
 }
 
@@ -123,8 +127,8 @@ fn authorized(auth: &Auth, backend: &Backend) -> String {
     format!("{} is asked over {how}, {body}", backend.name)
 }
 
-fn extended(extension: &Extension) -> String {
-    format!("filter {} with content {}", extension.id, extension.content)
+fn extended(extension: &Extension) -> Said {
+    Said::with(format!("filter {}", extension.id), extension.content)
 }
 
 fn some(named: &Named) -> String {
@@ -139,13 +143,13 @@ fn list(of: impl Iterator<Item = String>) -> String {
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
-struct Said<'a>(&'a Listed);
+struct Written<'a>(&'a Listed);
 
-impl fmt::Display for Said<'_> {
+impl fmt::Display for Written<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Listed::Any => f.write_str("all"),
-            Listed::These(None) => f.write_str("none"),
+            Listed::Any => f.write_str("*"),
+            Listed::These(None) => Ok(()),
             Listed::These(Some(names)) => f.write_str(&text(HeaderValue::as_bytes(names))),
         }
     }

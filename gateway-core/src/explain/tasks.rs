@@ -137,7 +137,8 @@ fn retried(retry: &Retry) -> String {
     let codes: Vec<_> = retry.codes.iter().map(|code| code.as_str()).collect();
     let codes = if codes.is_empty() { String::new() } else { format!(", and after status {}", codes.join(", ")) };
     let (attempts, pause) = (retry.attempts, span(retry.backoff));
-    format!("sent again up to {attempts} times when the backend cannot have processed it{codes}; pauses begin at {pause}")
+    let times = if attempts == 1 { "once".to_owned() } else { format!("up to {attempts} times") };
+    format!("sent again {times} when the backend cannot have processed it{codes}; pauses begin at {pause}")
 }
 
 /// How the client stays with an endpoint.
@@ -154,8 +155,9 @@ pub(crate) fn stays(persistence: &Persistence) -> String {
     format!("the client stays with an endpoint by {by}{lifetime}")
 }
 
-fn span(duration: Duration) -> String {
-    format!("{duration:?}")
+/// A duration as manifests write it.
+pub(crate) fn span(duration: Duration) -> String {
+    crate::resource::Duration::from(duration).to_string()
 }
 
 fn text(value: &[u8]) -> String {

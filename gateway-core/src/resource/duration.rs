@@ -45,6 +45,13 @@ impl From<Duration> for std::time::Duration {
     }
 }
 
+impl From<std::time::Duration> for Duration {
+    /// In whole milliseconds.
+    fn from(duration: std::time::Duration) -> Self {
+        Self { millis: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX) }
+    }
+}
+
 /// The text is not a duration of GEP-2257.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a duration such as 1h30m, 10s or 500ms (GEP-2257)")]

@@ -168,7 +168,8 @@ fn of_several_references_the_valid_ones_are_used_and_the_others_reported() {
     assert_eq!(validation(&world, 443).unwrap().trust.roots.len(), 2);
     let together =
         World::of(&format!("{}{}", gateway(&refs(&config_maps(&["both"]))), config_map("infra", "both", &format!("{two}{one}"))));
-    assert_eq!(validation(&together, 443), validation(&world, 443), "it does not matter where they stand");
+    let asked = |world: &World| validation(world, 443).map(|asked| (asked.fingerprint, asked.trust.fingerprint));
+    assert_eq!(asked(&together), asked(&world), "it does not matter where they stand");
 }
 
 #[test]

@@ -322,7 +322,7 @@ fn sessions_are_explained() {
         |fields: &str| world(&format!("sessionPersistence: {{{fields}}}, {ONE}")).explained("GET", "http://h/", &[]).terms;
     assert_eq!(
         terms("cookie: {name: sid}, absoluteTimeout: 1m"),
-        ["the client stays with an endpoint by cookie sid for at most 60s"]
+        ["the client stays with an endpoint by cookie sid for at most 1m"]
     );
     assert_eq!(terms("type: Header, header: {name: X}"), ["the client stays with an endpoint by header x"]);
     let Carrier::Header(_) = of("type: Header, header: {name: X}").carrier else { panic!("it is a header") };
