@@ -6,6 +6,8 @@
 //! Invariants: aliases expand within the parser's budget; nothing here recurses deeper than the text nests, which is bounded too.
 
 use serde_json::Value;
+use serde_saphyr::Error;
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::granit_parser::{Event, Parser};
 
 use super::split::{Document, split};
@@ -95,12 +97,47 @@ fn yaml(document: Document<'_>) -> Result<Value, Syntax> {
     serde_saphyr::from_str_with_options(document.text, options).map_err(|err| {
         let (line, column) =
             err.location().map_or((document.line - document.begin + 1, 1), |at| (at.line() as usize, at.column() as usize));
-        let text = err.without_snippet().to_string();
-        // The parser ends its words with the place inside the document; ours is the one inside the file.
-        let reason = text.split(" at line ").next().unwrap_or(&text).trim_end_matches([',', ':']).to_owned();
-        let reason = reason.lines().next().unwrap_or_default().to_owned();
+        let reason = yaml_reason(&err);
         Syntax { line: document.begin + line.max(1) - 1, column: column.max(1), reason: format!("not YAML: {reason}") }
     })
+}
+
+/// The parser's words, without what only a programmer could do about it.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the parser's own words serve for all others, those to come included")]
+fn yaml_reason(err: &Error) -> String {
+    match err.without_snippet() {
+        Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key {key} stands twice in one mapping"),
+        Error::DuplicateMappingKey { key: None, .. } => "a key stands twice in one mapping".to_owned(),
+        Error::AliasError { error, .. } => yaml_reason(error),
+        Error::Budget { breach, .. } => too_much(breach).to_owned(),
+        Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => TOO_MANY_ALIASES.to_owned(),
+        err => {
+            // The parser ends its words with the place inside the document; ours is the one inside the file.
+            let text = err.to_string();
+            let reason = text.split(" at line ").next().unwrap_or(&text).trim_end_matches([',', ':']);
+            reason.lines().next().unwrap_or_default().to_owned()
+        }
+    }
+}
+
+const TOO_MANY_ALIASES: &str = "its anchors and aliases stand for more than is read";
+
+/// What there is too much of.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all others, those to come included, are of size")]
+fn too_much(breach: &BudgetBreach) -> &'static str {
+    match breach {
+        BudgetBreach::Depth { .. } => "it is nested more deeply than is read",
+        BudgetBreach::Aliases { .. }
+        | BudgetBreach::Anchors { .. }
+        | BudgetBreach::AliasAnchorRatio { .. }
+        | BudgetBreach::MergeKeys { .. }
+        | BudgetBreach::RecordedAnchorEvents { .. }
+        | BudgetBreach::RecordedAnchorBytes { .. } => TOO_MANY_ALIASES,
+        _ => "it is larger than is read",
+    }
 }
 
 /// Takes a `List` apart; any kind that ends in `List` and holds `items` is one.
@@ -265,6 +302,19 @@ mod tests {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(values(&deep, Format::Yaml)[0].is_err());
         assert!(values(&deep, Format::Json)[0].is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_document_is_said_in_words_of_documents() {
+        let reason = |text: &str| match parse(text, Format::Yaml).remove(0).value {
+            Err(syntax) => syntax.reason,
+            Ok(value) => panic!("{value}"),
+        };
+        assert_eq!(reason("a: 1\na: 2"), "not YAML: the key a stands twice in one mapping");
+        let bomb: String =
+            (1..40).map(|at| format!("a{at}: &a{at} [{}]\n", vec![format!("*a{}", at - 1); 9].join(","))).collect();
+        let reason = reason(&format!("a0: &a0 x\n{bomb}"));
+        assert_eq!(reason, format!("not YAML: {TOO_MANY_ALIASES}"));
     }
 
     #[test]
