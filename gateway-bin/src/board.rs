@@ -116,6 +116,14 @@ impl Board {
         };
         let rows = self.rows(id);
         let mut faults: Vec<_> = rows.iter().filter(|row| is_fault(row.condition) && !follows(row, &rows)).map(fault).collect();
+        if let Some(Status::Policy(status)) = self.statuses.get(id) {
+            let left_out = status.left_out.iter();
+            faults.extend(left_out.map(|gateway| {
+                format!(
+                    "not in force for Gateway {gateway}: its status has no room to say so, and what it should guard is not served"
+                )
+            }));
+        }
         if is_attached_nowhere {
             faults.extend_from_slice(self.remarks(id));
             if faults.is_empty() {

@@ -199,6 +199,9 @@ pub struct ParentStatus {
 pub struct PolicyStatus {
     /// One entry per ancestor of ours, by name: Gateways whose routes the policy has a say in, or that it targets.
     pub ancestors: Vec<AncestorStatus>,
+    /// Gateways for which the list has no room, by name: the policy is not in force there.
+    #[serde(skip)]
+    pub left_out: Vec<ObjectName>,
     /// Whose entries of a stored status are ours.
     #[serde(skip)]
     pub controller_name: Arc<str>,

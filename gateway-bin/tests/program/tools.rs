@@ -180,6 +180,20 @@ nothing is said of these, which belong to others or are not used:
 }
 
 #[test]
+fn validate_fails_where_the_status_of_a_policy_has_no_room_to_put_it_in_force() {
+    let folder = every_kind();
+    let entry = |at: usize| format!("{{ancestorRef: {{name: g{at}}}, controllerName: example.com/other, conditions: []}}");
+    let full: Vec<String> = (0..16).map(entry).collect();
+    let policy = "spec: {targetRefs: [{group: '', kind: Service, name: http}], validation: {hostname: s.example, wellKnownCACertificates: System}}\n";
+    let (before, after) = EVERY_KIND.split_once(policy).unwrap();
+    folder.write("all.yaml", format!("{before}{policy}status: {{ancestors: [{}]}}\n{after}", full.join(", ")));
+    let (status, stdout, _) = output(&["validate", folder.root(), "--controller-name", OURS, "--support", "all"]);
+    assert_eq!(status, 1);
+    let expected = "  BackendTLSPolicy x/tls: not in force for Gateway x/web: its status has no room to say so, and what it should guard is not served\n";
+    assert!(stdout.contains(expected), "{expected:?} is not in\n{stdout}");
+}
+
+#[test]
 fn validate_judges_for_the_program_or_for_whoever_performs_all() {
     let folder = every_kind();
     let marked = "\

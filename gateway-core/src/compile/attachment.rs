@@ -13,7 +13,7 @@ use crate::snapshot::ListenerId;
 use super::attach::{self, Labels, Verdict};
 use super::counts::Carrying;
 use super::gateways::Gateways;
-use super::objects::Objects;
+use super::objects::{Objects, written_kind};
 use super::route::Route;
 
 /// What attaching a route gave.
@@ -44,20 +44,24 @@ pub(super) fn attach_route(route: &Route, labels: &impl Labels, gateways: &Gatew
     let mut attachment = Attachment::default();
     for parent in route.parents() {
         let Some(holder) = parent.holder(route.namespace()) else {
-            let what = format!("parentRef {} {}: parents of this kind are not served here", parent.kind, parent.name);
-            attachment.complain(what);
+            let (kind, name) = (written_kind(&parent.group, &parent.kind), &parent.name);
+            attachment.complain(format!(
+                "parentRef {kind} {name}: parents of this kind are not served here; Gateway and ListenerSet of {GATEWAY_GROUP} are"
+            ));
             continue;
         };
         attachment.holders.push(holder.clone());
         if !attachment.join(route, parent.clone(), &holder, labels, gateways) {
             if !is_known(&holder, objects) {
-                attachment.complain(format!("parentRef {}: there is no such {}", holder.name, holder.kind));
+                attachment
+                    .complain(format!("parentRef {}: there is no such {}, or none that could be read", holder.name, holder.kind));
             } else if holder.kind == Kind::Gateway {
                 attachment.gateways.push(holder.name);
             }
         }
     }
     attachment.join_defaults(route, labels, gateways);
+    attachment.problems.extend(route.remarks());
     attachment.listeners.sort_unstable();
     attachment.listeners.dedup();
     attachment.holders.sort_unstable();

@@ -1,7 +1,7 @@
 //! A Secret judged as a listener's certificate.
 //!
 //! In: the Secret. Out: the chain with its key, or what is wrong with it, in words that never quote the key. Knows neither the
-//! listener nor the time: whether a certificate has expired is a matter for whoever shows it.
+//! listener nor the time: whether a certificate has expired, or is for the listener's host, is a matter for whoever shows it.
 
 use std::sync::Arc;
 
@@ -67,6 +67,39 @@ pub(super) fn out_of_date(certificate: &Certificate, now: i64) -> Option<String>
     expired.then(|| {
         format!("the certificate of Secret {secret} expired at {}; it is used all the same", date(certificate.not_after))
     })
+}
+
+/// Whether a certificate with these names can be for a listener with this host name: for that host, or for some of those that a wildcard
+/// stands for. A `*` in a certificate stands for one label (RFC 9525).
+fn is_for(names: &[Box<str>], host: &str) -> bool {
+    match host.strip_prefix("*.") {
+        Some(parent) => names.iter().any(|name| name.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.'))),
+        None => names.iter().any(|name| **name == *host || name.strip_prefix("*.").is_some_and(|parent| is_child(host, parent))),
+    }
+}
+
+fn is_child(host: &str, parent: &str) -> bool {
+    host.split_once('.').is_some_and(|(_, rest)| rest == parent)
+}
+
+/// That none of the certificates of a listener is for its host name, so that clients will not trust it; nothing is lost by it here.
+pub(super) fn none_is_for(host: &str, certificates: &[Arc<Certificate>]) -> Option<String> {
+    /// Names that are told of one certificate.
+    const TOLD: usize = 3;
+    if certificates.iter().any(|certificate| is_for(&certificate.names, host)) {
+        return None;
+    }
+    let told = |certificate: &Arc<Certificate>| {
+        let Certificate { secret, names, .. } = &**certificate;
+        let listed: Vec<&str> = names.iter().take(TOLD).map(|name| &**name).collect();
+        match names.len() {
+            0 => format!("that of Secret {secret} names no host"),
+            1..=TOLD => format!("that of Secret {secret} is for {}", listed.join(", ")),
+            more => format!("that of Secret {secret} is for {} and {} more", listed.join(", "), more - TOLD),
+        }
+    };
+    let told: Vec<_> = certificates.iter().map(told).collect();
+    Some(format!("no certificate is for {host}, so clients will not trust it: {}", told.join("; ")))
 }
 
 /// When the answer to that changes.

@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use crate::condition::Reason;
 use crate::name::{Kind, ObjectId, ObjectName};
-use crate::resource::{DefaultGateways, Gateway, GatewayParametersSpec, Listener, PodParameters, ServiceParameters};
+use crate::resource::{
+    DefaultGateways, FromNamespaces, Gateway, GatewayParametersSpec, Listener, PodParameters, ServiceParameters,
+};
 use crate::snapshot::{Certificate, Settings};
 use crate::support::{Capability, Support};
 
 use super::addresses::{Allotted, addresses};
+use super::age;
 use super::certificate::moments;
 use super::client_validation::is_insecure;
 use super::fault::Fault;
@@ -88,7 +91,12 @@ fn fall_together(specs: &[Listener], listeners: &mut [ListenerState], support: S
 
 /// What a Gateway states that has no effect here, and no condition can say so.
 pub(super) fn remarks(gateway: &Gateway, objects: &Objects, support: Support) -> Vec<String> {
-    let mut remarks = Vec::new();
+    let mut remarks: Vec<String> = age::remark(&gateway.meta).into_iter().collect();
+    if let FromNamespaces::Other(from) = &gateway.spec.allowed_listeners.namespaces.from {
+        remarks.push(format!(
+            "spec.allowedListeners.namespaces.from: {from} is unknown, so no ListenerSets are taken; use Same, Selector or All"
+        ));
+    }
     if let Some(DefaultGateways::Other(scope)) = &gateway.spec.default_scope {
         remarks.push(format!("spec.defaultScope: {scope} is unknown and has no effect; All is known"));
     }

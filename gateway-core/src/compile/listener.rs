@@ -15,14 +15,14 @@ use crate::snapshot::{self, Certificate, CertificateSet, ClientValidation, TlsOp
 use crate::support::{Capability, Support};
 
 use super::attach::{Namespaces, Surface};
-use super::certificate::{moments, out_of_date};
+use super::certificate::{moments, none_is_for, out_of_date};
 use super::certificates::Certificates;
 use super::client_validation::{self, Demand};
 use super::fault::{Fault, together};
 use super::grant::Reference;
 use super::listener_filters::{self, Filtering};
 use super::merge::{Conflict, Family, Overlap};
-use super::objects::{Objects, kind_of};
+use super::objects::{Objects, kind_of, written_kind};
 use super::references::World;
 use super::ties::Ties;
 use super::tls_options::{self, tls_options};
@@ -80,7 +80,10 @@ impl Sources<'_> {
         let id = ObjectId::new(kind_of(&reference.group, &reference.kind), reference.target(namespace));
         if !reference.is_secret() {
             let group = if reference.group.is_empty() { "the core group" } else { &reference.group };
-            return failed(invalid, format!("{} of {group} holds no certificates here; name a Secret", id.kind));
+            return failed(
+                invalid,
+                format!("{} of {group} holds no certificates here; name a Secret, which has no group", id.kind),
+            );
         }
         let asked = Reference { from, namespace, to: &id };
         if !ties.follow(&asked, self.objects) {
@@ -117,6 +120,8 @@ pub(super) struct ListenerState {
     pub(super) reference: Option<Fault>,
     /// What it serves on TLS; or why it has nothing to serve.
     pub(super) certificates: Result<Option<Arc<CertificateSet>>, Arc<str>>,
+    /// That what it serves is not for its host name.
+    pub(super) unproven: Option<String>,
     /// How it speaks TLS.
     pub(super) tls: TlsOptions,
     /// What it asks of its clients.
@@ -216,6 +221,10 @@ fn judge(holder: Holder<'_>, listener: &Listener, sources: &mut Sources<'_>, tie
     // What speaks no HTTP cannot be answered 500 either.
     let is_http = protocol.is_some_and(snapshot::Protocol::is_http);
     let misplaced = unfiltered.clone().filter(|_| !is_http);
+    let unproven = match (&surface.hostname, &certificates) {
+        (Some(host), Ok(Some(set))) => none_is_for(host, &set.certificates),
+        (Some(_), Ok(None) | Err(_)) | (None, _) => None,
+    };
     let mut state = ListenerState {
         surface,
         protocol,
@@ -225,15 +234,23 @@ fn judge(holder: Holder<'_>, listener: &Listener, sources: &mut Sources<'_>, tie
         unfiltered,
         reference: together(references),
         certificates,
+        unproven,
         tls,
         validation: demand.validation,
         conflict: None,
         overlap: None,
     };
-    if let Some(fault) = unperformed {
+    if let Some(fault) = unperformed.or_else(|| unknown_origin(listener)) {
         state.spoil(fault, true);
     }
     state
+}
+
+/// Why nobody knows from where a listener takes routes.
+fn unknown_origin(listener: &Listener) -> Option<Fault> {
+    let FromNamespaces::Other(from) = &listener.allowed_routes.namespaces.from else { return None };
+    let message = format!("allowedRoutes.namespaces.from: {from} is unknown, so no routes are taken; use Same, All or Selector");
+    Some((Reason::UnsupportedValue, message))
 }
 
 /// A listener of a holder that is not taken: routes attach to it like to any other, and nothing it refers to is looked at.
@@ -248,6 +265,7 @@ pub(super) fn refuse(listener: &Listener, support: Support, why: &str) -> Listen
         unfiltered: None,
         reference: None,
         certificates: Ok(None),
+        unproven: None,
         tls: TlsOptions::default(),
         validation: None,
         conflict: None,
@@ -370,7 +388,7 @@ fn kinds(listener: &Listener, support: Support) -> (Vec<Kind>, Option<Fault>) {
         match possible.iter().find(|kind| allowed.group == GATEWAY_GROUP && kind.as_str() == allowed.kind) {
             Some(kind) if !kinds.contains(kind) => kinds.push(kind.clone()),
             Some(_) => {}
-            None => refused.push(allowed.kind.as_str()),
+            None => refused.push(written_kind(&allowed.group, &allowed.kind)),
         }
     }
     let fault = (!refused.is_empty()).then(|| {

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use crate::condition::Reason;
-use crate::name::ObjectId;
+use crate::name::{Kind, ObjectId};
 use crate::resource::{ExternalAuth, Listener, ListenerFilterType, LocalObjectRef, Protocol};
 use crate::snapshot::filters::ListenerFilter;
 use crate::support::Capability;
 
 use super::fault::{Fault, together};
 use super::listener::{Holder, Sources};
+use super::objects::{kind_of, written_kind};
 use super::references::{Resolved, usage_of};
 use super::ties::Ties;
 use super::translate::auth::auth;
@@ -97,6 +98,16 @@ fn extension(
     sources: &mut Sources<'_>,
     ties: &mut Ties,
 ) -> Result<ListenerFilter, Trouble> {
+    let stated = kind_of(&reference.group, &reference.kind);
+    let known = &sources.world.extensions;
+    let is_known = |kind: &Kind| matches!(kind, Kind::Extension(kind) if known.get(kind).is_some());
+    if stated != Kind::DirectResponse && !is_known(&stated) {
+        let known: Vec<_> = known.kinds().map(|kind| written_kind(&kind.group, &kind.kind)).collect();
+        let known = if known.is_empty() { "none is".to_owned() } else { format!("known are {}", known.join(", ")) };
+        let kind = written_kind(&reference.group, &reference.kind);
+        let message = format!("filters of kind {kind} are not known here for listeners; {known}");
+        return Err(Trouble::Reference((Reason::InvalidListenerFilterRef, message)));
+    }
     match sources.world.filter(holder.name.namespace(), reference, ties) {
         Resolved::Extension(extension) => Ok(ListenerFilter::Extension(extension)),
         Resolved::Fault(fault) => Err(Trouble::Reference(as_filter(fault))),

@@ -9,13 +9,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::condition::Reason;
-use crate::name::{Kind, ObjectName};
+use crate::name::{GATEWAY_GROUP, Kind, ObjectName};
 use crate::resource::{FromNamespaces, Gateway, ListenerSet};
 
 use super::MAX_LISTENERS;
+use super::age;
 use super::attach::unselected;
 use super::gateway::GatewayState;
 use super::listener::{self, Holder, ListenerState, Sources};
+use super::objects::written_kind;
 use super::ties::Ties;
 use super::violation;
 
@@ -75,17 +77,19 @@ pub(super) fn judge(
 pub(super) fn remarks(set: &ListenerSet, state: Option<&SetState>, is_known: impl Fn(&ObjectName) -> bool) -> Vec<String> {
     let parent = &set.spec.parent_ref;
     if !parent.is_gateway() {
-        let (kind, name) = (&parent.kind, &parent.name);
-        return vec![format!("spec.parentRef {kind} {name}: parents of this kind are not served here; name a Gateway")];
+        let (kind, name) = (written_kind(&parent.group, &parent.kind), &parent.name);
+        let message =
+            format!("spec.parentRef {kind} {name}: parents of this kind are not served here; name a Gateway of {GATEWAY_GROUP}");
+        return vec![message];
     }
     let gateway = parent.target(set.meta.name.namespace());
     if state.is_none() && !is_known(&gateway) {
-        return vec![format!("spec.parentRef {gateway}: there is no such Gateway")];
+        return vec![format!("spec.parentRef {gateway}: there is no such Gateway, or none that could be read")];
     }
     if state.is_none() {
         return Vec::new();
     }
-    set.spec.listeners.iter().flat_map(listener::remarks).collect()
+    age::remark(&set.meta).into_iter().chain(set.spec.listeners.iter().flat_map(listener::remarks)).collect()
 }
 
 /// Why a Gateway does not take a ListenerSet (`Gateway.spec.allowedListeners`).

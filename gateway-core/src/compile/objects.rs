@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::name::{GroupKind, Kind, ObjectId, ObjectName};
+use crate::name::{GATEWAY_GROUP, GroupKind, Kind, ObjectId, ObjectName};
 use crate::resource::{
     BackendTlsPolicy, ClusterTrustBundle, ConfigMap, DirectResponse, EndpointSlice, Extension, Gateway, GatewayClass,
     GatewayParameters, ListenerSet, Namespace, Object, ReferenceGrant, Secret, Service, ServiceImport, ServicePort, XBackend,
@@ -306,6 +306,14 @@ pub(super) fn labels_of(name: &str, namespace: Option<&Namespace>) -> BTreeMap<S
     let mut labels = namespace.map_or_else(BTreeMap::new, |found| found.meta.labels.clone());
     labels.insert(NAME_LABEL.to_owned(), name.to_owned());
     labels
+}
+
+/// A kind as a reference states it, with its group where that is not the core group or Gateway API's own.
+pub(super) fn written_kind(group: &str, kind: &str) -> String {
+    match group {
+        "" | GATEWAY_GROUP => kind.to_owned(),
+        group => format!("{kind}.{group}"),
+    }
 }
 
 /// The kind of an object by group and kind, known or registered as an extension.

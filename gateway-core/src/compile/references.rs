@@ -22,7 +22,7 @@ use super::Extensions;
 use super::backends::{Backends, Sources};
 use super::fault::Fault;
 use super::grant::Reference;
-use super::objects::kind_of;
+use super::objects::{kind_of, written_kind};
 use super::route::Route;
 use super::ties::Ties;
 
@@ -293,7 +293,10 @@ impl World<'_> {
         ties.uses.push(id.clone());
         let missing = || Resolved::Fault((Reason::BackendNotFound, format!("filter {id} does not exist")));
         let unknown = || {
-            let message = format!("filters of kind {} are not known here; DirectResponse.{OWN_GROUP} is", id.kind.as_str());
+            let kind = written_kind(&reference.group, &reference.kind);
+            let known = self.extensions.kinds().map(|kind| written_kind(&kind.group, &kind.kind));
+            let known: Vec<_> = [format!("DirectResponse.{OWN_GROUP}")].into_iter().chain(known).collect();
+            let message = format!("filters of kind {kind} are not known here; known are {}", known.join(", "));
             Resolved::Fault((Reason::InvalidKind, message))
         };
         match &id.kind {

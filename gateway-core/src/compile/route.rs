@@ -5,7 +5,12 @@
 use std::sync::Arc;
 
 use crate::name::{Kind, ObjectId};
-use crate::resource::{DefaultGateways, GrpcRoute, HttpRoute, Meta, Object, ParentRef, TcpRoute, TlsRoute, UdpRoute};
+use crate::resource::{
+    DefaultGateways, Duration, GrpcRoute, HttpRoute, HttpRule, Meta, Object, ParentRef, TcpRoute, TlsRoute, UdpRoute,
+};
+use crate::snapshot::Retry;
+
+use super::age;
 
 /// A route of any kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +85,19 @@ impl Route {
             Self::Tcp(route) => &route.meta,
             Self::Udp(route) => &route.meta,
         }
+    }
+
+    /// What it states that has no effect, or another than one may think, and no condition can say so.
+    pub(super) fn remarks(&self) -> impl Iterator<Item = String> {
+        let rules = if let Self::Http(route) = self { &*route.spec.rules } else { &[] };
+        let is_hasty = |rule: &HttpRule| {
+            rule.retry.as_ref().is_some_and(|retry| retry.attempts > 0 && retry.backoff.is_some_and(Duration::is_zero))
+        };
+        let hasty = rules.iter().enumerate().filter(move |(_, rule)| is_hasty(rule)).map(|(index, _)| {
+            let pause = Duration::from(Retry::BACKOFF);
+            format!("spec.rules[{index}].retry.backoff: 0s is as none: nothing is sent again at once, pauses begin at {pause}")
+        });
+        age::remark(self.meta()).into_iter().chain(hasty)
     }
 
     pub(super) fn namespace(&self) -> &str {

@@ -206,8 +206,8 @@ fn fate(route: &Route, translated: &Translated) -> Option<&'static str> {
         return None;
     }
     match route {
-        Route::Http(_) => Some("requests that match it are answered 500"),
-        Route::Grpc(_) => Some("calls that match it are answered UNAVAILABLE"),
+        Route::Http(_) => Some("requests that its matches take are answered 500"),
+        Route::Grpc(_) => Some("calls that its matches take are answered UNAVAILABLE"),
         Route::Tls(_) | Route::Tcp(_) | Route::Udp(_) => None,
     }
 }

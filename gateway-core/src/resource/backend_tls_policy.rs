@@ -152,7 +152,7 @@ impl SubjectAltName {
     fn check(&self, at: &Place<'_>, report: &mut Report) {
         let Self { name_type, hostname, uri } = self;
         let payloads = [("Hostname", "hostname", hostname.is_some()), ("URI", "uri", uri.is_some())];
-        report.union(at, name_type.as_str(), &payloads);
+        report.union_of_texts(at, name_type.as_str(), &payloads);
         report.optional_text(&at.field("hostname"), hostname.as_deref(), syntax::HOSTNAME);
         report.optional_text(&at.field("uri"), uri.as_deref(), syntax::ABSOLUTE_URI);
     }

@@ -156,11 +156,20 @@ impl Report {
 
     /// Of a union, the payload that its type means must be there, and no other.
     pub(super) fn union(&mut self, at: &Place<'_>, stated: &str, payloads: &[(&str, &str, bool)]) {
+        self.payloads(at, stated, payloads, "an object");
+    }
+
+    /// The same where the payloads are texts.
+    pub(super) fn union_of_texts(&mut self, at: &Place<'_>, stated: &str, payloads: &[(&str, &str, bool)]) {
+        self.payloads(at, stated, payloads, "a string");
+    }
+
+    fn payloads(&mut self, at: &Place<'_>, stated: &str, payloads: &[(&str, &str, bool)], form: &str) {
         for &(means, field, is_there) in payloads {
             match (means == stated, is_there) {
-                (true, false) => self.refuse(&at.field(field), format!("expected an object, as the type is {means}, found none")),
+                (true, false) => self.refuse(&at.field(field), format!("expected {form}, as the type is {means}, found none")),
                 (false, true) => {
-                    self.refuse(&at.field(field), format!("expected nothing, as the type is {}, found an object", quoted(stated)))
+                    self.refuse(&at.field(field), format!("expected nothing, as the type is {}, found {form}", quoted(stated)))
                 }
                 (true, true) | (false, false) => {}
             }

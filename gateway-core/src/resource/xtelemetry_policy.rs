@@ -182,7 +182,7 @@ impl SpanAttribute {
             ("Literal", "literalValue", literal_value.is_some()),
             ("Attribute", "attributeKey", attribute_key.is_some()),
         ];
-        report.union(at, source_type.as_str(), &sources);
+        report.union_of_texts(at, source_type.as_str(), &sources);
         report.optional_text(&at.field("headerName"), header_name.as_deref(), syntax::HEADER_NAME);
         report.optional_text(&at.field("attributeKey"), attribute_key.as_deref(), syntax::ATTRIBUTE_KEY);
         if let Some(value) = literal_value {

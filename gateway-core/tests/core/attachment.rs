@@ -242,6 +242,9 @@ fn a_missing_gateway_that_is_named_twice_is_told_of_once() {
     let problems = &world.compiler.problems()[&id("HTTPRoute infra/r")];
     assert_eq!(
         problems[..],
-        ["parentRef infra/gone: there is no such Gateway", "parentRef infra/lost: there is no such Gateway"]
+        [
+            "parentRef infra/gone: there is no such Gateway, or none that could be read",
+            "parentRef infra/lost: there is no such Gateway, or none that could be read"
+        ]
     );
 }

@@ -34,6 +34,7 @@ mod ownership;
 mod persistence;
 mod precedence;
 mod protocols;
+mod remarks;
 mod requests;
 mod stored;
 mod streams;

@@ -61,7 +61,7 @@ fn a_stored_route_that_violates_the_schema_beside_its_rules_is_not_accepted() {
     assert_eq!(world.condition("HTTPRoute infra/r", "PartiallyInvalid"), "absent");
     let message = world.message("HTTPRoute infra/r", "Accepted");
     assert!(message.starts_with("spec.hostnames[1]: expected a lower-case host name"), "{message}");
-    assert!(message.ends_with("; requests that match it are answered 500"), "{message}");
+    assert!(message.ends_with("; requests that its matches take are answered 500"), "{message}");
     assert_eq!(world.get("http://a.com/", &[]), "500");
     assert_eq!(world.attached("infra/gw", "http"), 0);
 }
@@ -100,7 +100,7 @@ spec:
         world.put(bad);
         assert_eq!(world.condition("HTTPRoute infra/strict", "Accepted"), "!UnsupportedValue");
         let message = world.message("HTTPRoute infra/strict", "Accepted");
-        assert!(message.ends_with("; requests that match it are answered 500"), "{message}");
+        assert!(message.ends_with("; requests that its matches take are answered 500"), "{message}");
         assert_eq!(world.attached("infra/gw", "http"), 1, "it is not attached all the same");
         assert_eq!(world.get("http://h/admin", &[]), "500");
         let explained = world.explained("GET", "http://h/admin", &[]).to_string();

@@ -11,7 +11,7 @@ use crate::resource::{BackendTlsPolicy, BackendTlsValidation, SubjectAltName, Su
 use crate::snapshot::{BackendIdentity, PeerName, Presents, TlsOptions, Trust};
 use crate::support::{Capability, Support};
 
-use super::super::age::age;
+use super::super::age::{self, age};
 use super::super::fault::Fault;
 use super::super::objects::Objects;
 use super::super::ties::Ties;
@@ -28,6 +28,7 @@ pub(super) fn judge(policy: &BackendTlsPolicy, objects: &Objects, authorities: &
     let (targets, mut remarks) = backends(namespace, refs);
     let foreign = policy.spec.options.keys().filter(|option| tls_options::own(option).is_none());
     remarks.extend(foreign.map(|option| format!("spec.options {option} has no effect: it is not known here")));
+    remarks.extend(age::remark(&policy.meta));
     let mut ties = Ties::default();
     let read = validation(
         &policy.spec.validation,

@@ -77,7 +77,7 @@ pub(in crate::compile) fn ancestors(policy: &Policy, reach: &Reach) -> Ancestors
 pub(in crate::compile) fn status(
     id: &ObjectId,
     policy: &Policy,
-    ancestors: &[ObjectName],
+    ancestors: &Ancestors,
     policies: &Policies,
     objects: &Objects,
     reach: &Reach,
@@ -86,11 +86,16 @@ pub(in crate::compile) fn status(
     let standings: Vec<(&Target, Result<(), Fault>)> =
         policy.targets.iter().map(|target| (target, standing(id, target, policies, objects))).collect();
     let told = |gateway: &ObjectName| {
-        let concerned = standings.iter().filter(|(target, _)| reach.leads(gateway, &target.object));
+        // What nobody can lead to is told to all.
+        let is_amiss = |standing: &Result<(), Fault>| {
+            standing.as_ref().is_err_and(|(reason, _)| matches!(reason, Reason::TargetNotFound | Reason::Invalid))
+        };
+        let concerned = standings.iter().filter(|(target, standing)| is_amiss(standing) || reach.leads(gateway, &target.object));
         entry(gateway, policy, accepted(policy, concerned.map(|(_, standing)| standing)), controller_name)
     };
     PolicyStatus {
-        ancestors: ancestors.iter().map(told).collect(),
+        ancestors: ancestors.told.iter().map(told).collect(),
+        left_out: ancestors.barred.clone(),
         controller_name: Arc::clone(controller_name),
         limit: policy.room(),
     }

@@ -20,7 +20,7 @@ use crate::snapshot::{
 use crate::status::PolicyStatus;
 use crate::support::Capability;
 
-use super::super::age::age;
+use super::super::age::{self, age};
 use super::super::fault::Fault;
 use super::super::objects::{Objects, kind_of};
 use super::super::references::World;
@@ -54,6 +54,7 @@ pub(in crate::compile) fn judge(
     let held = Held::of(policy.status.as_ref(), &options.controller_name);
     let concerned = targets.iter().map(|target| &target.object.name).filter(|name| standing(name) != Standing::Foreign);
     let barred = held.fit(MOST_ANCESTORS, concerned.cloned().collect()).barred;
+    remarks.extend(age::remark(&policy.meta));
     remarks.extend(barred.iter().map(|gateway| no_room(gateway, "", MOST_ANCESTORS)));
     let is_idle = targets.iter().all(|target| standing(&target.object.name) == Standing::Foreign);
     let mut ties = Ties::default();
@@ -279,6 +280,7 @@ pub(in crate::compile) fn status(
     };
     PolicyStatus {
         ancestors: policy.targets.iter().filter_map(told).collect(),
+        left_out: policy.barred.to_vec(),
         controller_name: Arc::clone(controller_name),
         limit: MOST_ANCESTORS,
     }

@@ -11,7 +11,7 @@ use crate::resource::{RetryConstraint, XBackendTrafficPolicy};
 use crate::snapshot::{Persistence, RetryBudget, Source};
 use crate::support::Capability;
 
-use super::super::age::age;
+use super::super::age::{self, age};
 use super::super::fault::Fault;
 use super::super::ties::Ties;
 use super::super::translate::persistence;
@@ -39,7 +39,8 @@ impl Traffic {
 pub(super) fn judge(policy: &XBackendTrafficPolicy, options: &Options) -> Policy {
     let namespace = policy.meta.name.namespace();
     let refs = policy.spec.target_refs.iter().map(|target| (&*target.group, &*target.kind, &*target.name, None));
-    let (targets, remarks) = backends(namespace, refs);
+    let (targets, mut remarks) = backends(namespace, refs);
+    remarks.extend(age::remark(&policy.meta));
     let violation = violation::of_object(&policy.meta).map(|message| (Reason::Invalid, message));
     let traffic = violation.map_or_else(|| read(policy, &targets, options), Err);
     Policy {

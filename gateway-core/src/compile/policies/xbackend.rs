@@ -15,7 +15,7 @@ use super::super::age::age;
 use super::super::certificates::Certificates;
 use super::super::fault::Fault;
 use super::super::grant::Reference;
-use super::super::objects::Objects;
+use super::super::objects::{Objects, written_kind};
 use super::super::ties::Ties;
 use super::super::translate::persistence;
 use super::super::trust::Authorities;
@@ -116,7 +116,8 @@ fn certificate(
 ) -> Result<Arc<Certificate>, Fault> {
     let invalid = |message: String| (Reason::Invalid, format!("spec.tls.clientCertificateRef: {message}"));
     if !reference.is_secret() {
-        return Err(invalid(format!("{} is no Secret", reference.kind)));
+        let kind = written_kind(&reference.group, &reference.kind);
+        return Err(invalid(format!("{kind} holds no certificates here; name a Secret, which has no group")));
     }
     let namespace = id.name.namespace();
     let target = ObjectId::new(Kind::Secret, reference.target(namespace));

@@ -37,8 +37,11 @@ pub(super) fn listener_status(around: &Around<'_>, listener: &ListenerState, att
     let programmed = programmed(around, listener, fault.as_ref());
     let is_programmed = programmed.is_ok();
     let accepted = fault.map_or_else(|| Ok((Reason::Accepted, "the listener is accepted".to_owned())), Err);
-    let references =
-        listener.reference.clone().map_or_else(|| Ok((Reason::ResolvedRefs, "all references are resolved".to_owned())), Err);
+    let good = || {
+        let but = listener.unproven.as_ref().map_or_else(String::new, |why| format!(", but {why}"));
+        Ok((Reason::ResolvedRefs, format!("all references are resolved{but}")))
+    };
+    let references = listener.reference.clone().map_or_else(good, Err);
     let mut conditions = vec![
         condition(ConditionType::Accepted, accepted, generation),
         condition(ConditionType::Programmed, programmed, generation),

@@ -82,9 +82,10 @@ impl State {
                 dirty.problems.push((id, Vec::new()));
                 continue;
             };
-            let Ancestors { told, barred } = policies::ancestors(policy, &self.reach);
+            let ancestors = policies::ancestors(policy, &self.reach);
             let status =
-                policies::status(&id, policy, &told, &self.policies, &self.objects, &self.reach, &options.controller_name);
+                policies::status(&id, policy, &ancestors, &self.policies, &self.objects, &self.reach, &options.controller_name);
+            let Ancestors { told, barred } = ancestors;
             let mut remarks = policies::remarks(policy, &told, &barred, &self.objects);
             if id.kind == Kind::XBackend {
                 remarks.extend(self.backends.said(&id));

@@ -95,7 +95,7 @@ fn criteria(wanted: &GrpcMatch, expressions: &mut Expressions) -> (Option<Criter
     let GrpcMatch { method, headers } = wanted;
     let call = match method.as_ref().map_or(Ok(CallPattern::Any), |method| call(method, expressions)) {
         Ok(call) => call,
-        Err((reason, why)) => return (None, Some((reason, format!("{why}; such calls go to other rules")))),
+        Err((reason, why)) => return (None, Some((reason, format!("{why}, so this match takes nothing")))),
     };
     let (headers, fault) = criteria::headers(headers, expressions);
     (Some(Criteria { headers, ..Criteria::of(PathPattern::Call(call)) }), fault)

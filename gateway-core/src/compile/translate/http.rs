@@ -57,7 +57,7 @@ fn criteria(wanted: &HttpMatch, expressions: &mut Expressions) -> (Option<Criter
     };
     let path = match path {
         Ok(path) => path,
-        Err((reason, why)) => return (None, Some((reason, format!("{why}; requests for such paths go to other rules")))),
+        Err((reason, why)) => return (None, Some((reason, format!("{why}, so this match takes nothing")))),
     };
     let (headers, mut fault) = criteria::headers(headers, expressions);
     let mut queries: Vec<QueryMatch> = Vec::with_capacity(query_params.len());

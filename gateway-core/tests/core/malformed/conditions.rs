@@ -51,6 +51,13 @@ fn cases() -> Vec<Case> {
             "Later",
         ),
         of_gateway(
+            "unknown namespaces of routes",
+            "listeners: [{name: a, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Later}}}]",
+            "Gateway team/x#a",
+            "!UnsupportedValue",
+            "from: Later is unknown",
+        ),
+        of_gateway(
             "an unknown type of address",
             "listeners: [{name: a, port: 80, protocol: HTTP}], addresses: [{type: example.com/mine, value: a}]",
             "Gateway team/x",
@@ -97,6 +104,11 @@ fn cases() -> Vec<Case> {
         ),
         of_route("an unknown type of session", &format!("sessionPersistence: {{type: Later}}, {backend}"), ""),
     ]
+}
+
+/// What each case is about, by the kind of its object.
+pub(super) fn rules() -> Vec<(&'static str, &'static str)> {
+    cases().iter().map(|case| (case.object.split(' ').next().unwrap_or_default(), case.rule)).collect()
 }
 
 #[test]

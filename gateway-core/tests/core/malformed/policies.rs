@@ -124,7 +124,7 @@ fn backend_tls() -> Vec<Row> {
             kind,
             names("[{type: Hostname}]"),
             "spec.validation.subjectAltNames[0].hostname",
-            "as the type is Hostname",
+            "expected a string, as the type is Hostname",
         ),
         row(
             "a name of a URI is one",
@@ -438,7 +438,7 @@ fn telemetry() -> Vec<Row> {
             kind,
             attributes("[{name: a, sourceType: Header}]"),
             "spec.tracing.attributes[0].headerName",
-            "as the type is Header",
+            "expected a string, as the type is Header",
         ),
         row(
             "an attribute from a text has one",
