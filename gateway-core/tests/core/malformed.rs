@@ -9,6 +9,7 @@ mod filters;
 mod gateways;
 mod policies;
 mod routes;
+mod rules;
 
 use std::collections::BTreeSet;
 
@@ -114,6 +115,18 @@ fn a_stored_object_that_breaks_a_rule_is_read_and_keeps_what_it_violates() {
         assert_eq!(row.amiss(&invalid), None);
     }
     assert!(kept > 100, "only {kept} rows are about more than types");
+}
+
+#[test]
+fn every_demand_of_the_schema_has_its_rows() {
+    let rows: BTreeSet<_> = rows().iter().map(|row| (row.kind, row.rule)).chain(conditions::rules()).collect();
+    let missing: Vec<_> = rules::DEMANDS
+        .iter()
+        .flat_map(|demand| demand.rows.iter().map(move |rule| (demand.kind, demand.what, *rule)))
+        .filter(|(kind, _, rule)| !rows.contains(&(*kind, *rule)))
+        .collect();
+    assert!(missing.is_empty(), "no row breaks {missing:#?}");
+    assert!(rules::DEMANDS.iter().all(|demand| !demand.rows.is_empty()), "a demand that nothing breaks is not tested");
 }
 
 #[test]

@@ -496,6 +496,20 @@ fn of_sets() -> Vec<Row> {
             "port, protocol and hostname of its own",
         ),
         row(
+            "TLS listeners of a set state a mode",
+            kind,
+            set("[{name: a, port: 443, protocol: TLS}]"),
+            "spec.listeners[0].tls",
+            "an object with a mode",
+        ),
+        row(
+            "HTTP listeners of a set have no tls",
+            kind,
+            set("[{name: a, port: 80, protocol: HTTP, tls: {certificateRefs: [{name: s}]}}]"),
+            "spec.listeners[0].tls",
+            "the protocol is HTTP",
+        ),
+        row(
             "HTTPS listeners of a set terminate",
             kind,
             set("[{name: a, port: 443, protocol: HTTPS, tls: {mode: Passthrough}}]"),

@@ -445,6 +445,27 @@ fn grpc() -> Vec<Row> {
             "spec.rules[0].backendRefs[0].port",
             "as the kind is Service",
         ),
+        row(
+            "a match has at most 16 headers",
+            kind,
+            http(&format!("matches: [{{headers: {}}}]", many(17, "{name: h#, value: v}"))),
+            "spec.rules[0].matches[0].headers",
+            "at most 16 entries, found 17",
+        ),
+        row(
+            "a rule has at most 16 filters",
+            kind,
+            http(&format!("filters: {}", many(17, "{type: ExtensionRef, extensionRef: {group: a, kind: K, name: e#}}"))),
+            "spec.rules[0].filters",
+            "at most 16 entries, found 17",
+        ),
+        row(
+            "a rule has at most 16 backends",
+            kind,
+            http(&format!("backendRefs: {}", many(17, "{name: b#, port: 1}"))),
+            "spec.rules[0].backendRefs",
+            "found 17",
+        ),
         row("a rule has no timeouts", kind, http("timeouts: {}"), "spec.rules[0].timeouts", "a field of GRPCRoute"),
         row(
             "a session by cookie has a cookie",
