@@ -53,7 +53,7 @@ fn a_proxy_performs_what_it_supports_and_refuses_the_rest() {
         "http://shop.example.com/cart/1: forwarded to shop/cart:80 at 10.0.0.1:8080 after 1 tasks",
         "http://shop.example.com/: 404 no rule matches",
         "http://shop.example.com/gone: 500 the backend reference is invalid: Service shop/gone does not exist (BackendNotFound)",
-        "http://copied.example.com/: 404 no rule matches",
+        "http://copied.example.com/: 500 filter RequestMirror is not performed by this data plane",
     ];
     assert_eq!(lines, expected);
 }

@@ -82,7 +82,10 @@ fn of_listener(snapshot: &Snapshot, listener: &Listener) -> Words {
             Said::with(asked.trust.to_string(), asked.trust.fingerprint).after(&format!("{mode}, by "))
         }),
     );
-    tell("filters.requests", filters(snapshot, guards));
+    match guards {
+        Ok(guards) => tell("filters.requests", filters(snapshot, guards)),
+        Err(why) => tell("requests", Some(Said::of(format!("all are answered 500: {why}")))),
+    }
     tell("certificate for backends", client_certificate.as_ref().map(|one| secrets(std::slice::from_ref(one))));
     for (field, said) in tracing.iter().flat_map(|tracing| of_tracing(snapshot, tracing)) {
         tell(&format!("tracing.{field}"), Some(said));

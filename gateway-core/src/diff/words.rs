@@ -4,7 +4,6 @@
 //! that a step holds is told; a rewrite is told by what it makes of this request.
 
 use std::fmt;
-use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
@@ -63,12 +62,7 @@ impl<'a> Way<'a> {
 }
 
 /// What the filters of a listener do; `None` where it has none.
-pub(super) fn filters(snapshot: &Snapshot, filters: &Result<Arc<[ListenerFilter]>, Arc<str>>) -> Option<Said> {
-    let filters = match filters {
-        Err(why) => return Some(Said::of(format!("all requests are refused: {why}"))),
-        Ok(filters) if filters.is_empty() => return None,
-        Ok(filters) => filters,
-    };
+pub(super) fn filters(snapshot: &Snapshot, filters: &[ListenerFilter]) -> Option<Said> {
     let lines = filters.iter().map(|filter| match filter {
         ListenerFilter::Auth(auth) => match snapshot.backend(auth.backend) {
             Some(backend) => Said::of(authorized(auth, backend)),
@@ -76,7 +70,7 @@ pub(super) fn filters(snapshot: &Snapshot, filters: &Result<Arc<[ListenerFilter]
         },
         ListenerFilter::Extension(extension) => extended(extension),
     });
-    Some(Said::list(lines))
+    (!filters.is_empty()).then(|| Said::list(lines))
 }
 
 /// What a filter of a listener does.

@@ -97,6 +97,13 @@ fn protocols_and_options_of_tls_are_told_as_listeners_state_them() {
 }
 
 #[test]
+fn a_listener_that_answers_nothing_says_so_and_not_that_its_filters_differ() {
+    let http = |from: &str| gateway("", &format!("protocol: HTTP, port: 80, allowedRoutes: {{namespaces: {{from: {from}}}}}"));
+    let why = "allowedRoutes.namespaces.from: Odd is unknown, so no routes are taken; use Same, All or Selector";
+    assert_eq!(told(&http("All"), &http("Odd")), [format!("{L}: requests now: all are answered 500: {why}")]);
+}
+
+#[test]
 fn tracing_is_told_by_the_fields_of_its_policy_and_no_header_is_shown() {
     let world = |tracing: &str| {
         gateway("", "protocol: HTTP, port: 80")
