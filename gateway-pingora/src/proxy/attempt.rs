@@ -174,14 +174,13 @@ impl Proxy {
 
     /// An exchange broke off after its connection was there.
     pub(super) fn broken_off(&self, session: &Session, passage: &mut Passage, mut error: Box<Error>, reused: bool) -> Box<Error> {
-        if is_tls(&error) && error.retry == RetryType::Decided(true) {
-            // Nothing was sent.
-            passage.is_repeated = true;
-            passage.attempts -= 1;
-            return error;
-        }
         if is_tls(&error) {
-            return self.not_connected(passage, error);
+            // Nothing was sent.
+            return if error.retry == RetryType::Decided(true) {
+                Self::repeat(passage, error)
+            } else {
+                self.not_connected(passage, error)
+            };
         }
         if std::mem::take(&mut passage.is_concluded) {
             return error;
@@ -200,10 +199,7 @@ impl Proxy {
         let expired = if is_wait { passage.deadlines.waited(Instant::now()) } else { None };
         let reopens = passage.forward.as_ref().is_some_and(|forward| forward.rule.repick || forward.rule.retry.is_some());
         if expired.is_none() && can_replay && (is_stale || is_not_processed) && reopens && !passage.is_repeated {
-            passage.is_repeated = true;
-            passage.attempts -= 1;
-            error.set_retry(true);
-            return error;
+            return Self::repeat(passage, error);
         }
         self.parts.counters.upstream_resets.add();
         if let Some(attempt) = &passage.attempt {
@@ -222,6 +218,14 @@ impl Proxy {
         };
         let status = failure.map_or(StatusCode::GATEWAY_TIMEOUT, Failure::status);
         Self::conclude(passage, &mut error, again, status, fault);
+        error
+    }
+
+    /// The connection had been kept, and was no attempt: the request is sent again at once, once.
+    fn repeat(passage: &mut Passage, mut error: Box<Error>) -> Box<Error> {
+        passage.is_repeated = true;
+        passage.attempts -= 1;
+        error.set_retry(true);
         error
     }
 
