@@ -196,7 +196,7 @@ impl<'a> Case<'a> {
 
     /// The answer to a preflight, where these steps have rules for other origins.
     fn preflight(&self, steps: &[Step]) -> Option<Decision> {
-        let cors = cors(steps).filter(|_| Preflight::is(self.head))?;
+        let cors = Preflight::is(self.head).then(|| cors(steps)).flatten()?;
         let (rule, listener, status) = (Arc::clone(self.rule), self.listener(), StatusCode::NO_CONTENT);
         let (headers, path) = (cors.preflight(&self.head.headers), self.path.clone());
         Some(Decision::Answer(Answer { rule, listener, status, headers, body: Bytes::new(), path, course: None }))

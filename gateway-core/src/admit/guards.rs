@@ -30,5 +30,8 @@ pub(super) fn guards(listener: &Listener, snapshot: &Snapshot) -> Result<Vec<Gua
         }
         ListenerFilter::Extension(extension) => Ok(Guard::Extension(extension.clone())),
     };
+    if filters.is_empty() {
+        return Ok(Vec::new()); // Most have none, and collecting takes its time even then.
+    }
     filters.iter().map(guard).collect()
 }

@@ -54,14 +54,32 @@ pub(super) fn spelling(value: &str) -> Cow<'_, str> {
     plain(value).unwrap_or(Cow::Borrowed(value))
 }
 
-/// Whether a path is surely in normal form, as most are. Looks at many bytes at a time.
+/// Whether a path is surely in normal form, as most are. Looks at blocks, which take few instructions as their length is known.
 fn is_plain(path: &[u8]) -> bool {
-    const STEP: usize = 64;
-    path.chunks(STEP).zip(path[1..].chunks(STEP).chain([&[][..]])).all(|(here, next)| {
-        let odd = here.iter().fold(false, |odd, byte| odd | is_odd(*byte));
-        let pair = |(a, b): (&u8, &u8)| (*a == b'/') & ((*b == b'/') | (*b == b'.'));
-        !here.iter().zip(next).fold(odd, |odd, bytes| odd | pair(bytes))
-    })
+    let mut rest = path;
+    while let Some(block) = rest.first_chunk() {
+        if !is_plain_block(block) {
+            return false;
+        }
+        rest = &rest[BLOCK..];
+    }
+    // What fills it is plain.
+    let mut last = [b'a'; BLOCK + 1];
+    last[..rest.len()].copy_from_slice(rest);
+    is_plain_block(&last)
+}
+
+/// Bytes that are looked at together.
+const BLOCK: usize = 64;
+
+/// The same of one block, and whether the byte after it makes a pair with its last.
+fn is_plain_block(block: &[u8; BLOCK + 1]) -> bool {
+    let mut odd = 0;
+    for at in 0..BLOCK {
+        let (byte, next) = (block[at], block[at + 1]);
+        odd |= u8::from(is_odd(byte)) | (u8::from(byte == b'/') & (u8::from(next == b'/') | u8::from(next == b'.')));
+    }
+    odd == 0
 }
 
 fn is_dots(segment: &str) -> bool {
