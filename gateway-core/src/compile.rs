@@ -51,6 +51,7 @@ mod tls_options;
 mod transaction;
 mod translate;
 mod trust;
+mod users;
 mod violation;
 
 use std::collections::{BTreeMap, BTreeSet};

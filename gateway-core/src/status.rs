@@ -24,7 +24,7 @@ pub enum Status {
     /// `ListenerSet.status`.
     ListenerSet(ListenerSetStatus),
     /// `status` of a route of any kind.
-    Route(RouteStatus),
+    Route(Arc<RouteStatus>),
     /// `status` of a policy of any kind, and of an XBackend.
     Policy(PolicyStatus),
 }
@@ -479,7 +479,7 @@ mod tests {
             conditions: vec![accepted(Truth::True, 1)],
         };
         let parents = (0..32).map(|n| parent(n.to_string())).collect();
-        let wanted = Status::Route(RouteStatus { parents, controller_name: "ours".into() });
+        let wanted = Status::Route(Arc::new(RouteStatus { parents, controller_name: "ours".into() }));
         let stored = json!({"parents": [{"controllerName": "theirs", "parentRef": {"name": "gw"}}]});
         let written = merge(&wanted, Some(&stored), "2026-01-01T00:00:00Z").unwrap();
         let parents = written["parents"].as_array().unwrap();
@@ -489,7 +489,7 @@ mod tests {
     fn route(conditions: Vec<Condition>) -> Status {
         let parent_ref: ParentRef = serde_json::from_value(json!({"name": "gw"})).unwrap();
         let parents = vec![ParentStatus { parent_ref, controller_name: "ours".into(), conditions }];
-        Status::Route(RouteStatus { parents, controller_name: "ours".into() })
+        Status::Route(Arc::new(RouteStatus { parents, controller_name: "ours".into() }))
     }
 
     #[test]
@@ -499,7 +499,7 @@ mod tests {
         let merged = merge(&route(vec![accepted(Truth::True, 1)]), Some(&stored), "t1").unwrap();
         assert_eq!(merged["parents"][0], foreign);
         assert_eq!(merged["parents"][1]["conditions"][0]["lastTransitionTime"], "t1");
-        let gone = Status::Route(RouteStatus { parents: Vec::new(), controller_name: "ours".into() });
+        let gone = Status::Route(Arc::new(RouteStatus { parents: Vec::new(), controller_name: "ours".into() }));
         assert_eq!(merge(&gone, Some(&merged), "t2"), Some(stored.clone()), "our stale entry is removed");
         assert_eq!(merge(&gone, Some(&stored), "t2"), None);
         assert_eq!(merge(&gone, None, "t2"), None);

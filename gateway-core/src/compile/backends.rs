@@ -17,11 +17,12 @@ use crate::support::Support;
 
 use super::counted::Counted;
 use super::fault::Fault;
-use super::hashed::{Hashed, HashedSet};
+use super::hashed::{Hashed, shrink};
 use super::marked::Marked;
 use super::objects::Objects;
 use super::policies::Policies;
 use super::resolve;
+use super::users::Users;
 use super::{ExternalNames, Options, ServiceNames};
 
 /// Every backend in use.
@@ -43,7 +44,7 @@ type Port = (Option<u16>, Usage);
 struct Entry {
     id: BackendId,
     found: Result<Found, Fault>,
-    users: HashedSet<ObjectId>,
+    users: Users,
 }
 
 /// What a reference that can be used leads to.
@@ -100,7 +101,7 @@ impl Backends {
         let known = ports.binary_search_by_key(&port_of(name), |(port, _)| *port);
         let at = known.unwrap_or_else(|at| {
             let found = resolve::find(name, sources);
-            let entry = Entry { id: BackendId(self.next), found, users: HashedSet::with_hasher(seed) };
+            let entry = Entry { id: BackendId(self.next), found, users: Users::default() };
             self.next += 1;
             entry.publish(name, writer);
             entry.host().into_iter().for_each(|host| self.names.join(host));
@@ -109,8 +110,18 @@ impl Backends {
             at
         });
         let (_, entry) = &mut ports[at];
-        entry.users.insert(user.clone());
+        entry.users.insert(user, seed);
         entry.found.as_ref().map(|found| (entry.id, found.persistence.clone())).map_err(Fault::clone)
+    }
+
+    /// Whether anybody uses a backend of an object.
+    pub(super) fn are_of(&self, object: &ObjectId) -> bool {
+        self.entries.contains_key(object)
+    }
+
+    /// Gives back the room of backends that are gone.
+    pub(super) fn shrink(&mut self) {
+        shrink(&mut self.entries);
     }
 
     /// Takes note that an object no longer uses a backend.

@@ -14,7 +14,7 @@ use crate::resource::{
 };
 use crate::snapshot::{Network, Seed, Socket};
 
-use super::hashed::Hashed;
+use super::hashed::{Hashed, shrink};
 use super::route::{Route, is_same_meta};
 use super::{Addresses, Bound, Bundle, ServiceNames};
 
@@ -41,7 +41,7 @@ pub(super) struct Objects {
     pub(super) extensions: BTreeMap<ObjectId, Arc<Extension>>,
     slices: Hashed<ObjectName, Arc<EndpointSlice>>,
     /// By Service, ServiceImport or XBackend.
-    slices_of: Hashed<ObjectId, BTreeSet<ObjectName>>,
+    slices_of: Hashed<ObjectId, Vec<ObjectName>>,
     /// By host name, the Services and XBackends that stand for it, and the Services that may be reached by it.
     named: BTreeMap<Arc<str>, BTreeSet<ObjectId>>,
     grants: BTreeMap<ObjectName, Arc<ReferenceGrant>>,
@@ -125,7 +125,10 @@ impl Objects {
             Object::EndpointSlice(new) => {
                 let old = self.forget_slice(&name);
                 for owner in owners_of(&new) {
-                    self.slices_of.entry(owner).or_default().insert(name.clone());
+                    let names = self.slices_of.entry(owner).or_insert_with(|| Vec::with_capacity(1));
+                    if let Err(at) = names.binary_search(&name) {
+                        names.insert(at, name.clone());
+                    }
                 }
                 self.slices.insert(name, new);
                 old
@@ -150,6 +153,15 @@ impl Objects {
         let old = self.forget(id);
         self.forget_name(old.as_ref());
         old
+    }
+
+    /// Gives back the room of objects that are gone.
+    pub(super) fn shrink(&mut self) {
+        shrink(&mut self.routes);
+        shrink(&mut self.namespaces);
+        shrink(&mut self.services);
+        shrink(&mut self.slices);
+        shrink(&mut self.slices_of);
     }
 
     /// The Services and XBackends that stand for a host name or may be reached by it.
@@ -236,7 +248,9 @@ impl Objects {
         let old = self.slices.remove(name)?;
         for owner in owners_of(&old) {
             let Some(names) = self.slices_of.get_mut(&owner) else { continue };
-            names.remove(name);
+            if let Ok(at) = names.binary_search(name) {
+                names.remove(at);
+            }
             if names.is_empty() {
                 self.slices_of.remove(&owner);
             }

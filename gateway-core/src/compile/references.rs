@@ -166,6 +166,7 @@ impl World<'_> {
         let id = route.id();
         match route {
             Route::Http(route) => {
+                found.expect(route.spec.rules.iter().map(|rule| rule.backend_refs.len()));
                 for rule in &route.spec.rules {
                     let filters = self.http_filters(&id, &rule.filters, &mut found);
                     let targets = rule.backend_refs.iter().map(|target| {
@@ -177,6 +178,7 @@ impl World<'_> {
                 }
             }
             Route::Grpc(route) => {
+                found.expect(route.spec.rules.iter().map(|rule| rule.backend_refs.len()));
                 for rule in &route.spec.rules {
                     let filters = self.grpc_filters(&id, &rule.filters, &mut found);
                     let targets = rule.backend_refs.iter().map(|target| {
@@ -342,6 +344,12 @@ impl World<'_> {
 }
 
 impl References {
+    /// Makes room for rules with so many backendRefs each. Thousands of routes are kept, and most have one of each.
+    fn expect(&mut self, rules: impl ExactSizeIterator<Item = usize>) {
+        self.rules.reserve_exact(rules.len());
+        self.ties.backends.reserve_exact(rules.sum());
+    }
+
     /// Keeps the gravest fault: permission, then kind, then existence, then protocol; of equals the first.
     fn note(&mut self, fault: &Fault) {
         let by_gravity = [Reason::BackendNotFound, Reason::InvalidKind, Reason::RefNotPermitted];

@@ -53,7 +53,7 @@ use super::backends::Backends;
 use super::certificates::Certificates;
 use super::dependents::{Dependents, Links, Needs};
 use super::gateways::Gateways;
-use super::hashed::Hashed;
+use super::hashed::{Hashed, shrink};
 use super::marked::Marked;
 use super::objects::Objects;
 use super::policies::Policies;
@@ -73,7 +73,7 @@ pub(super) struct State {
     linked: BTreeMap<ObjectId, parents::Linked>,
     gateways: Gateways,
     acceptance: Acceptance,
-    routes: Hashed<ObjectId, RouteState>,
+    routes: Hashed<ObjectId, Box<RouteState>>,
     rivals: Rivals,
     backends: Backends,
     certificates: Certificates,
@@ -207,6 +207,7 @@ impl State {
         for id in dirty.reattached.take().iter().filter(|id| routes.binary_search(id).is_err()) {
             self.reattach_route(id, &mut dirty, options);
         }
+        self.routes.reserve(routes.len());
         for id in &routes {
             self.judge_route(id, &mut dirty, options);
         }
@@ -218,6 +219,7 @@ impl State {
         self.phrase_backends(&mut dirty);
         self.phrase_policies(&mut dirty, options);
         self.phrase_holders(&mut dirty, options);
+        self.shrink();
         Update {
             snapshot: self.writer.commit(),
             statuses: self.news(dirty.statuses),
@@ -231,6 +233,14 @@ impl State {
                 .collect(),
             next: self.objects.facts.now.and_then(|now| self.gateways.next_moment(now)),
         }
+    }
+
+    /// Gives back the room of what is gone.
+    fn shrink(&mut self) {
+        self.objects.shrink();
+        shrink(&mut self.routes);
+        self.backends.shrink();
+        self.reach.shrink();
     }
 }
 

@@ -37,7 +37,7 @@ impl State {
                     let Object::EndpointSlice(slice) = object else { return None };
                     Some(slice)
                 });
-                dirty.backends.extend(slices.flat_map(|slice| owners_of(slice)));
+                dirty.backends.extend(slices.flat_map(|slice| owners_of(slice)).filter(|owner| self.backends.are_of(owner)));
             }
             Object::ReferenceGrant(_) => self.regrant(old, new, dirty),
             Object::Namespace(_) => self.relabel(old, new, dirty),
@@ -50,18 +50,18 @@ impl State {
             | Object::TcpRoute(_)
             | Object::UdpRoute(_) => dirty.touch(&id),
             Object::Service(_) => {
-                dirty.backends.insert(id.clone());
+                self.mark_backend(&id, dirty);
                 dirty.policed.extend(self.policies.on(&id).cloned());
             }
             Object::Secret(_) => self.certificates.forget(&id.name),
             Object::Extension(_) => drop(self.handles.remove(&id)),
             Object::BackendTlsPolicy(_) | Object::XBackendTrafficPolicy(_) | Object::XTelemetryPolicy(_) => dirty.touch(&id),
             Object::XBackend(_) => {
-                dirty.backends.insert(id.clone());
+                self.mark_backend(&id, dirty);
                 dirty.touch(&id);
             }
             Object::ServiceImport(_) => {
-                dirty.backends.insert(id.clone());
+                self.mark_backend(&id, dirty);
                 dirty.policed.extend(self.policies.on(&id).cloned());
             }
             Object::DirectResponse(_) | Object::GatewayParameters(_) => {}
@@ -79,6 +79,13 @@ impl State {
         if is_holder && old.is_some() != new.is_some() {
             dirty.reattached.extend(self.dependents.routes(&id).cloned());
             dirty.sets.extend(self.dependents.sets(&id).map(|set| set.name.clone()));
+        }
+    }
+
+    /// The backends of an object are looked at again. Whoever comes to use one later sees it as it is then.
+    fn mark_backend(&self, id: &ObjectId, dirty: &mut Dirty) {
+        if self.backends.are_of(id) {
+            dirty.backends.insert(id.clone());
         }
     }
 

@@ -37,8 +37,8 @@ impl State {
             return;
         };
         let references = Arc::new(world!(self, options).references(&route));
-        let translated = self.translate(&route, &references, old.as_ref(), options);
-        self.settle_route(id, old.as_ref(), (route, references, translated), dirty, options);
+        let translated = self.translate(&route, &references, old.as_deref(), options);
+        self.settle_route(id, old.as_deref(), (route, references, translated), dirty, options);
     }
 
     /// Attaches a route again, of which nothing changed but perhaps the listeners it meets.
@@ -58,7 +58,9 @@ impl State {
         options: &Options,
     ) {
         let attachment = self.attach(&route);
-        dirty.problems.push((id.clone(), attachment.problems.clone()));
+        if !attachment.problems.is_empty() || self.problems.contains_key(id) {
+            dirty.problems.push((id.clone(), attachment.problems.clone()));
+        }
         let is_valid = routes::invalid(&route, &translated).is_none();
         let stands_on = routes::stands_on(&route, &attachment.listeners, is_valid);
         let contends = routes::contends(&route, &stands_on);
@@ -90,7 +92,7 @@ impl State {
         } else {
             dirty.contending.insert(id.clone());
         }
-        self.routes.insert(id.clone(), new);
+        self.routes.insert(id.clone(), Box::new(new));
     }
 
     fn attach(&self, route: &Route) -> Attachment {
@@ -113,7 +115,7 @@ impl State {
         let RouteState { route, references, translated, contends, .. } = state;
         let idle = |listeners: &[ListenerId]| self.rivals.idle(id, contends, listeners);
         let status = routes::status(route, &options.controller_name, attachment, references, translated, idle);
-        dirty.statuses.push((id.clone(), Some(Status::Route(status))));
+        dirty.statuses.push((id.clone(), Some(Status::Route(Arc::new(status)))));
     }
 
     /// The rules of a route: those of its last version when neither it nor what it refers to changed.

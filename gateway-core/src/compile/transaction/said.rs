@@ -64,8 +64,10 @@ impl State {
             if object.kind == Kind::XBackend {
                 dirty.policed.insert(object);
             } else {
-                let said = self.backends.said(&object).into_iter().collect();
-                dirty.problems.push((object, said));
+                let said: Vec<_> = self.backends.said(&object).into_iter().collect();
+                if !said.is_empty() || self.problems.contains_key(&object) {
+                    dirty.problems.push((object, said));
+                }
             }
         }
     }
