@@ -3,15 +3,16 @@
 //! In: records, on a thread of the adapter's own, off the way of requests. Out: JSON or words. A line holds the path but never the
 //! query, headers or bodies: those may hold secrets. When standard output is closed the log ends and the gateway goes on.
 
-use std::fmt::Write as _;
-use std::io::{self, BufWriter, Write as _};
+use std::fmt::{self, Display};
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use gateway_core::snapshot::{Backend, Listener, RuleId, Transport};
-use gateway_pingora::{Builder, Record, StreamRecord};
-use serde_json::{Map, Value};
+use gateway_pingora::{Builder, Fault, Record, StreamRecord};
+use serde::ser::{Serialize, SerializeMap, Serializer as _};
+use serde_json::Serializer;
 
 use crate::args::LogFormat;
 
@@ -19,8 +20,8 @@ use crate::args::LogFormat;
 pub(crate) fn logged(builder: Builder, format: LogFormat) -> Builder {
     let log = Arc::new(Mutex::new(AccessLog::new(format)));
     let streams = Arc::clone(&log);
-    let builder = builder.on_record(move |record| lock(&log).write(&record));
-    builder.on_stream(move |record| lock(&streams).write_stream(&record))
+    let builder = builder.on_records(move |records| lock(&log).write(records));
+    builder.on_streams(move |records| lock(&streams).write_streams(records))
 }
 
 /// Writes lines.
@@ -28,77 +29,113 @@ pub(crate) fn logged(builder: Builder, format: LogFormat) -> Builder {
 struct AccessLog {
     format: LogFormat,
     /// `None` once nobody reads any more.
-    out: Option<BufWriter<io::Stdout>>,
-    line: String,
+    out: Option<io::Stdout>,
+    /// What is to be written next, whole lines.
+    lines: Vec<u8>,
 }
 
 impl AccessLog {
     /// Writes to standard output.
     fn new(format: LogFormat) -> Self {
-        Self { format, out: Some(BufWriter::with_capacity(16 * 1024, io::stdout())), line: String::new() }
+        Self { format, out: Some(io::stdout()), lines: Vec::new() }
     }
 
-    /// Writes the line of a request.
-    fn write(&mut self, record: &Record) {
-        self.write_line(|format, line| match format {
-            LogFormat::Json => line.push_str(&json(record)),
-            LogFormat::Text => text(record, line),
-        });
+    /// Writes the lines of requests.
+    fn write(&mut self, records: &mut dyn Iterator<Item = Record>) {
+        if self.out.is_none() {
+            return;
+        }
+        for record in records {
+            // Writing to memory does not fail.
+            let _ = match self.format {
+                LogFormat::Json => json(&record, &mut self.lines).map_err(io::Error::from),
+                LogFormat::Text => text(&record, &mut self.lines),
+            };
+            self.end_line();
+        }
+        self.flush();
     }
 
-    /// Writes the line of a connection, or of a flow of datagrams.
-    fn write_stream(&mut self, record: &StreamRecord) {
-        self.write_line(|format, line| match format {
-            LogFormat::Json => line.push_str(&stream_json(record)),
-            LogFormat::Text => stream_text(record, line),
-        });
+    /// Writes the lines of connections and of flows of datagrams.
+    fn write_streams(&mut self, records: &mut dyn Iterator<Item = StreamRecord>) {
+        if self.out.is_none() {
+            return;
+        }
+        for record in records {
+            let _ = match self.format {
+                LogFormat::Json => stream_json(&record, &mut self.lines).map_err(io::Error::from),
+                LogFormat::Text => stream_text(&record, &mut self.lines),
+            };
+            self.end_line();
+        }
+        self.flush();
     }
 
-    fn write_line(&mut self, say: impl FnOnce(LogFormat, &mut String)) {
-        let Some(out) = &mut self.out else { return };
-        self.line.clear();
-        say(self.format, &mut self.line);
-        self.line.push('\n');
-        if out.write_all(self.line.as_bytes()).and_then(|()| out.flush()).is_err() {
+    fn end_line(&mut self) {
+        self.lines.push(b'\n');
+        if self.lines.len() > MOST_WAITING {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some(out) = &mut self.out
+            && out.write_all(&self.lines).and_then(|()| out.flush()).is_err()
+        {
             tracing::warn!("the access log ends: standard output is closed");
             self.out = None;
         }
+        self.lines.clear();
     }
 }
+
+/// Bytes of lines that are gathered before they are written.
+const MOST_WAITING: usize = 64 * 1024;
 
 /// The log, for whoever has a line.
 fn lock(log: &Mutex<AccessLog>) -> MutexGuard<'_, AccessLog> {
     log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn json(record: &Record) -> String {
-    let mut line = Map::new();
-    let mut put = |name: &str, value: Value| drop(line.insert(name.to_owned(), value));
-    put("time", time(record.at).into());
-    put("peer", record.peer.to_string().into());
-    put("method", record.method.as_str().into());
-    put("host", (*record.host).into());
-    put("path", path(record).into());
-    put("protocol", format!("{:?}", record.version).into());
-    put("status", record.status.into());
-    put("milliseconds", (record.duration.as_micros() as f64 / 1000.0).into());
-    put("requestBytes", record.request_bytes.into());
-    put("responseBytes", record.response_bytes.into());
-    put_way(&mut line, &way(record));
-    Value::Object(line).to_string()
+/// Appends the line of a request.
+fn json(record: &Record, line: &mut Vec<u8>) -> serde_json::Result<()> {
+    let mut serializer = Serializer::new(line);
+    let mut line = serializer.serialize_map(None)?;
+    line.serialize_entry("time", &Shown(Time(record.at)))?;
+    line.serialize_entry("peer", &record.peer)?;
+    line.serialize_entry("method", record.method.as_str())?;
+    line.serialize_entry("host", &*record.host)?;
+    line.serialize_entry("path", path(record))?;
+    line.serialize_entry("protocol", &Shown(format_args!("{:?}", record.version)))?;
+    line.serialize_entry("status", &record.status)?;
+    line.serialize_entry("milliseconds", &milliseconds(record.duration))?;
+    line.serialize_entry("requestBytes", &record.request_bytes)?;
+    line.serialize_entry("responseBytes", &record.response_bytes)?;
+    put_way(&mut line, &way(record))?;
+    line.end()
 }
 
-fn stream_json(record: &StreamRecord) -> String {
-    let mut line = Map::new();
-    let mut put = |name: &str, value: Value| drop(line.insert(name.to_owned(), value));
-    put("time", time(record.at).into());
-    put("peer", record.peer.to_string().into());
-    put("protocol", protocol(record).into());
-    put("milliseconds", (record.duration.as_micros() as f64 / 1000.0).into());
-    put("requestBytes", record.received_bytes.into());
-    put("responseBytes", record.sent_bytes.into());
-    put_way(&mut line, &stream_way(record));
-    Value::Object(line).to_string()
+/// Appends the line of a connection, or of a flow of datagrams.
+fn stream_json(record: &StreamRecord, line: &mut Vec<u8>) -> serde_json::Result<()> {
+    let mut serializer = Serializer::new(line);
+    let mut line = serializer.serialize_map(None)?;
+    line.serialize_entry("time", &Shown(Time(record.at)))?;
+    line.serialize_entry("peer", &record.peer)?;
+    line.serialize_entry("protocol", protocol(record))?;
+    line.serialize_entry("milliseconds", &milliseconds(record.duration))?;
+    line.serialize_entry("requestBytes", &record.received_bytes)?;
+    line.serialize_entry("responseBytes", &record.sent_bytes)?;
+    put_way(&mut line, &stream_way(record))?;
+    line.end()
+}
+
+/// As a string of JSON what can be shown, without one in between.
+struct Shown<T>(T);
+
+impl<T: Display> Serialize for Shown<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
 }
 
 /// Where something went, and whom it met there.
@@ -109,7 +146,7 @@ struct Way<'a> {
     backend: Option<&'a Backend>,
     endpoint: Option<SocketAddr>,
     tries: u32,
-    fault: Option<String>,
+    fault: Option<&'a Fault>,
 }
 
 fn way(record: &Record) -> Way<'_> {
@@ -120,7 +157,7 @@ fn way(record: &Record) -> Way<'_> {
         backend: record.backend.as_deref(),
         endpoint: record.endpoint,
         tries: record.tries,
-        fault: record.fault.as_ref().map(ToString::to_string),
+        fault: record.fault.as_ref(),
     }
 }
 
@@ -132,35 +169,38 @@ fn stream_way(record: &StreamRecord) -> Way<'_> {
         backend: record.backend.as_deref(),
         endpoint: record.endpoint,
         tries: record.tries,
-        fault: record.fault.as_ref().map(ToString::to_string),
+        fault: record.fault.as_ref(),
     }
 }
 
-fn put_way(line: &mut Map<String, Value>, way: &Way<'_>) {
-    let mut put = |name: &str, value: Value| drop(line.insert(name.to_owned(), value));
+fn put_way<M: SerializeMap>(line: &mut M, way: &Way<'_>) -> Result<(), M::Error> {
     if let Some(name) = way.server_name {
-        put("serverName", name.into());
+        line.serialize_entry("serverName", name)?;
     }
     if let Some(listener) = way.listener {
-        put("gateway", listener.gateway.as_str().into());
-        put("listener", (*listener.id.name).into());
+        line.serialize_entry("gateway", listener.gateway.as_str())?;
+        line.serialize_entry("listener", &*listener.id.name)?;
     }
     if let Some(rule) = way.rule {
-        put("route", rule.route.to_string().into());
-        put("rule", rule.name.as_deref().map_or_else(|| rule.index.into(), Into::into));
+        line.serialize_entry("route", &Shown(&rule.route))?;
+        match &rule.name {
+            Some(name) => line.serialize_entry("rule", &**name)?,
+            None => line.serialize_entry("rule", &rule.index)?,
+        }
     }
     if let Some(backend) = way.backend {
-        put("backend", backend.name.to_string().into());
+        line.serialize_entry("backend", &Shown(&backend.name))?;
     }
     if let Some(endpoint) = way.endpoint {
-        put("endpoint", endpoint.to_string().into());
+        line.serialize_entry("endpoint", &endpoint)?;
     }
     if way.tries > 1 {
-        put("tries", way.tries.into());
+        line.serialize_entry("tries", &way.tries)?;
     }
-    if let Some(fault) = &way.fault {
-        put("fault", fault.as_str().into());
+    if let Some(fault) = way.fault {
+        line.serialize_entry("fault", &Shown(fault))?;
     }
+    Ok(())
 }
 
 /// What was spoken, as far as it is known here.
@@ -172,36 +212,39 @@ fn protocol(record: &StreamRecord) -> &'static str {
     }
 }
 
-fn stream_text(record: &StreamRecord, line: &mut String) {
-    let milliseconds = record.duration.as_micros() as f64 / 1000.0;
+fn stream_text(record: &StreamRecord, line: &mut Vec<u8>) -> io::Result<()> {
     let StreamRecord { peer, received_bytes, sent_bytes, .. } = record;
-    let (time, name) = (time(record.at), printable(record.server_name.as_deref().unwrap_or("-")));
-    // Writing to a string cannot fail.
-    let _ = write!(line, "{time} {peer} {} {name} {received_bytes}/{sent_bytes} bytes {milliseconds:.1}ms", protocol(record));
-    write_way(line, &stream_way(record));
+    let (time, protocol, name) = (Time(record.at), protocol(record), printable(record.server_name.as_deref().unwrap_or("-")));
+    let milliseconds = milliseconds(record.duration);
+    write!(line, "{time} {peer} {protocol} {name} {received_bytes}/{sent_bytes} bytes {milliseconds:.1}ms")?;
+    write_way(line, &stream_way(record))
 }
 
-fn text(record: &Record, line: &mut String) {
-    let milliseconds = record.duration.as_micros() as f64 / 1000.0;
-    let (time, peer, method, host, status) =
-        (time(record.at), record.peer, &record.method, printable(&record.host), record.status);
-    // Writing to a string cannot fail.
-    let _ = write!(line, "{time} {peer} {method} {host}{} {status} {milliseconds:.1}ms", printable(path(record)));
-    write_way(line, &way(record));
+fn text(record: &Record, line: &mut Vec<u8>) -> io::Result<()> {
+    let Record { peer, method, status, .. } = record;
+    let (time, host, path, milliseconds) =
+        (Time(record.at), printable(&record.host), printable(path(record)), milliseconds(record.duration));
+    write!(line, "{time} {peer} {method} {host}{path} {status} {milliseconds:.1}ms")?;
+    write_way(line, &way(record))
 }
 
-fn write_way(line: &mut String, way: &Way<'_>) {
+fn write_way(line: &mut Vec<u8>, way: &Way<'_>) -> io::Result<()> {
     if let Some(rule) = way.rule {
-        let _ = write!(line, " {rule}");
+        write!(line, " {rule}")?;
     }
     match (way.backend, way.endpoint) {
-        (Some(backend), Some(endpoint)) => drop(write!(line, " -> {} {endpoint}", backend.name)),
-        (Some(backend), None) => drop(write!(line, " -> {}", backend.name)),
+        (Some(backend), Some(endpoint)) => write!(line, " -> {} {endpoint}", backend.name)?,
+        (Some(backend), None) => write!(line, " -> {}", backend.name)?,
         (None, _) => {}
     }
-    if let Some(fault) = &way.fault {
-        let _ = write!(line, " ({})", printable(fault));
+    match way.fault {
+        Some(fault) => write!(line, " ({})", printable(&fault.to_string())),
+        None => Ok(()),
     }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
 }
 
 fn path(record: &Record) -> &str {
@@ -214,20 +257,24 @@ fn printable(text: &str) -> String {
 }
 
 /// RFC 3339 in UTC with milliseconds.
-pub(crate) fn time(at: SystemTime) -> String {
-    let Ok(at) = jiff::Timestamp::try_from(at) else { return String::new() };
-    format!("{at:.3}")
+pub(crate) struct Time(pub(crate) SystemTime);
+
+impl Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        jiff::Timestamp::try_from(self.0).map_or(Ok(()), |at| write!(f, "{at:.3}"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn times_are_utc_with_milliseconds() {
-        assert_eq!(time(SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_120)), "2023-11-14T22:13:20.120Z");
+        assert_eq!(
+            Time(SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_120)).to_string(),
+            "2023-11-14T22:13:20.120Z"
+        );
     }
 
     #[test]

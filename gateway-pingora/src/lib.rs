@@ -178,8 +178,8 @@ impl Gateway {
         let builder = Builder {
             filters: filter::Registry::default(),
             ports: listen::PortMap::default(),
-            on_record: None,
-            on_stream: None,
+            on_records: None,
+            on_streams: None,
             stream_idle: STREAM_IDLE,
             flow_idle: FLOW_IDLE,
             flows: FLOWS,
@@ -297,8 +297,8 @@ impl Gateway {
 pub struct Builder {
     filters: filter::Registry,
     ports: listen::PortMap,
-    on_record: Option<Box<dyn FnMut(Record) + Send>>,
-    on_stream: Option<Box<dyn FnMut(StreamRecord) + Send>>,
+    on_records: Option<observe::Receive<Record>>,
+    on_streams: Option<observe::Receive<StreamRecord>>,
     stream_idle: Duration,
     flow_idle: Duration,
     flows: usize,
@@ -356,15 +356,27 @@ impl Builder {
         self
     }
 
-    /// Calls `receive` with a record of every request, on a thread of its own. Records that it is too slow for are lost and counted.
-    pub fn on_record(mut self, receive: impl FnMut(Record) + Send + 'static) -> Self {
-        self.on_record = Some(Box::new(receive));
+    /// Calls `receive` with a record of every request, on a thread of its own, some milliseconds after its end at the latest. Records
+    /// that it is too slow for are lost and counted.
+    pub fn on_record(self, mut receive: impl FnMut(Record) + Send + 'static) -> Self {
+        self.on_records(move |records| records.for_each(&mut receive))
+    }
+
+    /// The same with all records that came since it was called last, at least one: for who writes them somewhere, and would rather do
+    /// that once. In the place of `on_record`, not beside it.
+    pub fn on_records(mut self, receive: impl FnMut(&mut dyn Iterator<Item = Record>) + Send + 'static) -> Self {
+        self.on_records = Some(Box::new(receive));
         self
     }
 
-    /// The same for connections whose bytes are forwarded, of TLSRoutes and TCPRoutes, and for flows of datagrams, of UDPRoutes.
-    pub fn on_stream(mut self, receive: impl FnMut(StreamRecord) + Send + 'static) -> Self {
-        self.on_stream = Some(Box::new(receive));
+    /// As `on_record`, for connections whose bytes are forwarded, of TLSRoutes and TCPRoutes, and for flows of datagrams, of UDPRoutes.
+    pub fn on_stream(self, mut receive: impl FnMut(StreamRecord) + Send + 'static) -> Self {
+        self.on_streams(move |records| records.for_each(&mut receive))
+    }
+
+    /// As `on_records`, for connections and flows.
+    pub fn on_streams(mut self, receive: impl FnMut(&mut dyn Iterator<Item = StreamRecord>) + Send + 'static) -> Self {
+        self.on_streams = Some(Box::new(receive));
         self
     }
 
@@ -437,7 +449,7 @@ impl Builder {
         let live = Arc::new(Live::new(Arc::clone(&upstreams)));
         let asides = Arc::new(aside::Asides::new(Arc::clone(&upstreams)));
         let crowd = Arc::<Crowd>::default();
-        let sink = self.on_stream.map(observe::Sink::start).transpose()?;
+        let sink = self.on_streams.map(observe::Sink::start).transpose()?;
         let datagrams = Datagrams {
             live: Arc::clone(&live),
             upstreams: Arc::clone(&upstreams),
@@ -466,7 +478,7 @@ impl Builder {
             sessions: session::KeyRing::made_up()?,
             counters: Arc::clone(&counters),
             always: self.filters.always.into(),
-            sink: self.on_record.map(observe::Sink::start).transpose()?,
+            sink: self.on_records.map(observe::Sink::start).transpose()?,
             settings: Arc::new(Settings::default()),
         };
         let facts: Arc<facts::Facts> = Arc::default();
