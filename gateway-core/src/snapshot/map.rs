@@ -49,7 +49,32 @@ pub(crate) enum Few<V> {
     Many(Map<Arc<str>, V>),
 }
 
-type Entries<V> = Vec<(Arc<str>, V)>;
+type Entries<V> = Vec<Entry<V>>;
+
+#[derive(Clone, Debug)]
+struct Entry<V> {
+    /// Of the key: where it differs, the key need not be fetched.
+    brief: u64,
+    key: Arc<str>,
+    value: V,
+}
+
+impl<V> Entry<V> {
+    fn new(key: &str, value: V) -> Self {
+        Self { brief: brief(key), key: key.into(), value }
+    }
+}
+
+/// The last bytes of a key, in which paths and host names of one configuration differ most, and its length.
+fn brief(key: &str) -> u64 {
+    let last = key.as_bytes().last_chunk().map_or(0, |last| u64::from_ne_bytes(*last));
+    last ^ key.len() as u64
+}
+
+fn find<V>(entries: &[Entry<V>], key: &str) -> Option<usize> {
+    let brief = brief(key);
+    entries.iter().position(|entry| entry.brief == brief && *entry.key == *key)
+}
 
 impl<V> Default for Few<V> {
     fn default() -> Self {
@@ -62,7 +87,7 @@ impl<V: Clone> Few<V> {
     pub(crate) fn get(&self, key: &str) -> Option<&V> {
         match self {
             Self::Few(None) => None,
-            Self::Few(Some(entries)) => entries.iter().find(|(k, _)| **k == *key).map(|(_, value)| value),
+            Self::Few(Some(entries)) => find(entries, key).map(|at| &entries[at].value),
             Self::Many(map) => map.get(key),
         }
     }
@@ -71,19 +96,19 @@ impl<V: Clone> Few<V> {
     pub(crate) fn insert(&mut self, key: &str, value: V, seed: Seed) -> bool {
         match self {
             Self::Few(None) => {
-                *self = Self::Few(Some(Arc::new(vec![(key.into(), value)])));
+                *self = Self::Few(Some(Arc::new(vec![Entry::new(key, value)])));
                 true
             }
             Self::Few(Some(entries)) => {
-                if let Some(at) = entries.iter().position(|(k, _)| **k == *key) {
-                    Arc::make_mut(entries)[at].1 = value;
+                if let Some(at) = find(entries, key) {
+                    Arc::make_mut(entries)[at].value = value;
                     return false;
                 }
                 if entries.len() < FEW {
-                    Arc::make_mut(entries).push((key.into(), value));
+                    Arc::make_mut(entries).push(Entry::new(key, value));
                 } else {
                     let mut map = Map::with_hasher(seed);
-                    map.extend(entries.iter().cloned());
+                    map.extend(entries.iter().map(|entry| (Arc::clone(&entry.key), entry.value.clone())));
                     map.insert(key.into(), value);
                     *self = Self::Many(map);
                 }
@@ -104,7 +129,7 @@ impl<V: Clone> Few<V> {
         match self {
             Self::Few(None) => false,
             Self::Few(Some(entries)) => {
-                let Some(at) = entries.iter().position(|(k, _)| **k == *key) else { return false };
+                let Some(at) = find(entries, key) else { return false };
                 Arc::make_mut(entries).remove(at);
                 if entries.is_empty() {
                     *self = Self::default();
@@ -132,7 +157,9 @@ impl<V: Clone> Few<V> {
     /// All entries, by key.
     pub(crate) fn sorted(&self) -> Vec<(&str, &V)> {
         let mut all: Vec<(&str, &V)> = match self {
-            Self::Few(entries) => entries.iter().flat_map(|entries| entries.iter()).map(|(k, v)| (&**k, v)).collect(),
+            Self::Few(entries) => {
+                entries.iter().flat_map(|entries| entries.iter()).map(|entry| (&*entry.key, &entry.value)).collect()
+            }
             Self::Many(map) => map.iter().map(|(k, v)| (&**k, v)).collect(),
         };
         all.sort_unstable_by_key(|(key, _)| *key);
@@ -158,6 +185,13 @@ mod tests {
         for (n, key) in keys.iter().enumerate() {
             assert_eq!(few.get(key), Some(&(n + 100)));
             assert!(few.remove(key) && !few.remove(key));
+        }
+        for key in ["/a", "/ab", "/other/key/07", "/key/07"] {
+            assert!(
+                few.insert(key, 7, Seed::new(7)) && few.get("/another/key/07").is_none(),
+                "short keys, and keys that end alike"
+            );
+            assert!(few.remove(key));
         }
         assert!(few.is_empty() && matches!(few, Few::Few(None)));
         assert_eq!(before.get("/key/07"), Some(&107), "a copy keeps what it had");
