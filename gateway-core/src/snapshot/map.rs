@@ -52,7 +52,7 @@ pub(crate) enum Few<V> {
 type Entries<V> = Vec<Entry<V>>;
 
 #[derive(Clone, Debug)]
-struct Entry<V> {
+pub(crate) struct Entry<V> {
     /// Of the key: where it differs, the key need not be fetched.
     brief: u64,
     key: Arc<str>,
