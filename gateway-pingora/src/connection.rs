@@ -47,6 +47,10 @@ pub struct Connection {
     awaits_body: AtomicBool,
     /// Milliseconds that its pieces were waited for.
     waited: AtomicU64,
+    /// Bytes of HTTP/1 that were read.
+    given: AtomicU64,
+    /// How many of them are of requests that were begun.
+    taken: AtomicU64,
     panicked: AtomicBool,
     /// Whoever waits for the next bytes of an idle connection.
     reader: Mutex<Option<Waker>>,
@@ -76,6 +80,8 @@ impl Connection {
             speaks_h2: AtomicBool::new(false),
             awaits_body: AtomicBool::new(false),
             waited: AtomicU64::new(0),
+            given: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
             panicked: AtomicBool::new(false),
             reader: Mutex::new(None),
         }
@@ -196,6 +202,22 @@ impl Connection {
         let Some(paid) = bytes.saturating_mul(1000).checked_div(rate) else { return false };
         let allowed = self.settings.body_timeout.saturating_add(Duration::from_millis(paid));
         Duration::from_millis(self.waited.load(Ordering::Relaxed)) > allowed
+    }
+
+    /// The stream gave bytes of HTTP/1.
+    fn gave(&self, bytes: usize) {
+        self.given.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// A request of HTTP/1 has so many bytes, or nobody knows how many; then it is not known of any that follows either.
+    pub(crate) fn take(&self, bytes: Option<u64>) {
+        let taken = self.taken.load(Ordering::Relaxed);
+        self.taken.store(taken.saturating_add(bytes.unwrap_or(u64::MAX)), Ordering::Relaxed);
+    }
+
+    /// Whether all that was read is of requests that were begun: nothing of the next one waits anywhere above the stream.
+    pub(crate) fn is_even(&self) -> bool {
+        self.given.load(Ordering::Relaxed) == self.taken.load(Ordering::Relaxed)
     }
 
     fn set_h2(&self) {

@@ -4,7 +4,7 @@
 //! that was tried, which belong back into the compiler.
 //!
 //! ```text
-//! Live ─► Service::serve ─► Door per TCP Socket ─► Guests of that door ─► HttpProxy::process_new, or bytes forwarded
+//! Live ─► Service::serve ─► Door per TCP Socket ─► Guests of that door ─► a conversation with HttpProxy, or bytes forwarded
 //!                 │            └─► Fact::Socket(.., Bound)
 //!                 └───────► mailbox per UDP Socket ─► Flows
 //! ```
@@ -13,6 +13,7 @@
 //! port is free.
 
 mod binding;
+mod conversation;
 mod door;
 mod guests;
 mod heritage;

@@ -161,6 +161,7 @@ impl ProxyHttp for Proxy {
         let settings = Arc::clone(&connection.settings);
         if session.req_header().version != Version::HTTP_2 {
             connection.await_body(has_body);
+            connection.take(extent(session));
         }
         passage.enter(connection, session.req_header());
         let is_http10 = session.req_header().version == Version::HTTP_10;
@@ -412,6 +413,20 @@ fn is_foreign_tls(session: &Session) -> bool {
 fn has_body(head: &RequestHeader) -> bool {
     head.headers.contains_key(header::TRANSFER_ENCODING)
         || head.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
+}
+
+/// How many bytes of its connection a request of HTTP/1 has; `None` where only Pingora knows: it finds the end of chunks, and makes a head
+/// longer whose target it escapes.
+fn extent(session: &Session) -> Option<u64> {
+    let head = session.req_header();
+    if head.headers.contains_key(header::TRANSFER_ENCODING) || head.raw_path().contains(&b'%') {
+        return None;
+    }
+    let body = match head.headers.get(header::CONTENT_LENGTH) {
+        Some(length) => length.to_str().ok()?.parse().ok()?,
+        None => 0,
+    };
+    (session.to_h1_raw().len() as u64).checked_add(body)
 }
 
 /// Why there is no decision.

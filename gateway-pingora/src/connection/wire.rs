@@ -9,6 +9,7 @@
 //! but for clients that do not read.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use pingora_core::protocols::{
 };
 use pingora_http::ResponseHeader;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, timeout};
 use tokio_rustls::server::TlsStream;
@@ -53,22 +54,34 @@ pub(crate) struct Wire<S> {
     lingering: Option<Pin<Box<Sleep>>>,
 }
 
-/// A stream that can be ended without waiting for its peer.
-pub(crate) trait Cut {
-    /// Drops what is not sent yet, and lets the next drop tell the peer at once.
+/// A stream below HTTP.
+pub(crate) trait Carrier: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
+    /// Drops what is not sent yet, and lets the next drop tell the peer at once, without waiting for it.
     fn cut(&self);
+
+    /// Pending while a read would be; nothing is taken.
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
-impl Cut for TcpStream {
+impl Carrier for TcpStream {
     fn cut(&self) {
         // Best effort: without it the system goes on trying for a while.
         let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
     }
+
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_read_ready(cx).map(drop)
+    }
 }
 
-impl Cut for TlsStream<TcpStream> {
+impl Carrier for TlsStream<TcpStream> {
     fn cut(&self) {
         self.get_ref().0.cut();
+    }
+
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // What goes wrong is told to the next read.
+        Pin::new(self).poll_fill_buf(cx).map(drop)
     }
 }
 
@@ -123,7 +136,7 @@ struct Peeked {
     end: usize,
 }
 
-impl<S: AsyncRead + AsyncWrite + Cut + Unpin> Wire<S> {
+impl<S: Carrier> Wire<S> {
     pub(crate) fn new(inner: S, connection: Arc<Connection>, layers: Layers) -> Self {
         let is_h2 = layers.tls.as_ref().is_some_and(|tls| tls.is_h2);
         if is_h2 {
@@ -146,12 +159,72 @@ impl<S: AsyncRead + AsyncWrite + Cut + Unpin> Wire<S> {
         }
     }
 
-    /// Reads while no request of HTTP/1 is in progress.
-    fn poll_read_head(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    /// Whether HTTP/2 is spoken, which over TLS the handshake settled; in clear the first bytes tell, and are waited for.
+    pub(crate) async fn speaks_h2(&mut self) -> io::Result<bool> {
+        if self.layers.tls.is_none() {
+            self.recognise(PREFACE.len()).await?;
+        }
+        Ok(self.frames.is_some())
+    }
+
+    /// Reads so many bytes, or those after which they are certainly not the preface of HTTP/2; they will be read again.
+    async fn recognise(&mut self, wanted: usize) -> io::Result<()> {
+        let mut seen = Peeked::default();
+        while seen.end < wanted && PREFACE.starts_with(&seen.bytes[..seen.end]) {
+            match self.read(&mut seen.bytes[seen.end..wanted]).await? {
+                0 => break,
+                n => seen.end += n,
+            }
+        }
+        if seen.bytes == *PREFACE {
+            self.connection.set_h2();
+            self.frames = Some(Box::new(Watcher::new(0, self.connection.settings.max_control_frames)));
+        }
+        self.peeked = seen;
+        Ok(())
+    }
+
+    /// Waits, between requests of HTTP/1, until there is something to read, or no reason left to wait for it, which reading tells.
+    /// Nothing is waited for where something of the next request was read already.
+    pub(crate) async fn rest(&mut self) {
+        poll_fn(|cx| self.poll_rest(cx)).await;
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.next_head();
+        if !self.connection.is_even() || self.connection.is_closing() || self.inner.poll_readable(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        self.connection.watch(cx.waker());
+        if self.connection.is_closing() {
+            return Poll::Ready(());
+        }
+        self.poll_deadline(cx, self.head_deadline())
+    }
+
+    /// Begins a new head where a request was begun since.
+    fn next_head(&mut self) {
         let begun = self.connection.begun();
         if self.head.after != begun {
             self.head = Head { after: begun, ..Head::default() };
         }
+    }
+
+    /// Until when the next bytes of a head must come.
+    fn head_deadline(&self) -> Instant {
+        let settings = &self.connection.settings;
+        if let Some(since) = self.head.since {
+            since + settings.header_timeout
+        } else if self.head.after == 0 {
+            self.connection.opened + settings.header_timeout
+        } else {
+            self.connection.idle_since() + settings.idle_timeout
+        }
+    }
+
+    /// Reads while no request of HTTP/1 is in progress.
+    fn poll_read_head(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.next_head();
         if self.head.bytes == 0 && self.connection.is_closing() {
             return Poll::Ready(Ok(()));
         }
@@ -163,7 +236,9 @@ impl<S: AsyncRead + AsyncWrite + Cut + Unpin> Wire<S> {
         match Pin::new(&mut self.inner).poll_read(cx, buf) {
             Poll::Ready(read) => {
                 read?;
-                self.head.bytes += buf.filled().len() - before;
+                let bytes = buf.filled().len() - before;
+                self.connection.gave(bytes);
+                self.head.bytes += bytes;
                 if self.head.since.is_none() {
                     self.head.since = Some(Instant::now());
                 }
@@ -174,15 +249,7 @@ impl<S: AsyncRead + AsyncWrite + Cut + Unpin> Wire<S> {
                 if self.connection.is_closing() && self.head.bytes == 0 {
                     return Poll::Ready(Ok(()));
                 }
-                let settings = &self.connection.settings;
-                let deadline = if let Some(since) = self.head.since {
-                    since + settings.header_timeout
-                } else if self.head.after == 0 {
-                    self.connection.opened + settings.header_timeout
-                } else {
-                    self.connection.idle_since() + settings.idle_timeout
-                };
-                ready!(self.poll_deadline(cx, deadline));
+                ready!(self.poll_deadline(cx, self.head_deadline()));
                 if self.head.bytes == 0 {
                     return Poll::Ready(Ok(()));
                 }
@@ -194,7 +261,9 @@ impl<S: AsyncRead + AsyncWrite + Cut + Unpin> Wire<S> {
 
     /// Reads while a request of HTTP/1 is in progress.
     fn poll_read_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        self.connection.gave(buf.filled().len() - before);
         if read.is_pending() {
             self.send_rest(cx);
         }
@@ -398,7 +467,7 @@ impl<S: AsyncRead + AsyncWrite + Cut + Unpin> Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Cut + Unpin> AsyncRead for Wire<S> {
+impl<S: Carrier> AsyncRead for Wire<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.peeked.start < this.peeked.end {
@@ -418,7 +487,7 @@ impl<S: AsyncRead + AsyncWrite + Cut + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Cut + Unpin> AsyncWrite for Wire<S> {
+impl<S: Carrier> AsyncWrite for Wire<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.dismissed.is_some() {
@@ -485,30 +554,19 @@ impl<S: AsyncRead + AsyncWrite + Cut + Unpin> AsyncWrite for Wire<S> {
 }
 
 #[async_trait]
-impl<S: AsyncRead + AsyncWrite + Cut + Unpin + Send> Peek for Wire<S> {
+impl<S: Carrier> Peek for Wire<S> {
     /// Reads until the bytes are those of `buf.len()`, or are certainly not the preface of HTTP/2; the rest of `buf` stays zero.
     async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
-        let mut seen = Peeked::default();
-        let wanted = buf.len().min(PREFACE.len());
-        while seen.end < wanted && PREFACE.starts_with(&seen.bytes[..seen.end]) {
-            match self.read(&mut seen.bytes[seen.end..wanted]).await? {
-                0 => break,
-                n => seen.end += n,
-            }
-        }
+        self.recognise(buf.len().min(PREFACE.len())).await?;
+        let seen = &self.peeked.bytes[..self.peeked.end];
         buf.fill(0);
-        buf[..seen.end].copy_from_slice(&seen.bytes[..seen.end]);
-        if seen.bytes == *PREFACE {
-            self.connection.set_h2();
-            self.frames = Some(Box::new(Watcher::new(0, self.connection.settings.max_control_frames)));
-        }
-        self.peeked = seen;
+        buf[..seen.len()].copy_from_slice(seen);
         Ok(true)
     }
 }
 
 #[async_trait]
-impl<S: AsyncRead + AsyncWrite + Cut + Unpin + Send> Shutdown for Wire<S> {
+impl<S: Carrier> Shutdown for Wire<S> {
     async fn shutdown(&mut self) {
         // A peer that does not take the end is not waited for.
         let _ = timeout(2 * LINGER, AsyncWriteExt::shutdown(self)).await;

@@ -9,9 +9,6 @@ use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use pingora_core::apps::ServerApp;
-use pingora_core::protocols::Stream;
-use pingora_core::server::ShutdownWatch;
 use pingora_proxy::{HttpProxy, ProxyHttp};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -21,6 +18,7 @@ use gateway_core::admit::{Arrival, Handshake};
 use gateway_core::decide::{StreamArrival, StreamDecision, decide_stream};
 use gateway_core::snapshot::{Listener, Protocol, Settings, Socket, Turn};
 
+use super::conversation::converse;
 use super::guests::{Guests, Ticket};
 use super::{Premises, Service, binding};
 use crate::connection::wire::{Layers, Tls, Wire};
@@ -145,7 +143,7 @@ where
                 let Some(connection) = connection(None) else { return };
                 let leaving = connection.leaving();
                 let layers = Layers { fd: guest.fd, accepted: guest.at, tls: None };
-                self.speak(Box::new(Wire::new(stream, connection, layers)), &leaving).await;
+                converse(&self.proxy, Box::new(Wire::new(stream, connection, layers)), &leaving).await;
             }
             StreamDecision::Forward(forward) => {
                 let Some(_here) = connection(Some(&forward.listener)) else { return };
@@ -164,12 +162,14 @@ where
         let configs = &self.premises.configs;
         match self.decide(&arrival) {
             StreamDecision::Http(Some(listener)) => {
-                let Some((stream, met)) = tls::shake_hands(hello, &listener, configs, by).await else { return refused() };
+                let Some((stream, met)) = tls::shake_hands(hello, &listener, configs, by).await else {
+                    return refused();
+                };
                 let Some(connection) = guest.connection(self, Some(met.handshake), Some(&met.listener)) else { return };
                 let tls = Tls { digest: met.digest, took: met.took, is_h2: met.is_h2 };
                 let leaving = connection.leaving();
                 let layers = Layers { fd: guest.fd, accepted: guest.at, tls: Some(tls) };
-                self.speak(Box::new(Wire::new(stream, connection, layers)), &leaving).await;
+                converse(&self.proxy, Box::new(Wire::new(stream, connection, layers)), &leaving).await;
             }
             StreamDecision::Forward(forward) => {
                 let handshake = Handshake { server_name: name.clone(), validation: None };
@@ -196,11 +196,6 @@ where
 
     fn decide(&self, arrival: &StreamArrival) -> StreamDecision {
         decide_stream(&self.premises.live.load(), arrival, Turn::take)
-    }
-
-    async fn speak(&self, stream: Stream, leaving: &ShutdownWatch) {
-        // Nothing comes back: HTTP keeps its streams to the end.
-        let _ = self.proxy.process_new(stream, leaving).await;
     }
 }
 

@@ -69,8 +69,12 @@ impl AsyncWrite for Halting {
     }
 }
 
-impl Cut for Halting {
+impl Carrier for Halting {
     fn cut(&self) {}
+
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_some(cx).map(drop)
+    }
 }
 
 fn wire(seed: u64, input: &[u8]) -> Wire<Halting> {
