@@ -40,7 +40,7 @@ pub(crate) struct Met {
 }
 
 /// Reads the hello of a connection until this moment.
-pub(crate) async fn hello(stream: TcpStream, socket: &Socket, by: tokio::time::Instant) -> Option<Hello> {
+pub(crate) async fn hello(stream: TcpStream, socket: &Socket, by: tokio::time::Instant) -> Option<Box<Hello>> {
     match timeout_at(by, Hello::read(stream)).await {
         Ok(Ok(hello)) => Some(hello),
         Ok(Err(error)) => {
@@ -53,7 +53,7 @@ pub(crate) async fn hello(stream: TcpStream, socket: &Socket, by: tokio::time::I
 
 /// Ends TLS as a listener says, until this moment.
 pub(crate) async fn shake_hands(
-    hello: Hello,
+    hello: Box<Hello>,
     listener: &Arc<Listener>,
     configs: &Configs,
     by: tokio::time::Instant,

@@ -108,6 +108,8 @@ where
         self.guests.remember(number, task.abort_handle());
     }
 
+    /// The task of a connection is as large as the largest that is awaited here, for as long as the connection lives: what an idle one of HTTP
+    /// does not need, and is large, is boxed.
     async fn serve(&self, mut stream: TcpStream, peer: SocketAddr, ticket: Ticket) {
         let at = SystemTime::now();
         let Ok(local) = stream.local_addr() else { return };
@@ -147,7 +149,7 @@ where
             }
             StreamDecision::Forward(forward) => {
                 let Some(_here) = connection(Some(&forward.listener)) else { return };
-                self.premises.streams.forward(Client::Tcp(stream), guest.visit(None), forward, Vec::new()).await;
+                Box::pin(self.premises.streams.forward(Client::Tcp(stream), guest.visit(None), forward, Vec::new())).await;
             }
             StreamDecision::Refuse(refusal) => self.premises.streams.refuse(&stream, guest.visit(None), refusal),
         }
@@ -156,13 +158,13 @@ where
     async fn serve_tls(&self, stream: TcpStream, guest: Arrived, settings: &Settings) {
         let by = Instant::now() + settings.header_timeout;
         let refused = || self.premises.counters.connections_refused.add();
-        let Some(hello) = tls::hello(stream, &self.socket, by).await else { return refused() };
+        let Some(hello) = Box::pin(tls::hello(stream, &self.socket, by)).await else { return refused() };
         let name = hello.server_name.clone();
         let arrival = StreamArrival { socket: self.socket, server_name: name.clone() };
         let configs = &self.premises.configs;
         match self.decide(&arrival) {
             StreamDecision::Http(Some(listener)) => {
-                let Some((stream, met)) = tls::shake_hands(hello, &listener, configs, by).await else {
+                let Some((stream, met)) = Box::pin(tls::shake_hands(hello, &listener, configs, by)).await else {
                     return refused();
                 };
                 let Some(connection) = guest.connection(self, Some(met.handshake), Some(&met.listener)) else { return };
@@ -175,14 +177,14 @@ where
                 let handshake = Handshake { server_name: name.clone(), validation: None };
                 let Some(_here) = guest.connection(self, Some(handshake), Some(&forward.listener)) else { return };
                 let (client, begun) = if forward.listener.protocol.ends_tls() {
-                    let ended = tls::shake_hands(hello, &forward.listener, configs, by).await;
+                    let ended = Box::pin(tls::shake_hands(hello, &forward.listener, configs, by)).await;
                     let Some((stream, _)) = ended else { return refused() };
                     (Client::Tls(Box::new(stream)), Vec::new())
                 } else {
                     let (stream, begun) = hello.into_parts();
                     (Client::Tcp(stream), begun)
                 };
-                self.premises.streams.forward(client, guest.visit(name), forward, begun).await;
+                Box::pin(self.premises.streams.forward(client, guest.visit(name), forward, begun)).await;
             }
             StreamDecision::Refuse(refusal) => {
                 refused();
@@ -240,3 +242,17 @@ fn is_the_peers(error: &io::Error) -> bool {
 
 /// Pause after an accept failed for lack of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Proxy;
+
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        fn size<A, B, C, D, F: Future>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(size(|hall: &'static Hall<Proxy>, stream, peer, ticket| hall.serve(stream, peer, ticket)) <= 1280);
+    }
+}

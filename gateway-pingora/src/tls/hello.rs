@@ -22,8 +22,8 @@ pub(crate) struct Hello {
 }
 
 impl Hello {
-    /// Reads until the hello is whole.
-    pub(super) async fn read(mut stream: TcpStream) -> io::Result<Self> {
+    /// Reads until the hello is whole. Boxed: it is large, and waits for the handshake in the task of its connection.
+    pub(super) async fn read(mut stream: TcpStream) -> io::Result<Box<Self>> {
         let mut acceptor = Acceptor::default();
         let mut read = Vec::with_capacity(USUAL);
         loop {
@@ -49,7 +49,7 @@ impl Hello {
             };
             if let Some(accepted) = accepted {
                 let name = accepted.client_hello().server_name().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
-                return Ok(Self { server_name: name.map(Into::into), accepted, stream, read });
+                return Ok(Box::new(Self { server_name: name.map(Into::into), accepted, stream, read }));
             }
         }
     }
