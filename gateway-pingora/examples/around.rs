@@ -30,7 +30,7 @@ pub(crate) struct Timed(pub(crate) Proxy);
 /// What is remembered of a request: ours, and within it the gateway's.
 pub(crate) struct Ctx {
     asked: Option<Instant>,
-    passage: Passage,
+    passage: Box<Passage>,
 }
 
 #[async_trait]

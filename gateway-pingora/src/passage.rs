@@ -1,6 +1,6 @@
 //! One request on its way: what was decided for it, whom it asked, and what went wrong.
 //!
-//! In: what the callbacks of `ProxyHttp` learn one after another. Out: the record of the request. It is the `CTX` of our `ProxyHttp`;
+//! In: what the callbacks of `ProxyHttp` learn one after another. Out: the record of the request. Boxed, it is the `CTX` of our `ProxyHttp`;
 //! a proxy that delegates to it carries one inside its own.
 
 use std::fmt;

@@ -145,16 +145,17 @@ impl Proxy {
 
 #[async_trait]
 impl ProxyHttp for Proxy {
-    type CTX = Passage;
+    /// Boxed: the future that Pingora makes of a request, and moves, has room for it three times over.
+    type CTX = Box<Passage>;
 
-    fn new_ctx(&self) -> Passage {
-        Passage::default()
+    fn new_ctx(&self) -> Box<Passage> {
+        Box::default()
     }
 
     /// None of Pingora's own: what concerns a message is decided by the configuration.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, passage: &mut Box<Passage>) -> Result<()> {
         let connection = self.connection(session);
         let is_draining = connection.is_draining();
         let has_body = has_body(session.req_header());
@@ -181,7 +182,7 @@ impl ProxyHttp for Proxy {
         Ok(())
     }
 
-    async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, passage: &mut Box<Passage>) -> Result<bool> {
         let Some(entry) = &passage.arrival else {
             return Err(Error::explain(ErrorType::InternalError, "early_request_filter must come first"));
         };
@@ -231,7 +232,7 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    async fn upstream_peer(&self, session: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, passage: &mut Box<Passage>) -> Result<Box<HttpPeer>> {
         self.next_attempt(session, passage).await
     }
 
@@ -242,16 +243,21 @@ impl ProxyHttp for Proxy {
         peer: &HttpPeer,
         _fd: RawFd,
         digest: Option<&Digest>,
-        passage: &mut Passage,
+        passage: &mut Box<Passage>,
     ) -> Result<()> {
         self.connected(peer, digest, reused, passage).await
     }
 
-    async fn upstream_request_filter(&self, _: &mut Session, request: &mut RequestHeader, passage: &mut Passage) -> Result<()> {
+    async fn upstream_request_filter(
+        &self,
+        _: &mut Session,
+        request: &mut RequestHeader,
+        passage: &mut Box<Passage>,
+    ) -> Result<()> {
         Self::negotiated(request, passage)
     }
 
-    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, passage: &mut Passage, error: Box<Error>) -> Box<Error> {
+    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, passage: &mut Box<Passage>, error: Box<Error>) -> Box<Error> {
         self.not_connected(passage, error)
     }
 
@@ -260,7 +266,7 @@ impl ProxyHttp for Proxy {
         _peer: &HttpPeer,
         session: &mut Session,
         error: Box<Error>,
-        passage: &mut Passage,
+        passage: &mut Box<Passage>,
         reused: bool,
     ) -> Box<Error> {
         self.broken_off(session, passage, error, reused)
@@ -271,7 +277,7 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        passage: &mut Passage,
+        passage: &mut Box<Passage>,
     ) -> Result<()> {
         if let Some(connection) = passage.connection()
             && session.req_header().version != Version::HTTP_2
@@ -300,7 +306,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         head: &mut ResponseHeader,
-        passage: &mut Passage,
+        passage: &mut Box<Passage>,
     ) -> Result<()> {
         self.heard(session, head, passage)
     }
@@ -310,20 +316,25 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         _body: &mut Option<Bytes>,
         _end: bool,
-        passage: &mut Passage,
+        passage: &mut Box<Passage>,
     ) -> Result<Option<Duration>> {
         // What was upgraded has no end that could be waited for.
         if session.was_upgraded() { Ok(None) } else { Self::goes_on(passage).map(|()| None) }
     }
 
-    fn upstream_response_trailer_filter(&self, _: &mut Session, trailers: &mut HeaderMap, passage: &mut Passage) -> Result<()> {
+    fn upstream_response_trailer_filter(
+        &self,
+        _: &mut Session,
+        trailers: &mut HeaderMap,
+        passage: &mut Box<Passage>,
+    ) -> Result<()> {
         if let Some(span) = &mut passage.span {
             span.hear(trailers);
         }
         Ok(())
     }
 
-    async fn response_filter(&self, session: &mut Session, head: &mut ResponseHeader, passage: &mut Passage) -> Result<()> {
+    async fn response_filter(&self, session: &mut Session, head: &mut ResponseHeader, passage: &mut Box<Passage>) -> Result<()> {
         if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(());
         }
@@ -360,7 +371,7 @@ impl ProxyHttp for Proxy {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        passage: &mut Passage,
+        passage: &mut Box<Passage>,
     ) -> Result<Option<Duration>> {
         let Some(exchange) = &mut passage.exchange else { return Ok(None) };
         for filter in passage.filters.iter().rev() {
@@ -373,7 +384,7 @@ impl ProxyHttp for Proxy {
         Ok(None)
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, passage: &mut Passage) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, passage: &mut Box<Passage>) -> FailToProxy {
         let (status, fault) = judge(error);
         passage.blame(fault);
         let is_answered = session.response_written().is_some_and(|head| !head.status.is_informational() || head.status == 101);
@@ -386,7 +397,7 @@ impl ProxyHttp for Proxy {
         FailToProxy { error_code: status.map_or(0, |status| status.as_u16()), can_reuse_downstream: false }
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, passage: &mut Passage) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, passage: &mut Box<Passage>) {
         self.record(session, error, passage);
         if error.is_none() || passage.is_answered {
             answer::hear_out(session, passage).await;
@@ -394,11 +405,11 @@ impl ProxyHttp for Proxy {
     }
 
     /// Records tell what went wrong.
-    fn suppress_error_log(&self, _session: &Session, _passage: &Passage, _error: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _passage: &Box<Passage>, _error: &Error) -> bool {
         true
     }
 
-    fn suppress_proxy_warn_log(&self, _: &Session, _: &Passage, _: &Error, _: ProxyWarnLogContext) -> bool {
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Box<Passage>, _: &Error, _: ProxyWarnLogContext) -> bool {
         true
     }
 }

@@ -140,4 +140,14 @@ mod tests {
         drop(client);
         conversation.await.unwrap();
     }
+
+    /// h2 begins each connection with a buffer of 16 KiB, and writes little of it. Where the allocator makes it of the memory of a request
+    /// that is over, as it does with what is about as large, all of it is occupied.
+    #[tokio::test]
+    async fn a_request_takes_less_than_what_http2_writes_into() {
+        let (_client, wire, connection) = pair().await;
+        let (proxy, leaving) = (proxy(), connection.leaving());
+        let request = proxy.process_new_http(first(wire, &leaving), &leaving);
+        assert!(size_of_val(&*request) <= 14 * 1024, "{}", size_of_val(&*request));
+    }
 }

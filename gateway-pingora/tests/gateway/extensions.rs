@@ -181,7 +181,7 @@ struct Outer(Proxy);
 
 #[async_trait]
 impl ProxyHttp for Outer {
-    type CTX = (u32, Passage);
+    type CTX = (u32, Box<Passage>);
 
     fn new_ctx(&self) -> Self::CTX {
         (0, self.0.new_ctx())
