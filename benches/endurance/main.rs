@@ -19,12 +19,13 @@ use std::fs;
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use benches::page::{self, first_line};
 use benches::process::{Process, free_ports, keep_to};
 use clap::Parser;
+use memory::Memory;
 
 /// Measures memory and the way from file to traffic.
 #[derive(Debug, Parser)]
@@ -78,12 +79,9 @@ fn run(flags: &Flags) -> Result<()> {
     let load = page::load_average();
     let mut raw = String::from("what\troutes\tat_seconds\tvalue\n");
     let mut text = String::new();
-    for routes in &flags.routes {
-        let world = World::start(flags)?;
-        let found = memory::measure(world, *routes, Duration::from_secs(flags.churn))?;
-        text += &found.row(*routes);
-        raw += &found.samples(*routes);
-        eprint!("{}", found.row(*routes));
+    for (routes, found) in memories(flags)? {
+        text += &found.row(routes);
+        raw += &found.samples(routes);
     }
     let saved = saves::measure(World::start(flags)?, flags.present, flags.saves)?;
     raw += &saved.samples(flags.present);
@@ -105,6 +103,21 @@ fn run(flags: &Flags) -> Result<()> {
     fs::create_dir_all(flags.out.join("raw"))?;
     fs::write(flags.out.join("raw/endurance.tsv"), raw)?;
     fs::write(flags.out.join("endurance.md"), page)
+}
+
+/// Memory with each number of routes. All at once: what one program occupies is no matter of how busy the others are.
+fn memories(flags: &Flags) -> Result<Vec<(usize, Memory)>> {
+    let churn = Duration::from_secs(flags.churn);
+    let worlds = flags.routes.iter().map(|routes| Ok((*routes, World::start(flags)?))).collect::<Result<Vec<_>>>()?;
+    thread::scope(|scope| {
+        let measure = |routes, world| {
+            let found = memory::measure(world, routes, churn)?;
+            eprint!("{}", found.row(routes));
+            Ok((routes, found))
+        };
+        let running: Vec<_> = worlds.into_iter().map(|(routes, world)| scope.spawn(move || measure(routes, world))).collect();
+        running.into_iter().map(|one| one.join().unwrap_or_else(|_| Err(Error::other("a measurement panicked")))).collect()
+    })
 }
 
 /// A running gateway that follows a folder.
