@@ -1,7 +1,8 @@
 //! What hostile clients get: how long each is borne under the default limits, how it ends, and what idle connections cost.
 //!
 //! ```sh
-//! cargo build --release -p gateway-bin && cargo run --release -p benches --example hostile > benches/results/hostile.md
+//! cargo build --release -p gateway-bin
+//! cargo run -p benches --example hostile > benches/results/hostile.md
 //! ```
 //!
 //! In: the program's path (`target/release/gateway` without one). Out: two tables. All clients come at the same time, beside a neighbour
@@ -30,7 +31,7 @@ fn main() -> io::Result<()> {
     let program = env::args().nth(1).unwrap_or_else(|| "target/release/gateway".to_owned());
     let backend = backend()?;
     println!("# Hostile clients\n");
-    println!("{}. Made by `cargo run --release -p benches --example hostile`.\n", machine());
+    println!("{}. Made by `cargo run -p benches --example hostile`, of the program in the release profile.\n", machine());
     println!("## How long they are borne, and how it ends\n");
     println!("Under the default limits, all at the same time.\n");
     println!("| client | ended after | how |\n|---|---|---|");
