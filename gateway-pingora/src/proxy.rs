@@ -429,15 +429,17 @@ fn has_body(head: &RequestHeader) -> bool {
 /// How many bytes of its connection a request of HTTP/1 has; `None` where only Pingora knows: it finds the end of chunks, and makes a head
 /// longer whose target it escapes.
 fn extent(session: &Session) -> Option<u64> {
-    let head = session.req_header();
-    if head.headers.contains_key(header::TRANSFER_ENCODING) || head.raw_path().contains(&b'%') {
+    let (head, raw) = (session.req_header(), session.to_h1_raw());
+    // As it was read: of the path that is made of it, a fragment is cut off.
+    let line = raw.trim_ascii_start().split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if head.headers.contains_key(header::TRANSFER_ENCODING) || line.contains(&b'%') {
         return None;
     }
     let body = match head.headers.get(header::CONTENT_LENGTH) {
         Some(length) => length.to_str().ok()?.parse().ok()?,
         None => 0,
     };
-    (session.to_h1_raw().len() as u64).checked_add(body)
+    (raw.len() as u64).checked_add(body)
 }
 
 /// Why there is no decision.
