@@ -46,12 +46,13 @@ impl AccessLog {
             return;
         }
         for record in records {
+            let start = self.lines.len();
             // Writing to memory does not fail.
             let _ = match self.format {
                 LogFormat::Json => json(&record, &mut self.lines).map_err(io::Error::from),
                 LogFormat::Text => text(&record, &mut self.lines),
             };
-            self.end_line();
+            self.end_line(start);
         }
         self.flush();
     }
@@ -62,19 +63,23 @@ impl AccessLog {
             return;
         }
         for record in records {
+            let start = self.lines.len();
             let _ = match self.format {
                 LogFormat::Json => stream_json(&record, &mut self.lines).map_err(io::Error::from),
                 LogFormat::Text => stream_text(&record, &mut self.lines),
             };
-            self.end_line();
+            self.end_line(start);
         }
         self.flush();
     }
 
-    fn end_line(&mut self) {
+    /// Ends the line that starts there.
+    fn end_line(&mut self, start: usize) {
         self.lines.push(b'\n');
-        if self.lines.len() > MOST_WAITING {
+        if self.lines.len() > AT_ONCE {
+            let line = self.lines.split_off(start);
             self.flush();
+            self.lines = line;
         }
     }
 
@@ -89,8 +94,8 @@ impl AccessLog {
     }
 }
 
-/// Bytes of lines that are gathered before they are written.
-const MOST_WAITING: usize = 64 * 1024;
+/// Bytes that are written at once: what a pipe takes as a whole, so that lines of two processes that share one do not mix.
+const AT_ONCE: usize = 4096;
 
 /// The log, for whoever has a line.
 fn lock(log: &Mutex<AccessLog>) -> MutexGuard<'_, AccessLog> {

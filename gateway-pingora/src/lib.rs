@@ -282,12 +282,18 @@ impl Gateway {
 
     /// Closes all ports and lets connections end: responses announce it, idle connections end a little later, and after `deadline`
     /// the rest is cut. Returns when nobody is left or the deadline has come, with the number of connections that are left; spans
-    /// that were not sent yet are sent by then, where their collectors are quick.
+    /// that were not sent yet are sent by then, where their collectors are quick, and all records are received.
     pub async fn drain(&self, deadline: Duration) -> usize {
         let by = Instant::now() + deadline;
         self.premises.stop.send_replace(Some(deadline));
         let left = self.premises.crowd.gone(by).await;
         self.proxy.parts.spans.flush(by).await;
+        if let Some(sink) = &self.proxy.parts.sink {
+            sink.flush().await;
+        }
+        if let Some(sink) = &self.premises.streams.sink {
+            sink.flush().await;
+        }
         left
     }
 }
@@ -516,7 +522,7 @@ const FLOW_IDLE: Duration = Duration::from_secs(60);
 const POOL: usize = 4096;
 /// Each takes a socket.
 const FLOWS: usize = 4096;
-/// Idle, they take half a gigabyte.
+/// Idle, they take half a gigabyte over HTTP/2.
 const CONNECTIONS: usize = 16_384;
 /// As most servers allow; a page of a browser needs fewer.
 const STREAMS: u32 = 100;

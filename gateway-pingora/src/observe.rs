@@ -7,12 +7,13 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use http::{Method, Version};
+use tokio::time::{Instant, sleep};
 
 use gateway_core::admit::Reason;
 use gateway_core::decide::StreamForward;
@@ -339,11 +340,15 @@ impl Counters {
 
 /// Where records go.
 #[derive(Debug)]
-pub(crate) struct Sink<T>(SyncSender<Box<T>>);
+pub(crate) struct Sink<T> {
+    sender: SyncSender<Box<T>>,
+    /// Records that were sent and for which `receive` has not returned.
+    waiting: Arc<AtomicUsize>,
+}
 
 impl<T> Clone for Sink<T> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { sender: self.sender.clone(), waiting: Arc::clone(&self.waiting) }
     }
 }
 
@@ -351,22 +356,36 @@ impl<T: Send + 'static> Sink<T> {
     /// Starts the thread that calls `receive`; it ends with the last clone of the sink.
     pub(crate) fn start(mut receive: Receive<T>) -> std::io::Result<Self> {
         let (sender, records) = sync_channel::<Box<T>>(WAITING);
+        let waiting = Arc::<AtomicUsize>::default();
+        let delivered = Arc::clone(&waiting);
         thread::Builder::new().name("gateway-records".into()).spawn(move || {
             let mut batch = Vec::new();
             while let Ok(record) = records.recv() {
                 batch.push(record);
                 batch.extend(records.try_iter().take(WAITING));
+                let count = batch.len();
                 receive(&mut batch.drain(..).map(|record| *record));
+                delivered.fetch_sub(count, Ordering::Release);
                 // Whoever sends meanwhile has nobody to wake.
                 thread::sleep(PAUSE);
             }
         })?;
-        Ok(Self(sender))
+        Ok(Self { sender, waiting })
     }
 
     pub(crate) fn send(&self, record: T, counters: &Counters) {
-        if self.0.try_send(Box::new(record)).is_err() {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.sender.try_send(Box::new(record)).is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
             counters.records_lost.add();
+        }
+    }
+
+    /// Waits until all that was sent is received, or for as long as a callback may take that is not stuck.
+    pub(crate) async fn flush(&self) {
+        let by = Instant::now() + PATIENCE;
+        while self.waiting.load(Ordering::Acquire) > 0 && Instant::now() < by {
+            sleep(Duration::from_millis(1)).await;
         }
     }
 }
@@ -376,6 +395,9 @@ pub(crate) type Receive<T> = Box<dyn FnMut(&mut dyn Iterator<Item = T>) + Send>;
 
 /// How many records may wait for the callback.
 const WAITING: usize = 8192;
+
+/// How long records are waited for at the end.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long records may wait for others. More than `WAITING` in that time are more than a machine serves requests.
 const PAUSE: Duration = Duration::from_millis(4);

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::scene::{ask, output, run};
 
 fn quickstart() -> String {
@@ -69,6 +71,54 @@ fn each_request_is_a_line_of_the_access_log() {
         running.until(expected, || running.logged().contains(expected));
         assert!(!running.logged().contains("secret"), "a query may hold secrets");
     }
+}
+
+#[test]
+fn a_line_of_the_access_log_is_json_with_these_fields_in_this_order() {
+    let running = run(&[&quickstart(), "--demo-backends"]);
+    running.get_with("/api/v1/items", &[("Host", "shop.example")]);
+    running.until("a line", || running.logged().contains("/api/v1/items"));
+    let logged = running.logged();
+    let line = logged.lines().find(|line| line.contains("/api/v1/items")).unwrap();
+    let fields: Value = serde_json::from_str(line).unwrap();
+    let names = [
+        "time",
+        "peer",
+        "method",
+        "host",
+        "path",
+        "protocol",
+        "status",
+        "milliseconds",
+        "requestBytes",
+        "responseBytes",
+        "gateway",
+        "listener",
+        "route",
+        "rule",
+        "backend",
+        "endpoint",
+    ];
+    let places: Vec<_> = names.iter().map(|name| line.find(&format!("\"{name}\":"))).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{line}");
+    assert_eq!(fields.as_object().unwrap().len(), names.len(), "{line}");
+    let said = |name: &str| fields[name].as_str().unwrap_or_default().to_owned();
+    let texts = ["method", "host", "path", "protocol", "gateway", "listener", "route", "rule", "backend"].map(said);
+    let expected = [
+        "GET",
+        "shop.example",
+        "/api/v1/items",
+        "HTTP/1.1",
+        "quickstart/web",
+        "http",
+        "HTTPRoute quickstart/store",
+        "api",
+        "quickstart/store:80",
+    ];
+    assert_eq!(texts, expected);
+    assert!(said("time").ends_with('Z') && said("time").len() == 24, "{line}");
+    assert!(fields["milliseconds"].is_f64() && fields["responseBytes"].as_u64() > Some(0), "{line}");
+    assert!(said("peer").starts_with(&format!("{}:", "127.0.0.1")) && said("endpoint").starts_with("127.0.0.1:"), "{line}");
 }
 
 #[test]

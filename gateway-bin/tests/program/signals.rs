@@ -49,6 +49,20 @@ fn an_idle_connection_does_not_hold_up_the_end() {
 }
 
 #[test]
+fn requests_that_end_with_the_program_are_in_the_access_log() {
+    let (_folder, slow, mut running) = with_slow_backend(&[]);
+    let to = (running.address, 8080).into();
+    let asking: Vec<_> = (0..8).map(|_| thread::spawn(move || ask(to, "GET", "/", &[]))).collect();
+    running.until("all are under way", || slow.waiting() == asking.len());
+    running.signal("TERM");
+    running.until_closed();
+    slow.answer();
+    let count = asking.into_iter().filter_map(|one| one.join().unwrap()).filter(|answer| answer.body == "done").count();
+    assert_eq!((running.ended().code(), count), (Some(0), 8));
+    running.until("each has its line", || running.logged().matches("\"status\":200").count() == 8);
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     let (_folder, slow, mut running) = with_slow_backend(&[]);
     let to = (running.address, 8080).into();
