@@ -207,7 +207,7 @@ impl State {
         for id in dirty.reattached.take().iter().filter(|id| routes.binary_search(id).is_err()) {
             self.reattach_route(id, &mut dirty, options);
         }
-        self.routes.reserve(routes.len());
+        self.routes.reserve(routes.iter().filter(|id| !self.routes.contains_key(id)).count());
         for id in &routes {
             self.judge_route(id, &mut dirty, options);
         }
