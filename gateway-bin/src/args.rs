@@ -268,6 +268,18 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "COUNT", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_connections: u32,
 
+    /// How many requests a client may have open on one connection of HTTP/2; one more is refused, to be tried again
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_concurrent_streams: u32,
+
+    /// How long a connect to an endpoint may take; then another one is tried, and when none is left it is 503
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = some_time)]
+    pub(crate) connect_timeout: Duration,
+
+    /// How long a connection of a TLSRoute or TCPRoute may carry no byte in either direction
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = some_time)]
+    pub(crate) stream_idle_timeout: Duration,
+
     /// How long the backend of an ExternalAuth may take to say whether a request may pass, connecting included; then it is 504
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = some_time)]
     pub(crate) auth_timeout: Duration,

@@ -33,9 +33,20 @@ pub(crate) fn settings(flags: &Run) -> Settings {
 
 /// The limits of the process.
 pub(crate) fn limited(builder: Builder, limits: Limits) -> Builder {
-    let Limits { max_connections, auth_timeout, max_flows, flow_idle_timeout } = limits;
+    let Limits {
+        max_connections,
+        max_concurrent_streams,
+        connect_timeout,
+        stream_idle_timeout,
+        auth_timeout,
+        max_flows,
+        flow_idle_timeout,
+    } = limits;
     builder
         .max_connections(descriptors::connections(max_connections))
+        .max_concurrent_streams(max_concurrent_streams)
+        .connect_timeout(connect_timeout)
+        .stream_idle_timeout(stream_idle_timeout)
         .auth_timeout(auth_timeout)
         .max_flows(usize::try_from(max_flows).unwrap_or(usize::MAX))
         .flow_idle_timeout(flow_idle_timeout)

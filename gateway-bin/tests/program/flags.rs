@@ -6,7 +6,7 @@ use crate::scene::{Folder, GATEWAY, fresh_address, output};
 
 #[test]
 fn flags_that_cannot_be_used_end_with_status_2_and_the_usage() {
-    let rows: [(&[&str], &str); 28] = [
+    let rows: [(&[&str], &str); 31] = [
         (&[], "Usage"),
         (&["walk"], "unrecognized subcommand 'walk'"),
         (&["run"], "PATH"),
@@ -18,6 +18,9 @@ fn flags_that_cannot_be_used_end_with_status_2_and_the_usage() {
         (&["validate", "x", "--secret", "a=b,c", "--secret", "a=d,e"], "--secret default/a is given twice, by b and d"),
         (&["run", "x", "--auth-timeout", "0s"], "expected more than no time"),
         (&["run", "x", "--max-flows", "0"], "0 is not in 1.."),
+        (&["run", "x", "--max-concurrent-streams", "0"], "0 is not in 1.."),
+        (&["run", "x", "--connect-timeout", "0s"], "expected more than no time"),
+        (&["run", "x", "--stream-idle-timeout", "1"], "expected a number with a unit"),
         (&["run", "x", "--port-map", "80"], "expected port=port"),
         (&["run", "x", "--port-map", "80=0"], "\"0\" is not a port"),
         (&["run", "x", "--address", "localhost"], "invalid IP address syntax"),
@@ -58,6 +61,8 @@ fn help_tells_every_default() {
         "[default: 4096]",
         "[default: 5s]",
         "[default: 60s]",
+        "[default: 100]",
+        "[default: 1h]",
     ] {
         assert!(stdout.contains(default), "{default} is not in\n{stdout}");
     }
