@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Result;
+use std::io::{Error, Result};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -103,6 +103,15 @@ impl Saves {
             }
         }
         text
+    }
+
+    /// # Errors
+    /// When any answer was wrong.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.wrong.len() {
+            0 => Ok(()),
+            wrong => Err(Error::other(format!("{wrong} of {} answers were wrong", self.answers))),
+        }
     }
 
     /// Every sample.

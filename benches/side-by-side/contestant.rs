@@ -193,7 +193,6 @@ pub(crate) fn gateway(named: &str) -> Result<Contestant> {
             "--backend=test/datagrams:80=127.0.0.1:@BACKEND_DATAGRAMS@",
             "--secret=test/web=@CERTIFICATE@,@KEY@",
             "--admin=off",
-            "--log-format=text",
         ],
         version: "--version",
         lacks: &[],

@@ -268,7 +268,8 @@ pub(crate) fn page(setting: &Setting<'_>) -> String {
          - UDP: 64 bytes there and back over 512 flows, 64 at a time; lost is what did not come back within 100 ms. HAProxy passes no\n  \
          datagrams on.\n\
          - Latency: h2load at a fixed rate, as it logs every request; it does not send on a connection that still waits, which flatters\n  \
-         who is slow.\n\
+         who is slow. Its clients begin at once and keep step, so that requests come fifty at a time, and half of the time is that\n  \
+         of the load and the backend, which share a core: compare, do not take it for what one request waits.\n\
          - Idle memory: anonymous memory of {idle} connections that asked once, less that of none, by their number.\n\
          {versions}\n{tables}\n![The same as bars]({picture})\n",
         machine = page::machine(),
