@@ -38,6 +38,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use imbl::GenericOrdMap;
+use imbl::ordmap::DiffItem;
 use imbl::shared_ptr::DefaultSharedPtr;
 
 pub use backend::{Backend, BackendId, BackendName, BackendProtocol, RetryBudget, Usage};
@@ -49,7 +50,6 @@ pub use listener::{
 };
 pub(crate) use listeners::Site;
 pub use listeners::{Listeners, Roster};
-use map::Map;
 pub(crate) use map::Seed;
 pub(crate) use names::Tier;
 pub use persistence::{Carrier, Cookie, Persistence, Source};
@@ -68,7 +68,20 @@ pub struct Snapshot {
     seed: Seed,
     /// By socket.
     sockets: Sockets,
-    backends: Map<BackendId, Arc<Backend>>,
+    backends: Backends,
+}
+
+/// Backends in order, so that two snapshots of which one was made of the other are compared by what they do not share.
+type Backends = GenericOrdMap<BackendId, Kept, DefaultSharedPtr>;
+
+/// A backend. Equal to itself alone.
+#[derive(Clone, Debug)]
+struct Kept(Arc<Backend>);
+
+impl PartialEq for Kept {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// Sockets with their listeners, in order. A changed copy shares what did not change, however many ports there are.
@@ -78,7 +91,7 @@ impl Snapshot {
     /// A snapshot without sockets. `seed` is the one of `Options`; it lives as long as the process.
     pub fn empty(seed: u64) -> Self {
         let seed = Seed::new(seed);
-        Self { seed, sockets: Sockets::default(), backends: Map::with_hasher(seed) }
+        Self { seed, sockets: Sockets::default(), backends: Backends::default() }
     }
 
     /// The sockets with their listeners, by socket.
@@ -93,18 +106,32 @@ impl Snapshot {
 
     /// A backend.
     pub fn backend(&self, id: BackendId) -> Option<&Arc<Backend>> {
-        self.backends.get(&id)
+        self.backends.get(&id).map(|kept| &kept.0)
     }
 
     /// The same where each of these backends has an endpoint: this one.
     pub(crate) fn supposing(&self, backends: &[BackendId], endpoint: SocketAddr) -> Self {
         let mut supposed = self.clone();
         for id in backends {
-            if let Some(backend) = self.backends.get(id) {
-                supposed.backends.insert(*id, Arc::new(Backend { endpoints: Arc::new([endpoint]), ..Backend::clone(backend) }));
+            if let Some(backend) = self.backend(*id) {
+                let supposed_backend = Backend { endpoints: Arc::new([endpoint]), ..Backend::clone(backend) };
+                supposed.backends.insert(*id, Kept(Arc::new(supposed_backend)));
             }
         }
         supposed
+    }
+
+    /// The backends that are others than in a former snapshot, by id: as they were and as they are. Where one snapshot was made of the
+    /// other, it costs about what differs, however many backends there are.
+    pub fn changed_backends<'a>(
+        &'a self,
+        former: &'a Self,
+    ) -> impl Iterator<Item = (Option<&'a Arc<Backend>>, Option<&'a Arc<Backend>>)> {
+        former.backends.diff(&self.backends).map(|item| match item {
+            DiffItem::Add(_, new) => (None, Some(&new.0)),
+            DiffItem::Update { old: (_, old), new: (_, new) } => (Some(&old.0), Some(&new.0)),
+            DiffItem::Remove(_, old) => (Some(&old.0), None),
+        })
     }
 
     /// The seed of its hashes.
@@ -114,7 +141,7 @@ impl Snapshot {
 
     /// All backends, by name.
     pub fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
-        let mut all: Vec<_> = self.backends.values().collect();
+        let mut all: Vec<_> = self.backends.values().map(|kept| &kept.0).collect();
         all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         all.into_iter()
     }

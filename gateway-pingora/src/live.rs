@@ -52,7 +52,7 @@ impl Live {
             return;
         }
         if let Some(upstreams) = &self.upstreams {
-            upstreams.follow(&snapshot);
+            upstreams.follow(&self.current.load(), &snapshot);
         }
         let former = self.current.swap(snapshot);
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).push(former);

@@ -216,28 +216,30 @@ impl Upstreams {
         }
     }
 
-    /// Brings what is known in line with a snapshot that is about to be published: backends and addresses that left are forgotten,
-    /// those that came are added.
-    pub(crate) fn follow(&self, snapshot: &Snapshot) {
-        let stays =
-            |name: &BackendName, group: &Group| snapshot.backend(group.backend.id).is_some_and(|backend| backend.name == *name);
-        for shard in &self.shards {
-            let all_stay = read(shard).iter().all(|(name, group)| stays(name, group));
-            if !all_stay {
-                write(shard).retain(|name, group| stays(name, group));
-            }
-        }
+    /// Brings what is known in line with a snapshot that is about to take the place of another: backends and addresses that left are
+    /// forgotten, those that came are added. Costs about what changed.
+    pub(crate) fn follow(&self, former: &Snapshot, snapshot: &Snapshot) {
         self.handshakes.sweep();
-        for backend in snapshot.backends() {
-            let former = self.known(backend);
-            if former.as_ref().is_none_or(|former| !Arc::ptr_eq(&former.backend, backend)) {
-                let group = Arc::new(self.regroup(backend, former.as_ref()));
-                if former.is_some_and(|former| former.backend.security != backend.security) {
-                    // Who did not pass one handshake may well pass another.
-                    group.endpoints.iter().for_each(|endpoint| endpoint.restore());
-                }
-                write(self.shard(backend)).insert(backend.name.clone(), group);
+        for (old, new) in snapshot.changed_backends(former) {
+            if let Some(old) = old.filter(|old| new.is_none_or(|new| new.name != old.name)) {
+                self.forget(old);
             }
+            let Some(backend) = new else { continue };
+            let former = self.known(backend);
+            let group = Arc::new(self.regroup(backend, former.as_ref()));
+            if former.is_some_and(|former| former.backend.security != backend.security) {
+                // Who did not pass one handshake may well pass another.
+                group.endpoints.iter().for_each(|endpoint| endpoint.restore());
+            }
+            write(self.shard(backend)).insert(backend.name.clone(), group);
+        }
+    }
+
+    /// Forgets a backend that left, unless another has its name by now.
+    fn forget(&self, backend: &Backend) {
+        let mut groups = write(self.shard(backend));
+        if groups.get(&backend.name).is_some_and(|group| group.backend.id == backend.id) {
+            groups.remove(&backend.name);
         }
     }
 
@@ -438,11 +440,11 @@ mod tests {
     fn a_request_of_a_former_snapshot_changes_nothing_about_the_current_endpoints() {
         let (mut compiler, upstreams) = (compiler(), Upstreams::new(Arc::default(), Duration::from_secs(1)));
         let former = compiler.apply([slice(&["10.0.0.1", "10.0.0.2"])]).snapshot;
-        upstreams.follow(&former);
+        upstreams.follow(&Snapshot::empty(0), &former);
         let old = Arc::clone(former.backends().next().unwrap());
         let left = find(&upstreams.group(&old), [10, 0, 0, 1]);
         let current = compiler.apply([slice(&["10.0.0.2", "10.0.0.3"])]).snapshot;
-        upstreams.follow(&current);
+        upstreams.follow(&former, &current);
         let new = Arc::clone(current.backends().next().unwrap());
         let (stays, came) = (find(&upstreams.group(&new), [10, 0, 0, 2]), find(&upstreams.group(&new), [10, 0, 0, 3]));
         came.eject_until_probed();
@@ -453,7 +455,7 @@ mod tests {
         assert!(Arc::ptr_eq(&find(&upstreams.group(&new), [10, 0, 0, 3]), &came), "its health and its epoch are kept");
         assert!(Arc::ptr_eq(&find(&upstreams.group(&new), [10, 0, 0, 2]), &stays));
         assert!(!Arc::ptr_eq(&upstreams.group(&old), &straggler), "nothing of it stays");
-        upstreams.follow(&Snapshot::empty(0));
+        upstreams.follow(&current, &Snapshot::empty(0));
         upstreams.group(&new);
         assert!(upstreams.known(&new).is_none(), "a backend that left does not come back by a request");
     }

@@ -17,7 +17,7 @@ use super::listener::{Listener, ListenerId, Settings};
 use super::listeners::Site;
 use super::matching::{Match, PathPattern};
 use super::table::Table;
-use super::{Seed, Snapshot, Socket};
+use super::{Kept, Seed, Snapshot, Socket};
 use crate::name::ObjectId;
 
 mod routes;
@@ -156,10 +156,10 @@ impl Writer {
             next.get_or_insert_with(|| Snapshot::clone(&self.snapshot)).sockets = changed;
         }
         for (id, backend) in mem::take(&mut self.backends) {
-            if self.snapshot.backends.get(&id) != backend.as_ref() {
+            if self.snapshot.backend(id) != backend.as_ref() {
                 let backends = &mut next.get_or_insert_with(|| Snapshot::clone(&self.snapshot)).backends;
                 match backend {
-                    Some(backend) => backends.insert(id, backend),
+                    Some(backend) => backends.insert(id, Kept(backend)),
                     None => backends.remove(&id),
                 };
             }

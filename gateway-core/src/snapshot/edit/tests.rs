@@ -99,22 +99,46 @@ fn expressions_of_one_host_are_told_apart_when_a_route_is_replaced() {
     assert!(outline.find("/cc+") < outline.find("/d+"), "longer ones go first");
 }
 
+fn backend(id: u32, endpoints: &[&str]) -> Arc<Backend> {
+    let endpoints = endpoints.iter().map(|endpoint| endpoint.parse().unwrap()).collect();
+    Arc::new(Backend {
+        id: BackendId(id),
+        name: BackendName::service(crate::name::ObjectName::new("test", "one"), 80),
+        protocol: BackendProtocol::Http1,
+        security: crate::snapshot::Security::Clear,
+        endpoints,
+        persistence: None,
+        retry_budget: None,
+    })
+}
+
+#[test]
+fn the_backends_that_differ_between_two_snapshots_are_told_with_both_of_their_forms() {
+    let changed = |former: &Snapshot, snapshot: &Snapshot| {
+        let form = |backend: Option<&Arc<Backend>>| backend.map(|backend| (backend.id.0, backend.endpoints.len()));
+        snapshot.changed_backends(former).map(|(old, new)| (form(old), form(new))).collect::<Vec<_>>()
+    };
+    let mut writer = Writer::new(1);
+    (0..1000).for_each(|id| writer.put_backend(backend(id, &["10.0.0.1:80"])));
+    let before = writer.commit();
+    assert_eq!(changed(&before, &before), []);
+    assert_eq!(changed(&Snapshot::empty(1), &before).len(), 1000);
+    writer.remove_backend(BackendId(7));
+    writer.put_backend(backend(500, &["10.0.0.1:80", "10.0.0.2:80"]));
+    writer.put_backend(backend(600, &["10.0.0.1:80"]));
+    writer.put_backend(backend(1000, &[]));
+    let after = writer.commit();
+    let expected = [(Some((7, 1)), None), (Some((500, 1)), Some((500, 2))), (None, Some((1000, 0)))];
+    assert_eq!(changed(&before, &after), expected, "an equal one is the same one");
+    assert_eq!(changed(&after, &before).len(), 3);
+    // As of a compiler made anew.
+    let mut another = Writer::new(1);
+    (0..1000).for_each(|id| another.put_backend(backend(id, &["10.0.0.1:80"])));
+    assert_eq!(changed(&before, &another.commit()).len(), 1000, "equal ones of two compilers are two");
+}
+
 #[test]
 fn backends_are_told_by_name() {
-    let backend = |id, endpoints: &[&str]| {
-        let name = BackendName::service(crate::name::ObjectName::new("test", "one"), 80);
-        let endpoints = endpoints.iter().map(|endpoint| endpoint.parse().unwrap()).collect();
-        let (id, protocol) = (BackendId(id), BackendProtocol::Http1);
-        Arc::new(Backend {
-            id,
-            name,
-            protocol,
-            security: crate::snapshot::Security::Clear,
-            endpoints,
-            persistence: None,
-            retry_budget: None,
-        })
-    };
     let mut writer = Writer::new(1);
     writer.put_backend(backend(3, &["10.0.0.1:80"]));
     let before = writer.commit();
