@@ -257,7 +257,8 @@ pub(crate) fn page(setting: &Setting<'_>) -> String {
          - {rounds} rounds, in each of which everybody has its turn, another one first each time; {seconds} s per measurement after 1 s of\n  \
          the same. One worker each (the gateway's runtime sees one core).\n\
          - Same routes, same backends, the same four `X-Forwarded-*` fields, kept-alive connections to the backend, a line in an access\n  \
-         log for each request, connection and flow; the configurations stand in `benches/side-by-side/config`.\n\
+         log for each request, connection and flow, which HAProxy writes by itself and the others gather; the configurations stand in\n  \
+         `benches/side-by-side/config`.\n\
          - HTTP: a small text of nginx. HTTP/1 in clear: wrk, 64 connections; over TLS the same with h2load. HTTP/2: h2load, 8 connections\n  \
          of 16 streams. Answers of 1 MiB: h2load, 8 connections, one answer at a time on each, from a file.\n\
          - TLS: version 1.3, one certificate (ECDSA on P-256), TLS_AES_128_GCM_SHA256, X25519. Everybody sends tickets, as each does of its\n  \
