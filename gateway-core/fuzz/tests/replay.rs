@@ -14,6 +14,23 @@ fn bytes(seed: u64, length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
+/// Asks a target each input that is kept of it: those of a fuzzer's run that reach most of the code.
+fn replay(target: &str, mut ask: impl FnMut(&[u8])) {
+    let folder = format!("{}/known/{target}", env!("CARGO_MANIFEST_DIR"));
+    let known: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(known.len() > 10, "{target}: {} inputs", known.len());
+    for path in known {
+        ask(&std::fs::read(path).unwrap());
+    }
+}
+
+#[test]
+fn what_is_kept_of_former_runs_breaks_no_law() {
+    replay("manifests", manifests);
+    replay("requests", |bytes| drop(requests(bytes)));
+    replay("streams", |bytes| drop(streams(bytes)));
+}
+
 #[test]
 fn the_world_as_written_is_compiled() {
     manifests(include_bytes!("../world.yaml"));
