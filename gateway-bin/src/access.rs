@@ -20,8 +20,8 @@ use crate::args::LogFormat;
 pub(crate) fn logged(builder: Builder, format: LogFormat) -> Builder {
     let log = Arc::new(Mutex::new(AccessLog::new(format)));
     let streams = Arc::clone(&log);
-    let builder = builder.on_records(move |records| lock(&log).write(records));
-    builder.on_streams(move |records| lock(&streams).write_streams(records))
+    let builder = builder.on_records(move |records| lock(&log).write(records, json, text));
+    builder.on_streams(move |records| lock(&streams).write(records, stream_json, stream_text))
 }
 
 /// Writes lines.
@@ -40,8 +40,8 @@ impl AccessLog {
         Self { format, out: Some(io::stdout()), lines: Vec::new() }
     }
 
-    /// Writes the lines of requests.
-    fn write(&mut self, records: &mut dyn Iterator<Item = Record>) {
+    /// Writes a line for each record, in the one form or the other.
+    fn write<R>(&mut self, records: &mut dyn Iterator<Item = R>, json: Json<R>, text: Text<R>) {
         if self.out.is_none() {
             return;
         }
@@ -51,22 +51,6 @@ impl AccessLog {
             let _ = match self.format {
                 LogFormat::Json => json(&record, &mut self.lines).map_err(io::Error::from),
                 LogFormat::Text => text(&record, &mut self.lines),
-            };
-            self.end_line(start);
-        }
-        self.flush();
-    }
-
-    /// Writes the lines of connections and of flows of datagrams.
-    fn write_streams(&mut self, records: &mut dyn Iterator<Item = StreamRecord>) {
-        if self.out.is_none() {
-            return;
-        }
-        for record in records {
-            let start = self.lines.len();
-            let _ = match self.format {
-                LogFormat::Json => stream_json(&record, &mut self.lines).map_err(io::Error::from),
-                LogFormat::Text => stream_text(&record, &mut self.lines),
             };
             self.end_line(start);
         }
@@ -93,6 +77,12 @@ impl AccessLog {
         self.lines.clear();
     }
 }
+
+/// Appends a record as JSON, without the end of the line.
+type Json<R> = fn(&R, &mut Vec<u8>) -> serde_json::Result<()>;
+
+/// The same in words.
+type Text<R> = fn(&R, &mut Vec<u8>) -> io::Result<()>;
 
 /// Bytes that are written at once: what a pipe takes as a whole, so that lines of two processes that share one do not mix.
 const AT_ONCE: usize = 4096;
